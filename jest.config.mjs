@@ -1,0 +1,10 @@
+/** Unit tests lie beside the code as *.spec.ts, end-to-end tests in test/ as *.e2e.ts. */
+export default {
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '^.+\\.ts$': '@swc/jest' },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  testMatch: ['<rootDir>/src/**/*.spec.ts', '<rootDir>/test/**/*.e2e.ts'],
+  workerIdleMemoryLimit: '1GB',
+  testTimeout: 30_000,
+};

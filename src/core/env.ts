@@ -1,0 +1,325 @@
+import { z } from 'zod';
+
+/**
+ * The environment: the one place where variables are named, documented, parsed and defaulted.
+ *
+ * `.env.example` and the configuration reference are made from this schema. Entry points call
+ * {@link readEnv} once and hand the result on; nothing else reads `process.env`.
+ */
+
+/** Headings of `.env.example`, in the order in which they appear there. */
+export const ENV_SECTIONS = [
+  'Process',
+  'HTTP',
+  'Secrets and sign-in',
+  'Database',
+  'Queue and worker',
+  'Files',
+  'Limits',
+] as const;
+
+interface VariableDoc {
+  section: (typeof ENV_SECTIONS)[number];
+  /** What it is for, with its unit. One sentence or two. */
+  help: string;
+  /** A value to show in `.env.example` where there is no default. */
+  example?: string;
+}
+
+/** The documentation of each variable, kept beside its schema. */
+export const envDocs = z.registry<VariableDoc>();
+
+const DEFAULT_PORT = 3000;
+const MINIMUM_SECRET_BYTES = 32;
+
+function documented<T extends z.ZodType>(schema: T, doc: VariableDoc): T {
+  envDocs.add(schema, doc);
+  return schema;
+}
+
+/** A whole number within bounds; an empty variable counts as unset. */
+function whole(defaultValue: number, bounds: { min: number; max: number }) {
+  return z.coerce
+    .number({ error: 'must be a whole number' })
+    .int('must be a whole number')
+    .min(bounds.min, `must be at least ${bounds.min}`)
+    .max(bounds.max, `must be at most ${bounds.max}`)
+    .default(defaultValue);
+}
+
+const list = z
+  .string()
+  .default('')
+  .transform((value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
+
+const postgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
+});
+
+const secret = z
+  .string({ error: 'is required' })
+  .refine((value) => Buffer.byteLength(value) >= MINIMUM_SECRET_BYTES, {
+    error: `must be at least ${MINIMUM_SECRET_BYTES} bytes, for example from: openssl rand -base64 48`,
+  });
+
+/** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
+const origins = list.refine(
+  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
+  { error: 'must be exact origins such as https://app.example.com, separated by commas' },
+);
+
+const SECONDS = 1_000;
+const MINUTES = 60 * SECONDS;
+const MEBIBYTE = 1024 * 1024;
+
+const variables = z.object({
+  NODE_ENV: documented(z.enum(['development', 'test', 'production']).default('development'), {
+    section: 'Process',
+    help: '`production` refuses weak secrets and embedded defaults that would only pretend.',
+  }),
+  LOG_LEVEL: documented(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    { section: 'Process', help: 'The least severe level that is written.' },
+  ),
+  LOG_FORMAT: documented(z.enum(['auto', 'json', 'pretty']).default('auto'), {
+    section: 'Process',
+    help: '`auto` is pretty in a terminal and JSON elsewhere.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: documented(whole(12 * SECONDS, { min: 1 * SECONDS, max: 10 * MINUTES }), {
+    section: 'Process',
+    help: 'How long requests and jobs may still run after SIGTERM, in milliseconds.',
+  }),
+
+  HOST: documented(z.string().default('127.0.0.1'), {
+    section: 'HTTP',
+    help: 'The address to listen on; 0.0.0.0 in a container.',
+  }),
+  PORT: documented(whole(DEFAULT_PORT, { min: 0, max: 65_535 }), {
+    section: 'HTTP',
+    help: 'The port of the API; 0 takes any free one.',
+  }),
+  PUBLIC_URL: documented(
+    z
+      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+      .transform((value) => value.replace(/\/+$/, ''))
+      .optional(),
+    {
+      section: 'HTTP',
+      help: 'The address that clients use, put before the links in answers. Default: http://localhost:PORT.',
+      example: 'https://api.example.com',
+    },
+  ),
+  CORS_ORIGINS: documented(origins, {
+    section: 'HTTP',
+    help: 'Origins of browser apps that may call the API, exact, separated by commas.',
+    example: 'https://app.example.com,https://admin.example.com',
+  }),
+  TRUST_PROXY: documented(list, {
+    section: 'HTTP',
+    help: 'Addresses or CIDR ranges of proxies whose X-Forwarded-* headers count, separated by commas.',
+    example: '10.0.0.0/8',
+  }),
+
+  APP_SECRET: documented(secret, {
+    section: 'Secrets and sign-in',
+    help: 'Signs file URLs and cookies. At least 32 bytes. `npm start` makes one and keeps it.',
+    example: '<openssl rand -base64 48>',
+  }),
+  JWT_SECRET: documented(secret, {
+    section: 'Secrets and sign-in',
+    help: 'Signs access tokens: its UTF-8 bytes are the HS256 key. At least 32 bytes. `npm start` makes one and keeps it.',
+    example: '<openssl rand -base64 48>',
+  }),
+  ACCESS_TOKEN_SECONDS: documented(whole(900, { min: 30, max: 86_400 }), {
+    section: 'Secrets and sign-in',
+    help: 'How long an access token is valid, in seconds.',
+  }),
+  PASSWORD_MIN_LENGTH: documented(whole(6, { min: 1, max: 128 }).optional(), {
+    section: 'Secrets and sign-in',
+    help: 'The least number of characters in a password. Default: 6, and 8 in production.',
+    example: '8',
+  }),
+
+  DATABASE_URL: documented(postgresUrl, {
+    section: 'Database',
+    help: 'PostgreSQL 15 or later, as the restricted role. `npm start` runs its own PostgreSQL when this is unset.',
+    example: 'postgresql://atelier_app:password@localhost:5432/atelier',
+  }),
+  MIGRATION_DATABASE_URL: documented(postgresUrl.optional(), {
+    section: 'Database',
+    help: 'The same database as the role that owns the tables; only `npm run migrate` uses it. Default: DATABASE_URL.',
+    example: 'postgresql://atelier_owner:password@localhost:5432/atelier',
+  }),
+  DATABASE_DIRECT_URL: documented(postgresUrl.optional(), {
+    section: 'Database',
+    help: 'The same database without a pooler in between, for LISTEN. Default: DATABASE_URL.',
+    example: 'postgresql://atelier_app:password@localhost:5432/atelier',
+  }),
+  DATABASE_POOL_SIZE: documented(whole(10, { min: 2, max: 500 }), {
+    section: 'Database',
+    help: 'The most connections that one process opens for its own queries; the queue has its own.',
+  }),
+  DATABASE_POOL_TIMEOUT_MS: documented(whole(5 * SECONDS, { min: 100, max: 1 * MINUTES }), {
+    section: 'Database',
+    help: 'How long a query waits for a connection, in milliseconds.',
+  }),
+  DATABASE_STATEMENT_TIMEOUT_MS: documented(whole(15 * SECONDS, { min: 100, max: 10 * MINUTES }), {
+    section: 'Database',
+    help: 'The longest that one statement may run, in milliseconds.',
+  }),
+  DATABASE_LOCK_TIMEOUT_MS: documented(whole(5 * SECONDS, { min: 100, max: 10 * MINUTES }), {
+    section: 'Database',
+    help: 'The longest that a statement waits for a lock, in milliseconds.',
+  }),
+  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: documented(
+    whole(30 * SECONDS, { min: 1 * SECONDS, max: 10 * MINUTES }),
+    {
+      section: 'Database',
+      help: 'After how long PostgreSQL ends a transaction that does nothing, in milliseconds.',
+    },
+  ),
+
+  QUEUE_PER_OWNER: documented(whole(8, { min: 1, max: 10_000 }), {
+    section: 'Queue and worker',
+    help: 'How many rows of one owner may be in a queue at once; the rest wait their turn in the database.',
+  }),
+  RECONCILE_EVERY_MS: documented(whole(2 * SECONDS, { min: 100, max: 1 * MINUTES }), {
+    section: 'Queue and worker',
+    help: 'How often the worker looks for rows that are due and not in a queue, in milliseconds.',
+  }),
+  IMAGE_CONCURRENCY: documented(whole(2, { min: 1, max: 64 }), {
+    section: 'Queue and worker',
+    help: 'How many images one worker converts at once, each in a child process of its own.',
+  }),
+  WEBP_EFFORT: documented(whole(2, { min: 0, max: 6 }), {
+    section: 'Queue and worker',
+    help: 'CPU spent on each variant, from 0 (fastest) to 6 (smallest).',
+  }),
+  WEBP_QUALITY: documented(whole(80, { min: 1, max: 100 }), {
+    section: 'Queue and worker',
+    help: 'Quality of the variants, from 1 to 100.',
+  }),
+
+  DATA_DIR: documented(z.string().min(1).default('.atelier'), {
+    section: 'Files',
+    help: 'Where the embedded PostgreSQL, the stored files and the generated secrets live.',
+  }),
+  SIGNED_URL_SECONDS: documented(whole(900, { min: 10, max: 604_800 }), {
+    section: 'Files',
+    help: 'How long the file links in answers are valid, in seconds.',
+  }),
+
+  UPLOAD_MAX_BYTES: documented(whole(20 * MEBIBYTE, { min: 1024, max: 1024 * MEBIBYTE }), {
+    section: 'Limits',
+    help: 'The largest file that an upload may carry, in bytes.',
+  }),
+  UPLOAD_IDLE_TIMEOUT_MS: documented(whole(30 * SECONDS, { min: 100, max: 10 * MINUTES }), {
+    section: 'Limits',
+    help: 'How long an upload may make no progress, in milliseconds.',
+  }),
+  UPLOAD_TIMEOUT_MS: documented(whole(10 * MINUTES, { min: 1 * SECONDS, max: 60 * MINUTES }), {
+    section: 'Limits',
+    help: 'How long an upload may take in all, in milliseconds.',
+  }),
+  STORAGE_QUOTA_BYTES: documented(
+    whole(5 * 1024 * MEBIBYTE, { min: 1024, max: Number.MAX_SAFE_INTEGER }),
+    { section: 'Limits', help: 'What the files of one user may take in all, in bytes.' },
+  ),
+  IMAGE_MAX_PIXELS: documented(whole(50_000_000, { min: 1, max: 1_000_000_000 }), {
+    section: 'Limits',
+    help: 'The most pixels that an image may have.',
+  }),
+  IMAGE_DECODE_TIMEOUT_MS: documented(whole(10 * SECONDS, { min: 100, max: 10 * MINUTES }), {
+    section: 'Limits',
+    help: 'How long the conversion of one image may take, in milliseconds.',
+  }),
+  JSON_MAX_BYTES: documented(whole(100 * 1024, { min: 1024, max: 16 * MEBIBYTE }), {
+    section: 'Limits',
+    help: 'The largest JSON body, in bytes.',
+  }),
+  HEADERS_MAX_BYTES: documented(whole(16 * 1024, { min: 4096, max: 128 * 1024 }), {
+    section: 'Limits',
+    help: 'The largest request line and headers together, in bytes.',
+  }),
+  REQUEST_TIMEOUT_MS: documented(whole(30 * SECONDS, { min: 100, max: 10 * MINUTES }), {
+    section: 'Limits',
+    help: 'How long a client may take to send a request that is not an upload, in milliseconds.',
+  }),
+});
+
+/** The documented variables by name, in the order of `.env.example`. */
+export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape;
+
+const environment = variables.superRefine((env, context) => {
+  if (env.NODE_ENV !== 'production') return;
+  for (const name of ['APP_SECRET', 'JWT_SECRET'] as const) {
+    if (isWeakSecret(env[name])) {
+      context.addIssue({ code: 'custom', path: [name], message: 'is too easy to guess' });
+    }
+  }
+  if (env.APP_SECRET === env.JWT_SECRET) {
+    context.addIssue({
+      code: 'custom',
+      path: ['JWT_SECRET'],
+      message: 'must differ from APP_SECRET',
+    });
+  }
+});
+
+/** The parsed environment of one process. */
+export type Env = Readonly<
+  Omit<z.output<typeof variables>, 'PUBLIC_URL' | 'PASSWORD_MIN_LENGTH'> & {
+    PUBLIC_URL: string;
+    PASSWORD_MIN_LENGTH: number;
+  }
+>;
+
+/** Injection token of {@link Env}. */
+export const ENV = Symbol('ENV');
+
+/** Variables that are missing or wrong, each by name and reason and never by value. */
+export class InvalidEnvironment extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(`The configuration is not usable:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    this.name = 'InvalidEnvironment';
+  }
+}
+
+/**
+ * Parses the environment.
+ *
+ * @param source usually `process.env`; empty variables count as unset
+ * @throws InvalidEnvironment naming every variable that is missing or wrong
+ */
+export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    throw new InvalidEnvironment(
+      parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`),
+    );
+  }
+  const env = parsed.data;
+  return Object.freeze({
+    ...env,
+    PUBLIC_URL: env.PUBLIC_URL ?? `http://localhost:${env.PORT}`,
+    PASSWORD_MIN_LENGTH: env.PASSWORD_MIN_LENGTH ?? (env.NODE_ENV === 'production' ? 8 : 6),
+  });
+}
+
+/** `DATA_DIR` alone, for `npm start`, which finds the other required variables there. */
+export function readDataDir(source: NodeJS.ProcessEnv = process.env): string {
+  return variables.shape.DATA_DIR.parse(source['DATA_DIR'] || undefined);
+}
+
+/** Repeated or few characters, or words that come from examples: fine to try out, not to rely on. */
+function isWeakSecret(value: string): boolean {
+  const distinct = new Set(value).size;
+  return distinct < 12 || /change.?me|secret|password|example|default|your[-_ ]/i.test(value);
+}
