@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import { constants, createWriteStream } from 'node:fs';
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  unlink,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type OnModuleInit } from '@nestjs/common';
+import { type Env } from '../core/env.js';
+import { type FileUrlSigner } from './signed-url.js';
+import {
+  assertStorageKey,
+  contentTypeOf,
+  imagePrefix,
+  isStorageKey,
+  MAX_SIGNED_URL_SECONDS,
+  ObjectNotFound,
+  resolveRange,
+  Storage,
+  type ListedObject,
+  type StoredFile,
+  type StoredObject,
+  type UploadOptions,
+} from './storage.js';
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+/** Where files grow until they are whole: beside them, and hidden, as no key can be. */
+const INCOMING = '.incoming';
+
+/**
+ * How long nothing was written to an incoming file before a start takes it for the leftover of a
+ * killed process. An upload makes progress or ends within UPLOAD_IDLE_TIMEOUT_MS, which is far less.
+ */
+const LEFTOVER_MS = 60 * 60 * 1000;
+
+/** Per read: fewer and larger ones cost less CPU, but a slow client holds two of them in memory. */
+const READ_BYTES = 128 * 1024;
+
+/** How often the rename is tried again when a parallel delete tidies its folder away. */
+const PUBLISH_ATTEMPTS = 10;
+
+/**
+ * Files under `DATA_DIR/files`, for one machine; several processes may share them.
+ *
+ * A file is written aside, flushed and renamed, so that it appears whole and stays after a power
+ * cut. Symbolic links below the root are no part of the store: reads and lists do not see them, and
+ * writes refuse to follow them. The root itself may be one.
+ */
+export class DiskStorage extends Storage implements OnModuleInit {
+  override readonly driver = 'disk';
+  private root: string;
+
+  constructor(
+    env: Pick<Env, 'DATA_DIR'>,
+    private readonly urls: FileUrlSigner,
+  ) {
+    super();
+    this.root = resolve(env.DATA_DIR, 'files');
+  }
+
+  /** Makes the folders and clears away what killed processes left. Comes before all else. */
+  async onModuleInit(): Promise<void> {
+    await mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
+    this.root = await realpath(this.root);
+    await this.makeFolder(this.incoming);
+    await this.removeLeftovers();
+  }
+
+  override async upload(
+    key: string,
+    stream: Readable,
+    { signal }: UploadOptions = {},
+  ): Promise<StoredFile> {
+    const incoming = this.newIncoming();
+    try {
+      const target = this.pathOf(key);
+      const bytes = await writeFlushed(incoming, stream, signal);
+      await this.publish(incoming, target);
+      return { key, bytes };
+    } catch (error) {
+      stream.destroy();
+      await rm(incoming, { force: true });
+      throw error;
+    }
+  }
+
+  override async get(
+    key: string,
+    { range }: { range?: { start: number; end?: number } } = {},
+  ): Promise<StoredObject> {
+    const file = await this.openFile(key);
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile()) throw new ObjectNotFound(key);
+      const resolved = range && resolveRange(key, stats.size, range);
+      // Told where to stop, it takes no buffer beyond the file and no read to find its end.
+      const { start, end } = resolved ?? { start: 0, end: Math.max(0, stats.size - 1) };
+      return {
+        stream: file.createReadStream({ start, end, highWaterMark: READ_BYTES }),
+        bytes: stats.size,
+        range: resolved,
+        contentType: contentTypeOf(key),
+        lastModified: stats.mtime,
+      };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  override async delete(key: string): Promise<void> {
+    const path = this.pathOf(key);
+    if (!(await isRealFolder(dirname(path)))) return;
+    await ignoreMissing(unlink(path));
+    await this.tidy(dirname(path));
+  }
+
+  override async *list(userId: string, prefix?: string): AsyncGenerator<ListedObject> {
+    const start = imagePrefix(userId, prefix);
+    const folder = start.slice(0, start.lastIndexOf('/'));
+    if (await isRealFolder(join(this.root, folder))) yield* this.walk(folder, start);
+  }
+
+  /** Signed like any other address but without an end, so that it can be cached and handed on. */
+  override getPublicUrl(key: string): string {
+    assertStorageKey(key);
+    return this.urls.url(key, 'never');
+  }
+
+  override createSignedUrl(key: string, seconds: number): string {
+    assertStorageKey(key);
+    if (!Number.isInteger(seconds) || seconds < 1 || seconds > MAX_SIGNED_URL_SECONDS) {
+      throw new RangeError(`A signed address lasts 1 to ${MAX_SIGNED_URL_SECONDS} whole seconds`);
+    }
+    return this.urls.url(key, Math.ceil(Date.now() / 1000) + seconds);
+  }
+
+  /** Writes, because a full or read-only disk looks healthy to anything less. */
+  override async check(): Promise<void> {
+    const probe = this.newIncoming();
+    try {
+      await writeFile(probe, 'probe', { flag: 'wx', mode: FILE_MODE });
+    } finally {
+      await rm(probe, { force: true });
+    }
+  }
+
+  private get incoming(): string {
+    return join(this.root, INCOMING);
+  }
+
+  private newIncoming(): string {
+    return join(this.incoming, randomUUID());
+  }
+
+  private pathOf(key: string): string {
+    assertStorageKey(key);
+    return join(this.root, key);
+  }
+
+  /** Safe beside other processes: an incoming file that is still written to is never that old. */
+  private async removeLeftovers(): Promise<void> {
+    for (const name of await readdir(this.incoming)) {
+      const path = join(this.incoming, name);
+      const stats = await ignoreMissing(lstat(path));
+      if (stats?.isFile() && Date.now() - stats.mtimeMs > LEFTOVER_MS) {
+        await rm(path, { force: true });
+      }
+    }
+  }
+
+  private async publish(incoming: string, target: string): Promise<void> {
+    const folder = dirname(target);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.makeFolder(folder);
+        await rename(incoming, target);
+        break;
+      } catch (error) {
+        if (!isMissing(error) || attempt === PUBLISH_ATTEMPTS) throw error;
+      }
+    }
+    await flushFolder(folder);
+  }
+
+  /** Level by level, so that a link on the way is found before anything is made behind it. */
+  private async makeFolder(folder: string): Promise<void> {
+    const real = await ignoreMissing(realpath(folder));
+    if (real === folder) return;
+    if (real !== undefined) throw new Error(`${folder} lies behind a symbolic link`);
+    const parent = dirname(folder);
+    await this.makeFolder(parent);
+    await mkdir(folder, { mode: FOLDER_MODE }).catch(ignoreCode('EEXIST'));
+    await flushFolder(parent);
+  }
+
+  /** Removes folders that became empty. rmdir itself refuses the others, so no check can be late. */
+  private async tidy(folder: string): Promise<void> {
+    for (let empty = folder; empty !== this.root; empty = dirname(empty)) {
+      try {
+        await rmdir(empty);
+      } catch {
+        return;
+      }
+    }
+  }
+
+  private async openFile(key: string): Promise<FileHandle> {
+    const path = this.pathOf(key);
+    if (!(await isRealFolder(dirname(path)))) throw new ObjectNotFound(key);
+    try {
+      return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch (error) {
+      // ELOOP is how O_NOFOLLOW refuses a link.
+      if (isMissing(error) || hasCode(error, 'ELOOP')) throw new ObjectNotFound(key);
+      throw error;
+    }
+  }
+
+  /** @param folder relative to the root */
+  private async *walk(folder: string, prefix: string): AsyncGenerator<ListedObject> {
+    const path = join(this.root, folder);
+    const entries = (await ignoreMissing(readdir(path, { withFileTypes: true }))) ?? [];
+    // With its slash, a folder sorts where its keys do: `a-b/x` comes before `a/x`.
+    const keys = entries
+      .filter((entry) => entry.isDirectory() || entry.isFile())
+      .map((entry) => `${folder}/${entry.name}${entry.isDirectory() ? '/' : ''}`)
+      .sort();
+    for (const key of keys.filter((key) => key.startsWith(prefix))) {
+      if (key.endsWith('/')) {
+        yield* this.walk(key.slice(0, -1), prefix);
+      } else if (isStorageKey(key)) {
+        const stats = await ignoreMissing(lstat(join(this.root, key)));
+        if (stats) yield { key, bytes: stats.size, lastModified: stats.mtime };
+      }
+    }
+  }
+}
+
+/**
+ * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an
+ * error that came earlier would end the process.
+ *
+ * @returns its size in bytes
+ */
+async function writeFlushed(path: string, stream: Readable, signal?: AbortSignal): Promise<number> {
+  const file = createWriteStream(path, { flags: 'wx', mode: FILE_MODE, flush: true });
+  const closed = new Promise<void>((resolve) => file.once('close', resolve));
+  try {
+    await pipeline(stream, file, { signal });
+  } finally {
+    // A stream's error rejects the pipeline while the file may still be opening: removed before
+    // that, it would come back.
+    file.destroy();
+    await closed;
+  }
+  signal?.throwIfAborted();
+  return file.bytesWritten;
+}
+
+/** Makes names that were added to a folder durable, as flushing a file does for its content. */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await ignoreMissing(open(folder, 'r'));
+  // Without a folder there is no name to keep: a parallel delete was faster.
+  if (!handle) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** False when it is missing or a link is among its ancestors. */
+async function isRealFolder(folder: string): Promise<boolean> {
+  return (await ignoreMissing(realpath(folder))) === folder;
+}
+
+async function ignoreMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  return work.catch(ignoreCode('ENOENT'));
+}
+
+function ignoreCode(code: string): (error: unknown) => undefined {
+  return (error) => {
+    if (!hasCode(error, code)) throw error;
+  };
+}
+
+function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT');
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === code;
+}

@@ -1,0 +1,66 @@
+import { Controller, Get, Param, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { Operation } from '../core/openapi.js';
+import { defineProblem, notFound, Problem, validationFailed } from '../core/problem.js';
+import { Public } from '../core/public.js';
+import { FileUrlSigner } from './signed-url.js';
+import { isStorageKey, ObjectNotFound, Storage } from './storage.js';
+
+export const invalidSignature = defineProblem({
+  code: 'invalid-signature',
+  status: 403,
+  title: 'The link is not valid',
+  help: 'The link to this file was altered or has expired. Ask the API for the resource again: its answer holds a new link.',
+});
+
+const signedQuery = z.strictObject({
+  expires: z.string().max(20).default(''),
+  signature: z.string().max(100).default(''),
+});
+
+/** Serves the signed addresses of storage that has no server of its own. */
+@Controller('api/v1/files')
+export class FilesController {
+  constructor(
+    private readonly storage: Storage,
+    private readonly signer: FileUrlSigner,
+  ) {}
+
+  @Get('*')
+  @Public()
+  @Operation({
+    summary: 'Fetch a file by a signed link',
+    description: 'The links stand in the answers of other routes; nobody makes them by hand.',
+    answers: { 200: { description: 'The file', binary: 'application/octet-stream' } },
+    problems: [invalidSignature, notFound, validationFailed],
+  })
+  async fetch(
+    @Param('*') key: string,
+    @Query({ schema: signedQuery }) { expires, signature }: z.output<typeof signedQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    if (!isStorageKey(key) || !this.signer.verify(key, expires, signature)) {
+      throw new Problem(invalidSignature);
+    }
+    const { stream, bytes, contentType, lastModified } = await this.open(key);
+    await reply
+      .headers({
+        'content-type': contentType,
+        'content-length': bytes,
+        'content-disposition': 'inline',
+        'cache-control': 'private, max-age=60',
+        'last-modified': lastModified.toUTCString(),
+      })
+      .send(stream);
+  }
+
+  private async open(key: string) {
+    try {
+      return await this.storage.get(key);
+    } catch (error) {
+      if (error instanceof ObjectNotFound) throw new Problem(notFound, undefined, { cause: error });
+      throw error;
+    }
+  }
+}

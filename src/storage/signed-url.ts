@@ -1,0 +1,60 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type Env } from '../core/env.js';
+
+/** In whole seconds since 1970, or not at all. */
+export type Expiry = number | 'never';
+
+/** The route that serves signed addresses, followed by the key. */
+const FILES_ROUTE = '/api/v1/files/';
+
+/** Names the purpose, so that no other use of APP_SECRET can yield the same key. */
+const KEY_PURPOSE = 'atelier file urls v1';
+
+/**
+ * Signs the addresses under which the API itself serves files:
+ * `{PUBLIC_URL}/api/v1/files/{key}?expires=…&signature=…`.
+ *
+ * The signature is HMAC-SHA256 over expiry and key. A new APP_SECRET makes all addresses invalid,
+ * also those that never expire.
+ */
+@Injectable()
+export class FileUrlSigner {
+  private readonly publicUrl: string;
+  private readonly secret: Uint8Array;
+
+  constructor(@Inject(ENV) env: Pick<Env, 'APP_SECRET' | 'PUBLIC_URL'>) {
+    this.publicUrl = env.PUBLIC_URL;
+    this.secret = new Uint8Array(hkdfSync('sha256', env.APP_SECRET, '', KEY_PURPOSE, 32));
+  }
+
+  /** The whole address of a key. Keys have no character that a URL would escape. */
+  url(key: string, expires: Expiry): string {
+    return `${this.publicUrl}${FILES_ROUTE}${key}?expires=${expires}&signature=${this.sign(key, expires)}`;
+  }
+
+  /** The signature, as 43 characters of base64url. */
+  sign(key: string, expires: Expiry): string {
+    return this.signText(key, String(expires));
+  }
+
+  /**
+   * Whether the signature is ours for this key and expiry, and the expiry is still to come.
+   *
+   * @param expires as it stands in the address: signed as text, so that `0900` is not `900`
+   * @param nowMs the time to compare with, in milliseconds since 1970
+   */
+  verify(key: string, expires: string, signature: string, nowMs = Date.now()): boolean {
+    // Compared as text: base64 has several spellings of the same bytes, and only one is ours.
+    const expected = Buffer.from(this.signText(key, expires));
+    const given = Buffer.from(signature);
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return false;
+    return expires === 'never' || nowMs < Number(expires) * 1000;
+  }
+
+  private signText(key: string, expires: string): string {
+    // As JSON, no two pairs have the same text.
+    const text = JSON.stringify([expires, key]);
+    return createHmac('sha256', this.secret).update(text).digest('base64url');
+  }
+}

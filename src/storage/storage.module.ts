@@ -1,0 +1,29 @@
+import { Module } from '@nestjs/common';
+import { Capabilities } from '../core/capabilities.js';
+import { ENV, type Env } from '../core/env.js';
+import { Readiness } from '../core/readiness.js';
+import { DiskStorage } from './disk.storage.js';
+import { FilesController } from './files.controller.js';
+import { FileUrlSigner } from './signed-url.js';
+import { Storage } from './storage.js';
+
+@Module({
+  controllers: [FilesController],
+  providers: [
+    FileUrlSigner,
+    { provide: Storage, inject: [ENV, FileUrlSigner], useFactory: chooseDriver },
+  ],
+  exports: [Storage, FileUrlSigner],
+})
+export class StorageModule {
+  constructor(storage: Storage, capabilities: Capabilities, readiness: Readiness) {
+    const embedded = storage.driver === 'disk';
+    capabilities.register({ part: 'files', driver: storage.driver, embedded });
+    readiness.register('storage', () => storage.check());
+  }
+}
+
+/** The one place that knows which drivers there are. */
+function chooseDriver(env: Env, urls: FileUrlSigner): Storage {
+  return new DiskStorage(env, urls);
+}

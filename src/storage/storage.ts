@@ -1,0 +1,223 @@
+import { Readable } from 'node:stream';
+
+/** An inclusive range of bytes, counted from 0 as in HTTP. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+export interface UploadOptions {
+  /**
+   * For stores that keep one. By default, and on the disk always, the type follows from the key's
+   * extension, see {@link contentTypeOf}.
+   */
+  contentType?: string;
+  /** Ends the upload with an AbortError; one that comes after the object is stored changes nothing. */
+  signal?: AbortSignal;
+}
+
+export interface StoredFile {
+  key: string;
+  /** Size of the whole object. */
+  bytes: number;
+}
+
+export interface ListedObject extends StoredFile {
+  lastModified: Date;
+}
+
+export interface StoredObject {
+  /** Whoever asked for it must read it to its end or destroy it: an open file hangs on it. */
+  stream: Readable;
+  /** Size of the whole object, also when only a range of it was asked for. */
+  bytes: number;
+  /** What the stream carries, when a range was asked for. */
+  range?: ByteRange;
+  contentType: string;
+  lastModified: Date;
+}
+
+/** Nothing is stored under this key. */
+export class ObjectNotFound extends Error {
+  constructor(readonly key: string) {
+    super(`Nothing is stored as ${key}`);
+    this.name = 'ObjectNotFound';
+  }
+}
+
+/** The text is not a key of ours, so it reaches no store. */
+export class InvalidStorageKey extends Error {
+  constructor(text: string) {
+    // It may come from anyone: shortened and quoted, so that it cannot forge a line of a log.
+    super(`Not a storage key: ${JSON.stringify(text.slice(0, MAX_KEY_LENGTH))}`);
+    this.name = 'InvalidStorageKey';
+  }
+}
+
+/** No byte of the object lies in the range; HTTP's 416 tells the client the whole size. */
+export class RangeNotSatisfiable extends Error {
+  constructor(
+    readonly key: string,
+    readonly bytes: number,
+  ) {
+    super(`No byte of ${key}, which has ${bytes}, lies in the range`);
+    this.name = 'RangeNotSatisfiable';
+  }
+}
+
+/**
+ * Where files are kept, and the token by which drivers are injected.
+ *
+ * Objects are whole or absent: readers see the old object, the new one or none, never a part. Keys
+ * follow {@link assertStorageKey}; every method refuses others with InvalidStorageKey. Faults of
+ * the store itself (a full disk, a lost connection) pass through as they are.
+ */
+export abstract class Storage {
+  /** As `/health/capabilities` names it. */
+  abstract readonly driver: 'disk' | 's3';
+
+  /**
+   * Stores what the stream carries, in place of an older object of that key. It is durable when
+   * the promise is kept. When the stream fails or ends early, or the signal aborts, nothing
+   * changes. The stream is destroyed in every failure.
+   */
+  abstract upload(key: string, stream: Readable, options?: UploadOptions): Promise<StoredFile>;
+
+  /** {@link upload} for bytes that are in memory already. */
+  uploadBuffer(key: string, buffer: Buffer, options?: UploadOptions): Promise<StoredFile> {
+    return this.upload(key, Readable.from(buffer), options);
+  }
+
+  /**
+   * Opens an object. Without `end`, or with one past the end, a range goes on to the last byte.
+   *
+   * @throws ObjectNotFound
+   * @throws RangeNotSatisfiable when the range begins past the end, is empty or is no range
+   */
+  abstract get(
+    key: string,
+    options?: { range?: { start: number; end?: number } },
+  ): Promise<StoredObject>;
+
+  /** Deletes an object; one that is gone already is no error. Readers that have it open go on. */
+  abstract delete(key: string): Promise<void>;
+
+  /**
+   * The objects of one user whose keys begin with `images/{userId}/{prefix}`, ascending by key, read
+   * as they are consumed. What is stored or deleted meanwhile may or may not be among them.
+   */
+  abstract list(userId: string, prefix?: string): AsyncIterable<ListedObject>;
+
+  /** An address that serves the object to anyone, for as long as the object exists. */
+  abstract getPublicUrl(key: string): string;
+
+  /**
+   * An address that serves the object to whoever holds it, for this many seconds.
+   *
+   * @param seconds 1 to {@link MAX_SIGNED_URL_SECONDS}, whole; anything else is a RangeError
+   */
+  abstract createSignedUrl(key: string, seconds: number): string | Promise<string>;
+
+  /** Rejects when the store cannot take files now. Cheap enough for every readiness probe. */
+  abstract check(): Promise<void>;
+}
+
+/** Seven days: the longest that S3 signs for, so that no driver promises more than another. */
+export const MAX_SIGNED_URL_SECONDS = 604_800;
+
+/** Characters, which are bytes here. Shorter than the 255 bytes that file systems give one name. */
+export const MAX_KEY_LENGTH = 200;
+
+const NAME = '[a-z0-9][a-z0-9-]*';
+const NAME_PATTERN = new RegExp(`^${NAME}$`);
+const KEY_PATTERN = new RegExp(`^(?:${NAME}/)*${NAME}\\.[a-z0-9]+$`);
+/** The beginning of a key, up to any character of it. */
+const PREFIX_PATTERN = new RegExp(`^(?:${NAME}/)*(?:${NAME}(?:\\.[a-z0-9]*)?)?$`);
+
+/**
+ * Whether the text is a key: folders, then a name with one extension, of lower-case letters, digits
+ * and `-`.
+ *
+ * A folder has no dot and a file exactly one, so `..` and hidden names cannot be written, and no
+ * key can be the folder of another. Lower case only, because some file systems ignore case.
+ */
+export function isStorageKey(text: string): boolean {
+  return text.length <= MAX_KEY_LENGTH && KEY_PATTERN.test(text);
+}
+
+/** @throws InvalidStorageKey unless {@link isStorageKey} */
+export function assertStorageKey(text: string): void {
+  if (!isStorageKey(text)) throw new InvalidStorageKey(text);
+}
+
+export interface ImageKeyParts {
+  userId: string;
+  /** When the image was created, in milliseconds since 1970: a user's folder sorts by age. */
+  epochMs: number;
+  imageId: string;
+  /** `original`, `large`, … */
+  variant: string;
+  /** Without the dot, from the detected type and never from the client's file name. */
+  ext: string;
+}
+
+/**
+ * `images/{userId}/{epochMs}-{imageId}/{variant}.{ext}`
+ *
+ * @throws InvalidStorageKey when a part has any other character than a name may have
+ */
+export function imageKey({ userId, epochMs, imageId, variant, ext }: ImageKeyParts): string {
+  const key = `images/${userId}/${epochMs}-${imageId}/${variant}.${ext}`;
+  // Part by part, because a slash inside a part would make a well-formed key of another folder.
+  const parts = [userId, String(epochMs), imageId, variant, ext];
+  if (!parts.every((part) => NAME_PATTERN.test(part))) throw new InvalidStorageKey(key);
+  assertStorageKey(key);
+  return key;
+}
+
+/**
+ * What the keys of {@link Storage.list} begin with.
+ *
+ * @throws InvalidStorageKey when the user's id is no name, or the prefix begins no key
+ */
+export function imagePrefix(userId: string, prefix = ''): string {
+  const whole = `images/${userId}/${prefix}`;
+  if (whole.length > MAX_KEY_LENGTH || !NAME_PATTERN.test(userId) || !PREFIX_PATTERN.test(prefix)) {
+    throw new InvalidStorageKey(whole);
+  }
+  return whole;
+}
+
+/** Types that a browser may show. HTML, SVG and other active content is not among them. */
+const CONTENT_TYPES = new Map([
+  ['avif', 'image/avif'],
+  ['gif', 'image/gif'],
+  ['heic', 'image/heic'],
+  ['jpeg', 'image/jpeg'],
+  ['jpg', 'image/jpeg'],
+  ['png', 'image/png'],
+  ['webp', 'image/webp'],
+]);
+
+/** The type that a key's extension stands for; unknown ones are bytes to download. */
+export function contentTypeOf(key: string): string {
+  return CONTENT_TYPES.get(key.slice(key.lastIndexOf('.') + 1)) ?? 'application/octet-stream';
+}
+
+/**
+ * The range with its end filled in.
+ *
+ * @throws RangeNotSatisfiable
+ */
+export function resolveRange(
+  key: string,
+  bytes: number,
+  { start, end = bytes - 1 }: { start: number; end?: number },
+): ByteRange {
+  const range = { start, end: Math.min(end, bytes - 1) };
+  const isWhole = Number.isInteger(range.start) && Number.isInteger(range.end);
+  if (!isWhole || range.start < 0 || range.start > range.end) {
+    throw new RangeNotSatisfiable(key, bytes);
+  }
+  return range;
+}
