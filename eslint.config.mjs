@@ -9,7 +9,7 @@ export default tseslint.config(
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
     },
     rules: {
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
       'no-restricted-properties': [
         'error',
@@ -33,8 +33,10 @@ export default tseslint.config(
       // Nest modules are classes that only carry a decorator.
       '@typescript-eslint/no-extraneous-class': ['error', { allowWithDecorator: true }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // Options objects stand in for option classes all over Nest and MikroORM.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       // `_name` marks a parameter that a signature demands and the body does not need.
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
       // A zod schema and the type it describes, or a token and its type, share one name.
       '@typescript-eslint/no-redeclare': 'off',
     },

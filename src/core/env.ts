@@ -161,6 +161,10 @@ const variables = z.object({
     help: 'The same database without a pooler in between, for LISTEN. Default: DATABASE_URL.',
     example: 'postgresql://atelier_app:password@localhost:5432/atelier',
   }),
+  EMBEDDED_POSTGRES: documented(z.stringbool().default(false), {
+    section: 'Database',
+    help: 'Whether DATABASE_URL is the PostgreSQL that `npm start` runs; it sets this itself.',
+  }),
   DATABASE_POOL_SIZE: documented(whole(10, { min: 2, max: 500 }), {
     section: 'Database',
     help: 'The most connections that one process opens for its own queries; the queue has its own.',

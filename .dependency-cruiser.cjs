@@ -1,0 +1,64 @@
+/**
+ * The layers of src/: imports point down this list, never up. A feature is named where its layer
+ * stands; what a lower layer needs from an upper one is registered through a contract in core.
+ */
+const LAYERS = [
+  ['core'],
+  ['storage', 'queue', 'mail', 'health'],
+  ['auth'],
+  ['coins', 'payments'],
+  ['courses', 'images', 'generation', 'studios', 'qr', 'push', 'reminders'],
+  ['admin'],
+];
+
+const folder = (names) => `^src/(${names.join('|')})/`;
+
+const upward = LAYERS.slice(0, -1).map((names, index) => ({
+  name: `${names[0]}-imports-nothing-above`,
+  comment: 'Imports point one way: see docs/architecture.md.',
+  severity: 'error',
+  from: { path: folder(names) },
+  to: { path: folder(LAYERS.slice(index + 1).flat()) },
+}));
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    {
+      name: 'features-do-not-import-the-frame',
+      comment: 'Entry points and the files beside them put features together; nobody imports them.',
+      severity: 'error',
+      from: { path: '^src/[^/]+/' },
+      to: { path: '^src/[^/]+\\.ts$' },
+    },
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-barrels',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/.*/?index\\.ts$' },
+    },
+    {
+      name: 'no-tests-in-the-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '(^test/|\\.spec\\.ts$)' },
+    },
+    {
+      name: 'no-development-packages-in-the-product',
+      severity: 'error',
+      from: { path: '^(src|migrations)/', pathNot: '\\.spec\\.ts$' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown'] },
+    },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/[^/]+/' }, to: {} },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      conditionNames: ['import', 'node', 'default', 'types'],
+      exportsFields: ['exports'],
+    },
+  },
+};

@@ -1,0 +1,58 @@
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import multipart from '@fastify/multipart';
+import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Logger, type LoggerService } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { serveDocs } from './api-docs.js';
+import { AppModule } from './app.module.js';
+import type { Env } from './core/env.js';
+import { addRequestHooks, serverOptions } from './core/http.js';
+import { ProblemFilter } from './core/problem.filter.js';
+import { ValidationPipe } from './core/validation.js';
+import { rewriteFirstClientRoute } from './first-client-routes.js';
+
+/** What an API answer may load or do in a browser: nothing. Pages for people loosen it. */
+const NOTHING_ALLOWED = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+
+/**
+ * Puts the API together, ready to listen. Tests start the product through here as well.
+ *
+ * @param logger where Nest and everything else writes
+ */
+export async function createApp(env: Env, logger: LoggerService): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter(serverOptions(env, rewriteFirstClientRoute));
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(env), adapter, {
+    logger,
+    rawBody: true,
+    abortOnError: false,
+  });
+  const server = adapter.getInstance();
+  const em = app.get(EntityManager);
+  const requests = new Logger('Http');
+  addRequestHooks(server, env, {
+    enter: (proceed) => {
+      EntityManagerContext.create(em, proceed);
+    },
+    log: (entry) => {
+      requests.log(entry);
+    },
+  });
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: NOTHING_ALLOWED },
+    // Pictures are meant to be shown on the pages of others.
+    crossOriginResourcePolicy: { policy: 'cross-origin' },
+  });
+  await app.register(cors, {
+    origin: [...env.CORS_ORIGINS],
+    credentials: true,
+    exposedHeaders: ['etag', 'idempotency-replayed', 'location', 'retry-after', 'x-request-id'],
+  });
+  await app.register(multipart);
+  app.useGlobalFilters(new ProblemFilter());
+  app.useGlobalPipes(new ValidationPipe());
+  await serveDocs(app);
+  return app;
+}

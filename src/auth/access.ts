@@ -1,0 +1,28 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { Role } from './user.entity.js';
+
+/** Who is signed in, as the guards found it in the token and the database. */
+export interface Principal {
+  readonly userId: string;
+  readonly roles: readonly Role[];
+  /** The studio that the token speaks for, if any. */
+  readonly studioId: string | null;
+}
+
+export type AuthenticatedRequest = FastifyRequest & { user?: Principal };
+
+/** The signed-in user of a closed route. */
+export const CurrentUser = createParamDecorator(
+  (_: unknown, context: ExecutionContext): Principal => {
+    const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (!user) throw new Error('CurrentUser on a route that anyone may use');
+    return user;
+  },
+);
+
+/** The user of a route that anyone may use, when one is signed in. */
+export const OptionalUser = createParamDecorator(
+  (_: unknown, context: ExecutionContext): Principal | undefined =>
+    context.switchToHttp().getRequest<AuthenticatedRequest>().user,
+);

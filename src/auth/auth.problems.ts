@@ -1,0 +1,15 @@
+import { defineProblem } from '../core/problem.js';
+
+export const emailTaken = defineProblem({
+  code: 'email-taken',
+  status: 409,
+  title: 'The e-mail address has an account already',
+  help: 'Sign in with this address, or register with another one. Capitals make no difference.',
+});
+
+export const invalidCredentials = defineProblem({
+  code: 'invalid-credentials',
+  status: 401,
+  title: 'E-mail or password is wrong',
+  help: 'No account has this address and password together. Which of the two is wrong is not told.',
+});

@@ -1,0 +1,27 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { Capabilities } from './capabilities.js';
+import { ENV, type Env } from './env.js';
+import { Idempotency } from './idempotency.js';
+import { Readiness } from './readiness.js';
+import { RowChanges } from './row-changes.js';
+import { Shutdown } from './shutdown.js';
+
+/** What every module may rely on without importing it. */
+@Global()
+@Module({})
+export class CoreModule {
+  static forRoot(env: Env): DynamicModule {
+    return {
+      module: CoreModule,
+      providers: [
+        { provide: ENV, useValue: env },
+        Capabilities,
+        Idempotency,
+        Readiness,
+        RowChanges,
+        Shutdown,
+      ],
+      exports: [ENV, Capabilities, Idempotency, Readiness, RowChanges, Shutdown],
+    };
+  }
+}

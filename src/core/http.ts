@@ -1,0 +1,107 @@
+import type { Socket } from 'node:net';
+import type {
+  FastifyInstance,
+  FastifyRequest,
+  FastifyServerOptions,
+} from 'fastify';
+import type { Env } from './env.js';
+import { newId } from './ids.js';
+import { Problem, requestTimeout } from './problem.js';
+import { rawProblemResponse, sendProblem, toProblem } from './problem.filter.js';
+import { runInContext } from './request-context.js';
+
+/** Longer than any id or code in a path. */
+const MAX_PARAM_LENGTH = 300;
+const REQUEST_ID = /^[\w.-]{1,100}$/;
+/** How often Node looks for connections that are too slow, in milliseconds. */
+const CONNECTIONS_CHECK_MS = 1_000;
+
+/** How Fastify is to listen: limits of size and time, and errors that are problems as well. */
+export function serverOptions(
+  env: Env,
+  rewrite: (method: string | undefined, url: string) => string,
+): FastifyServerOptions & { http: object } {
+  return {
+    logger: false,
+    bodyLimit: env.JSON_MAX_BYTES,
+    requestTimeout: env.UPLOAD_TIMEOUT_MS,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    trustProxy: env.TRUST_PROXY.length > 0 ? [...env.TRUST_PROXY] : false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: false },
+    http: {
+      maxHeaderSize: env.HEADERS_MAX_BYTES,
+      headersTimeout: env.REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+    },
+    rewriteUrl: ({ method, url }) => rewrite(method, url ?? '/'),
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+    },
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(toProblem(error), request, reply);
+    },
+    clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket) {
+      if (socket.writable && error.code !== 'ECONNRESET') socket.write(rawProblemResponse(error));
+      socket.destroySoon();
+    },
+  };
+}
+
+interface RequestHooks {
+  /** Runs the rest of the request in whatever contexts it needs. */
+  enter: (proceed: () => void) => void;
+  /** One line for each request that was answered. */
+  log: (entry: Record<string, unknown>) => void;
+}
+
+/** What happens around every request: its context, its id, its log line, its time to arrive. */
+export function addRequestHooks(
+  server: FastifyInstance,
+  env: Env,
+  { enter, log }: RequestHooks,
+): void {
+  server.addHook('onRequest', (request, reply, proceed) => {
+    void reply.header('x-request-id', request.id);
+    runInContext({ requestId: request.id }, () => {
+      enter(proceed);
+    });
+  });
+
+  // Uploads watch their own progress; any other body must be there in one go.
+  server.addHook('preParsing', (request, reply, payload, proceed) => {
+    if (isMultipart(request)) {
+      proceed(null, payload);
+      return;
+    }
+    const timer = setTimeout(() => {
+      const headers = { connection: 'close' };
+      sendProblem(new Problem(requestTimeout, undefined, { headers }), request, reply);
+    }, env.REQUEST_TIMEOUT_MS);
+    request.raw.once('close', () => {
+      clearTimeout(timer);
+    });
+    request.raw.once('end', () => {
+      clearTimeout(timer);
+    });
+    proceed(null, payload);
+  });
+
+  server.addHook('onResponse', (request, reply, proceed) => {
+    log({
+      method: request.method,
+      // Query strings carry signatures and search texts: the path tells enough.
+      path: request.originalUrl.split('?')[0],
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+      msg: 'Request answered',
+    });
+    proceed();
+  });
+}
+
+function isMultipart(request: FastifyRequest): boolean {
+  return request.headers['content-type']?.startsWith('multipart/form-data') ?? false;
+}

@@ -1,0 +1,106 @@
+import {
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  Logger,
+} from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
+
+const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
+const RETRY_AFTER_SECONDS = '2';
+
+/** Turns whatever was thrown into RFC 9457 problem+json. The only place that answers errors. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Http');
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const problem = toProblem(exception);
+    if (problem.status >= 500) this.logger.error({ err: exception, msg: problem.message });
+    sendProblem(problem, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+}
+
+/** Answers a problem, unless an answer is already under way. */
+export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): void {
+  if (reply.sent) return;
+  void reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .header('cache-control', 'no-store')
+    .type(PROBLEM_JSON)
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(problem.toJSON(request.id));
+}
+
+/** The problem that stands for anything that can be thrown. */
+export function toProblem(exception: unknown): Problem {
+  if (exception instanceof Problem) return exception;
+  if (exception instanceof HttpException) {
+    return describeClientError(exception.getStatus(), exception.message, exception);
+  }
+  if (isUnavailable(exception)) {
+    return new Problem(unavailable, 'The database cannot be reached or is too busy.', {
+      cause: exception,
+      headers: { 'retry-after': RETRY_AFTER_SECONDS },
+    });
+  }
+  const status = httpStatusOf(exception);
+  if (status !== undefined && status < 500) {
+    return describeClientError(status, (exception as Error).message, exception);
+  }
+  return new Problem(internalError, undefined, { cause: exception });
+}
+
+/** The whole raw response for errors that happen before Fastify has a request to answer. */
+export function rawProblemResponse(error: NodeJS.ErrnoException): string {
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 431
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 408
+        : 400;
+  const definition = problemForStatus(status);
+  const body = JSON.stringify(new Problem(definition).toJSON(undefined));
+  return [
+    `HTTP/1.1 ${definition.status} ${definition.title}`,
+    `content-type: ${PROBLEM_JSON}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** Frameworks word their client errors for people; their server errors may tell too much. */
+function describeClientError(status: number, message: string, cause: unknown): Problem {
+  const definition = problemForStatus(status);
+  const detail = definition === malformed && !message ? undefined : message;
+  return new Problem(definition, status < 500 ? detail : undefined, { cause });
+}
+
+function httpStatusOf(exception: unknown): number | undefined {
+  if (!(exception instanceof Error) || !('statusCode' in exception)) return undefined;
+  return typeof exception.statusCode === 'number' ? exception.statusCode : undefined;
+}
+
+/**
+ * PostgreSQL's classes and codes for "not now", and what Node and the pool say without a server:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const UNAVAILABLE_CODES =
+  /^(08...|53...|57P0[1-5]|57014|55P03|25P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+const UNAVAILABLE_MESSAGES =
+  /timeout exceeded when trying to connect|Connection terminated|connection timeout/i;
+
+function isUnavailable(exception: unknown): boolean {
+  for (let error = exception; error instanceof Error; error = error.cause) {
+    const code = (error as { code?: unknown }).code;
+    if (typeof code === 'string' && UNAVAILABLE_CODES.test(code)) return true;
+    if (UNAVAILABLE_MESSAGES.test(error.message)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
+import { Idempotency } from './idempotency.js';
+import { Reconciler } from './reconciler.js';
+
+const HOUR_MS = 60 * 60 * 1_000;
+
+/** The reconciler, for the worker. */
+@Module({
+  imports: [ScheduleModule.forRoot()],
+  providers: [Reconciler],
+  exports: [Reconciler],
+})
+export class ReconcilerModule {
+  constructor(reconciler: Reconciler, idempotency: Idempotency) {
+    reconciler.register({
+      name: 'expired idempotency keys',
+      everyMs: HOUR_MS,
+      run: async () => {
+        await idempotency.forgetExpired();
+        return 0;
+      },
+    });
+  }
+}

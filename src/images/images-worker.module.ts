@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { ImageConversion } from './conversion.service.js';
+import { ImagesModule } from './images.module.js';
+import { ImageConversionProcessor } from './images.processor.js';
+
+/** The work of the images feature, for the worker. */
+@Module({
+  imports: [ImagesModule],
+  providers: [ImageConversion, ImageConversionProcessor],
+})
+export class ImagesWorkerModule {}

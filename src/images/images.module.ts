@@ -1,0 +1,18 @@
+import { Module } from '@nestjs/common';
+import { QueueModule } from '../queue/queue.module.js';
+import { StorageModule } from '../storage/storage.module.js';
+import { ImagePresenter } from './image.presenter.js';
+import { ImageQueries } from './image.queries.js';
+import { ImageUploads } from './image-uploads.service.js';
+import { convertImage } from './images.jobs.js';
+import { ImagesController } from './images.controller.js';
+import { ImagesService } from './images.service.js';
+
+/** Images as every process knows them. The API adds routes, the worker adds work. */
+@Module({
+  imports: [StorageModule, QueueModule.forJob(convertImage)],
+  controllers: [ImagesController],
+  providers: [ImagePresenter, ImageQueries, ImageUploads, ImagesService],
+  exports: [ImageQueries, ImageUploads, ImagesService, StorageModule],
+})
+export class ImagesModule {}

@@ -1,0 +1,131 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import type { Queue } from 'bullmq';
+import { ENV, type Env } from '../core/env.js';
+import type { JobDefinition } from './job.js';
+
+/** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
+const CARRIER_LOST_AFTER_SECONDS = 10;
+/** The most rows that one round hands over. */
+const ROUND_SIZE = 500;
+
+interface TakenRow {
+  id: string;
+  attempts: number;
+  request_id: string | null;
+}
+
+/**
+ * Hands due rows to the queue: oldest first, owners in turn, at most `QUEUE_PER_OWNER` rows of one
+ * owner in the queue or at work at once.
+ */
+@Injectable()
+export class Dispatcher {
+  private readonly logger = new Logger(Dispatcher.name);
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly modules: ModuleRef,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
+
+  /**
+   * Hands over a row that has just been committed, or those of the same owner that come before it.
+   *
+   * It never throws: the row is safe, and the reconciler hands over what is left behind.
+   */
+  async enqueue(job: JobDefinition, rowId: string): Promise<void> {
+    try {
+      await this.dispatch(
+        job,
+        `= (select ${this.names(job).owner} from ${this.names(job).table} where id = ?)`,
+        rowId,
+      );
+    } catch (error) {
+      this.logger.warn({
+        err: error,
+        job: job.name,
+        rowId,
+        msg: 'Not enqueued; the reconciler will',
+      });
+    }
+  }
+
+  /** Hands over the next rows of an owner whose work has just been done. Never throws. */
+  async refill(job: JobDefinition, ownerId: string): Promise<void> {
+    try {
+      await this.dispatch(job, '= ?', ownerId);
+    } catch (error) {
+      this.logger.warn({ err: error, job: job.name, msg: 'Not refilled; the reconciler will' });
+    }
+  }
+
+  /** Hands over the due rows of all owners. @returns how many */
+  sweep(job: JobDefinition): Promise<number> {
+    return this.dispatch(job, 'is not null');
+  }
+
+  /** @param ownerIs a condition on the owner's column, with at most one parameter */
+  private async dispatch(job: JobDefinition, ownerIs: string, owner?: string): Promise<number> {
+    const rows = await this.take(job, ownerIs, owner === undefined ? [] : [owner]);
+    if (rows.length === 0) return 0;
+    await this.queueOf(job).addBulk(
+      rows.map((row) => ({
+        name: job.name,
+        data: { payload: job.payloadOf(row.id), requestId: row.request_id },
+        opts: {
+          // The attempt is part of the id: a left-over carrier can never swallow a new one.
+          jobId: `${job.name}-${row.id}-${row.attempts}`,
+          attempts: 1,
+          removeOnComplete: true,
+          removeOnFail: true,
+        },
+      })),
+    );
+    return rows.length;
+  }
+
+  /**
+   * Marks the rows of the next round as queued. Rounds of one job run one after the other, because
+   * two at once would both see the same free places of an owner.
+   */
+  private take(job: JobDefinition, ownerIs: string, parameters: string[]): Promise<TakenRow[]> {
+    const { table, owner } = this.names(job);
+    const due = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
+      and (queued_at is null or queued_at <= now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS}))`;
+    const busy = `next_attempt_at is not null and (leased_until > now()
+      or queued_at > now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS}))`;
+    return this.em.fork().transactional(async (em) => {
+      await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
+      return em.execute<TakenRow[]>(
+        `with waiting as (
+           select id, ${owner} as owner, next_attempt_at,
+                  row_number() over (partition by ${owner} order by next_attempt_at, id) as turn
+           from ${table} where ${owner} ${ownerIs} and ${due}
+         ), occupied as (
+           select ${owner} as owner, count(*) as places
+           from ${table} where ${owner} ${ownerIs} and ${busy} group by ${owner}
+         ), chosen as (
+           select id from waiting left join occupied using (owner)
+           where turn + coalesce(places, 0) <= ? order by turn, next_attempt_at limit ?
+         )
+         update ${table} set queued_at = now()
+         where id in (select id from chosen) and ${due}
+         returning id, attempts, request_id`,
+        [...parameters, ...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
+      );
+    });
+  }
+
+  private names(job: JobDefinition): { table: string; owner: string } {
+    const { tableName, properties } = this.em.getMetadata().get(job.entity);
+    const owner = properties[job.owner as keyof typeof properties].fieldNames[0];
+    return { table: `"${tableName}"`, owner: `"${owner}"` };
+  }
+
+  private queueOf(job: JobDefinition): Queue {
+    return this.modules.get<Queue>(getQueueToken(job.name), { strict: false });
+  }
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { defineEntity, p } from '@mikro-orm/core';
+import { newId } from '../core/ids.js';
+
+const FailedJobSchema = defineEntity({
+  name: 'FailedJob',
+  tableName: 'failed_jobs',
+  comment: 'The dead letter queue: work that used up its attempts on a fault of ours or a vendor',
+  properties: {
+    id: p.uuid().primary(),
+    job: p.string().length(100),
+    rowId: p.uuid(),
+    /** The payload that the queue carried: ids. */
+    data: p.json<Record<string, unknown>>(),
+    error: p.text(),
+    /** Equal for failures of the same cause, whatever ids and numbers their messages hold. */
+    fingerprint: p.string().length(16).index(),
+    attempts: p.smallint(),
+    status: p.enum(['FAILED', 'RETRYING', 'RESOLVED'] as const).default('FAILED'),
+    requestId: p.string().length(100).nullable(),
+    createdAt: p.datetime(3),
+    updatedAt: p.datetime(3).onUpdate(() => new Date()),
+  },
+  indexes: [{ properties: ['job', 'rowId'] }, { properties: ['status', 'createdAt'] }],
+});
+
+/** What is known when a job is given up. */
+interface GivenUp {
+  job: string;
+  rowId: string;
+  data: Record<string, unknown>;
+  error: unknown;
+  attempts: number;
+  requestId: string | null;
+}
+
+export class FailedJob extends FailedJobSchema.class {
+  constructor({ job, rowId, data, error, attempts, requestId }: GivenUp) {
+    super();
+    this.id = newId();
+    this.job = job;
+    this.rowId = rowId;
+    this.data = data;
+    this.error = describeError(error);
+    this.fingerprint = fingerprintOf(this.error);
+    this.attempts = attempts;
+    this.status = 'FAILED';
+    this.requestId = requestId;
+    this.createdAt = new Date();
+    this.updatedAt = this.createdAt;
+  }
+}
+FailedJobSchema.setClass(FailedJob);
+
+const MAX_ERROR_LENGTH = 8_000;
+
+/** The stack, which holds the message, and those of its causes. */
+function describeError(error: unknown): string {
+  // PostgreSQL cannot store NUL in text.
+  return stacksOf(error).join('\nCaused by: ').replaceAll('\0', '').slice(0, MAX_ERROR_LENGTH);
+}
+
+function stacksOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return error === undefined ? [] : [JSON.stringify(error)];
+  return [error.stack ?? error.message, ...stacksOf(error.cause)];
+}
+
+function fingerprintOf(error: string): string {
+  const cause = error.split('\n')[0] ?? '';
+  const constant = cause
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, '#')
+    .replace(/\d+/g, '#');
+  return createHash('sha256').update(constant).digest('hex').slice(0, 16);
+}

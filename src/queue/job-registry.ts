@@ -1,0 +1,39 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { JobDefinition } from './job.js';
+
+/**
+ * The jobs of this process. A doubled or unknown job stops the boot: it would otherwise lie in a
+ * queue that nobody works on.
+ */
+@Injectable()
+export class JobRegistry implements OnApplicationBootstrap {
+  private readonly jobs = new Map<string, JobDefinition>();
+  private readonly handled = new Set<string>();
+
+  /** @throws Error when another definition has the same name */
+  define(job: JobDefinition): void {
+    const known = this.jobs.get(job.name);
+    if (known && known !== job) throw new Error(`The job ${job.name} is defined twice`);
+    this.jobs.set(job.name, job);
+  }
+
+  /** @throws Error when the job has a processor already */
+  handle(job: JobDefinition): void {
+    if (this.handled.has(job.name)) throw new Error(`The job ${job.name} has two processors`);
+    this.handled.add(job.name);
+  }
+
+  list(): JobDefinition[] {
+    return [...this.jobs.values()];
+  }
+
+  /** @throws Error when a processor, in a process that has any, works on an undefined job, or a job has none */
+  onApplicationBootstrap(): void {
+    const unknown = [...this.handled].filter((name) => !this.jobs.has(name));
+    if (unknown.length > 0) throw new Error(`Processors of unknown jobs: ${unknown.join(', ')}`);
+    const idle = [...this.jobs.keys()].filter((name) => !this.handled.has(name));
+    if (this.handled.size > 0 && idle.length > 0) {
+      throw new Error(`Jobs without a processor: ${idle.join(', ')}`);
+    }
+  }
+}

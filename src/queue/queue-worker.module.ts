@@ -1,0 +1,24 @@
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { Reconciler } from '../core/reconciler.js';
+import { ReconcilerModule } from '../core/reconciler.module.js';
+import { Dispatcher } from './dispatcher.js';
+import { JobRegistry } from './job-registry.js';
+
+/** What the worker adds to the queue: due rows that lost their carrier get a new one. */
+@Module({ imports: [ReconcilerModule] })
+export class QueueWorkerModule implements OnModuleInit {
+  constructor(
+    private readonly reconciler: Reconciler,
+    private readonly registry: JobRegistry,
+    private readonly dispatcher: Dispatcher,
+  ) {}
+
+  onModuleInit(): void {
+    for (const job of this.registry.list()) {
+      this.reconciler.register({
+        name: `due rows of ${job.name}`,
+        run: () => this.dispatcher.sweep(job),
+      });
+    }
+  }
+}

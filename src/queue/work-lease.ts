@@ -1,0 +1,188 @@
+import { Injectable } from '@nestjs/common';
+import { type FilterQuery, LockMode } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { newId } from '../core/ids.js';
+import { RowChanges } from '../core/row-changes.js';
+import { FailedJob } from './failed-job.entity.js';
+import { backoff, type JobDefinition } from './job.js';
+import { dueIn, endWork, releaseLease, type WorkError, type WorkRow } from './work-row.js';
+
+/** A holder that says nothing for this long has died, in seconds. */
+const LEASE_SECONDS = 15;
+
+/** How often a holder must renew its lease, in milliseconds. */
+export const RENEW_EVERY_MS = 5_000;
+
+/** The row has been deleted, or its lease ran out and someone else holds it now. */
+export class LeaseLost extends Error {
+  constructor() {
+    super('The lease on the row is lost');
+    this.name = 'LeaseLost';
+  }
+}
+
+/** The holders of all attempts died without a word: the work itself may be what kills them. */
+class AttemptsExhausted extends Error {
+  constructor(attempts: number) {
+    super(`The worker died during each of ${attempts} attempts`);
+    this.name = 'AttemptsExhausted';
+  }
+}
+
+const INTERNAL_ERROR: WorkError = {
+  code: 'internal-error',
+  detail: 'The work failed for a reason that is not yours. It has been reported to the operator.',
+};
+
+/** The right of one attempt to work on one row and to write its outcome. */
+export interface WorkLease<out Row extends WorkRow = WorkRow> {
+  readonly job: JobDefinition<Row>;
+  readonly leaseId: string;
+  /** The row as it was when the attempt began. */
+  readonly row: Row;
+  readonly ownerId: string;
+}
+
+/** Takes and settles leases. Every step is one transaction, by the database's clock. */
+@Injectable()
+export class WorkLeases {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly changes: RowChanges,
+  ) {}
+
+  /**
+   * Takes a row that is due, counting the attempt before the dangerous part, so that a crash
+   * counts too.
+   *
+   * @returns undefined when the row is gone, done, not due, held, or out of attempts
+   */
+  take<Row extends WorkRow>(
+    job: JobDefinition<Row>,
+    rowId: string,
+  ): Promise<WorkLease<Row> | undefined> {
+    const leaseId = newId();
+    return this.em.fork().transactional(async (em) => {
+      const [taken] = await em.execute<{ attempts: number }[]>(
+        `update ${this.tableOf(job)}
+         set attempts = attempts + 1, lease_id = ?, queued_at = null,
+             leased_until = now() + make_interval(secs => ${LEASE_SECONDS})
+         where id = ? and next_attempt_at <= now()
+           and (leased_until is null or leased_until <= now())
+         returning attempts`,
+        [leaseId, rowId],
+      );
+      if (!taken) return undefined;
+      const row = await this.lock(em, job, rowId, leaseId);
+      const lease = { job, leaseId, row, ownerId: String(row[job.owner as keyof Row]) };
+      await this.changes.announce(em, rowId);
+      if (taken.attempts > job.retry.attempts) {
+        lease.row.attempts = job.retry.attempts;
+        this.bury(em, lease, lease.row, new AttemptsExhausted(job.retry.attempts), INTERNAL_ERROR);
+        return undefined;
+      }
+      lease.row.start();
+      return lease;
+    });
+  }
+
+  /** Keeps the lease for another {@link LEASE_SECONDS}. @throws LeaseLost */
+  async renew(lease: WorkLease): Promise<void> {
+    const renewed = await this.em.fork().execute(
+      `update ${this.tableOf(lease.job)}
+       set leased_until = now() + make_interval(secs => ${LEASE_SECONDS})
+       where id = ? and lease_id = ? returning 1`,
+      [lease.row.id, lease.leaseId],
+    );
+    if (renewed.length === 0) throw new LeaseLost();
+  }
+
+  /** Writes the result of the work and ends it. @throws LeaseLost */
+  complete<Row extends WorkRow>(
+    lease: WorkLease<Row>,
+    write: (row: Row, em: EntityManager) => void | Promise<void>,
+  ): Promise<void> {
+    return this.settle(lease, async (row, em) => {
+      await write(row, em);
+      endWork(row);
+    });
+  }
+
+  /** Ends the work with an expected refusal: nobody's fault that an operator could mend. */
+  refuse(lease: WorkLease, error: WorkError): Promise<void> {
+    return this.settle(lease, (row) => {
+      row.fail(error);
+      endWork(row);
+    });
+  }
+
+  /** Lets the row rest until its next attempt, or gives it up when that was its last. */
+  async failAttempt(lease: WorkLease, cause: unknown): Promise<'rests' | 'buried'> {
+    const isLast = lease.row.attempts >= lease.job.retry.attempts;
+    await this.settle(lease, (row, em) => {
+      if (isLast) {
+        this.bury(em, lease, row, cause, INTERNAL_ERROR);
+        return;
+      }
+      row.nextAttemptAt = dueIn(backoff(lease.job.retry, row.attempts));
+      releaseLease(row);
+    });
+    return isLast ? 'buried' : 'rests';
+  }
+
+  /** Returns a row unharmed when the process must stop: the attempt does not count. */
+  giveBack(lease: WorkLease): Promise<void> {
+    return this.settle(lease, (row) => {
+      row.attempts -= 1;
+      releaseLease(row);
+    });
+  }
+
+  private settle<Row extends WorkRow>(
+    lease: WorkLease<Row>,
+    write: (row: Row, em: EntityManager) => void | Promise<void>,
+  ): Promise<void> {
+    return this.em.fork().transactional(async (em) => {
+      await write(await this.lock(em, lease.job, lease.row.id, lease.leaseId), em);
+      await this.changes.announce(em, lease.row.id);
+    });
+  }
+
+  /** The row state and its dead letter are one transaction: there is never one without the other. */
+  private bury(
+    em: EntityManager,
+    { job }: WorkLease,
+    row: WorkRow,
+    error: unknown,
+    shown: WorkError,
+  ): void {
+    row.fail(shown);
+    endWork(row);
+    em.persist(
+      new FailedJob({
+        job: job.name,
+        rowId: row.id,
+        data: job.payloadOf(row.id),
+        error,
+        attempts: row.attempts,
+        requestId: row.requestId ?? null,
+      }),
+    );
+  }
+
+  private async lock<Row extends WorkRow>(
+    em: EntityManager,
+    job: JobDefinition<Row>,
+    id: string,
+    leaseId: string,
+  ): Promise<Row> {
+    const held = { id, leaseId } as FilterQuery<Row>;
+    const row = await em.findOne(job.entity, held, { lockMode: LockMode.PESSIMISTIC_WRITE });
+    if (!row) throw new LeaseLost();
+    return row;
+  }
+
+  private tableOf(job: JobDefinition): string {
+    return `"${this.em.getMetadata().get(job.entity).tableName}"`;
+  }
+}

@@ -1,0 +1,66 @@
+import { p, raw } from '@mikro-orm/core';
+
+/**
+ * Columns of every table whose rows are work for a job. The row is the truth: how often it was
+ * tried, when it is due, who holds it. The queue only carries its id.
+ *
+ * - due: `nextAttemptAt` has come and no lease is running
+ * - leased: `leasedUntil` lies ahead; only the holder of `leaseId` may settle the row
+ * - done: `nextAttemptAt` is null
+ */
+export const workColumns = {
+  attempts: p.smallint().default(0),
+  nextAttemptAt: p.datetime(3).nullable(),
+  leaseId: p.uuid().nullable(),
+  leasedUntil: p.datetime(3).nullable(),
+  /** When the row was last handed to the queue; null when it waits its turn in the table. */
+  queuedAt: p.datetime(3).nullable(),
+  /** The request that asked for the work, for the logs of its job. */
+  requestId: p.string().length(100).nullable(),
+} as const;
+
+/** Why work on a row ended without success, as clients see it. */
+export interface WorkError {
+  /** A stable name, in kebab-case. */
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** What the queue needs of an entity with {@link workColumns}. */
+export interface WorkRow {
+  id: string;
+  attempts: number;
+  nextAttemptAt?: Date | null;
+  leaseId?: string | null;
+  leasedUntil?: Date | null;
+  queuedAt?: Date | null;
+  requestId?: string | null;
+  /** Moves the row into its working state at the start of an attempt. */
+  start(): void;
+  /** Moves the row into its failed state for good. */
+  fail(error: WorkError): void;
+}
+
+/**
+ * When a row is due, by the database's clock: clocks of processes differ, and rows must not wait
+ * for that.
+ *
+ * @param milliseconds from the transaction that writes it
+ */
+export function dueIn(milliseconds: number): Date {
+  // MikroORM takes an SQL expression for any value that it writes.
+  return raw<Date>('now() + make_interval(secs => ?)', [milliseconds / 1_000]);
+}
+
+/** Marks the work on a row as over; part of the transaction that writes its result. */
+export function endWork(row: WorkRow): void {
+  row.nextAttemptAt = null;
+  releaseLease(row);
+}
+
+/** Lets go of a row that is still to be done. */
+export function releaseLease(row: WorkRow): void {
+  row.leaseId = null;
+  row.leasedUntil = null;
+  row.queuedAt = null;
+}

@@ -1,0 +1,24 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { CoreModule } from './core/core.module.js';
+import type { Env } from './core/env.js';
+import { DatabaseModule } from './database.module.js';
+import { ImagesWorkerModule } from './images/images-worker.module.js';
+import { QueueModule } from './queue/queue.module.js';
+import { QueueWorkerModule } from './queue/queue-worker.module.js';
+
+/** The worker: the same features without HTTP, and their processors. */
+@Module({})
+export class WorkerModule {
+  static forRoot(env: Env): DynamicModule {
+    return {
+      module: WorkerModule,
+      imports: [
+        CoreModule.forRoot(env),
+        DatabaseModule,
+        QueueModule,
+        QueueWorkerModule,
+        ImagesWorkerModule,
+      ],
+    };
+  }
+}

@@ -1,0 +1,20 @@
+import { NestFactory } from '@nestjs/core';
+import { runEntryPoint } from './core/entry-point.js';
+import { readEnv } from './core/env.js';
+import { exitWithParent, stopOnSignal } from './core/lifecycle.js';
+import { createLogger, PinoNestLogger } from './core/logging.js';
+import { WorkerModule } from './worker.module.js';
+
+/** The worker process: works on jobs, and runs the reconciler. */
+runEntryPoint(async () => {
+  exitWithParent();
+  const env = readEnv();
+  const logger = createLogger(env, 'worker');
+  const app = await NestFactory.createApplicationContext(WorkerModule.forRoot(env), {
+    logger: new PinoNestLogger(logger),
+    abortOnError: false,
+  });
+  stopOnSignal(app, env, logger);
+  logger.info({ node: process.version }, 'The worker works');
+  process.send?.({ type: 'working' });
+});
