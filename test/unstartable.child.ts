@@ -1,0 +1,2 @@
+/** A decoding child that dies while it starts. */
+process.exit(1);
