@@ -33,8 +33,10 @@ const DEFAULT_PORT = 3000;
 const MINIMUM_SECRET_BYTES = 32;
 
 function documented<T extends z.ZodType>(schema: T, doc: VariableDoc): T {
-  envDocs.add(schema, doc);
-  return schema;
+  // Variables that share a schema have each a documentation of their own.
+  const own = schema.clone();
+  envDocs.add(own, doc);
+  return own;
 }
 
 /** A whole number within bounds; an empty variable counts as unset. */

@@ -1,9 +1,5 @@
 import type { Socket } from 'node:net';
-import type {
-  FastifyInstance,
-  FastifyRequest,
-  FastifyServerOptions,
-} from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Env } from './env.js';
 import { newId } from './ids.js';
 import { Problem, requestTimeout } from './problem.js';

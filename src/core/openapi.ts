@@ -9,6 +9,7 @@ import {
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
 import { type ProblemDefinition, unauthenticated } from './problem.js';
+import { NO_SECURITY } from './public.js';
 
 /** The body of every error, as clients see it. */
 const problemSchema = z.object({
@@ -104,7 +105,8 @@ function operationsOf(document: OpenAPIObject): Operations[] {
 
 /** Every route can fail in general ways, and every closed one refuses who is not signed in. */
 function addSharedProblems(operation: Operations): void {
-  const isPublic = operation.security?.length === 0;
+  const isPublic = JSON.stringify(operation.security) === JSON.stringify(NO_SECURITY);
+  if (isPublic) operation.security = [];
   operation.responses = {
     ...operation.responses,
     ...(!isPublic && { 401: problemResponse([unauthenticated]) }),

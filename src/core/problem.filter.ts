@@ -19,7 +19,10 @@ export class ProblemFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const problem = toProblem(exception);
-    if (problem.status >= 500) this.logger.error({ err: exception, msg: problem.message });
+    // A refusal that is meant, such as a full quota, alarms nobody, whatever its status.
+    if (problem.definition === internalError || problem.definition === unavailable) {
+      this.logger.error({ err: exception, msg: problem.message });
+    }
     sendProblem(problem, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
 }

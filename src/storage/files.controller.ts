@@ -1,5 +1,6 @@
-import { Controller, Get, Param, Query, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { Controller, Get, Query, Req, Res } from '@nestjs/common';
+import { ApiParam } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Operation } from '../core/openapi.js';
 import { defineProblem, notFound, Problem, validationFailed } from '../core/problem.js';
@@ -29,6 +30,7 @@ export class FilesController {
 
   @Get('*')
   @Public()
+  @ApiParam({ name: 'path', description: 'The key of the file, slashes included.' })
   @Operation({
     summary: 'Fetch a file by a signed link',
     description: 'The links stand in the answers of other routes; nobody makes them by hand.',
@@ -36,10 +38,11 @@ export class FilesController {
     problems: [invalidSignature, notFound, validationFailed],
   })
   async fetch(
-    @Param('*') key: string,
+    @Req() request: FastifyRequest<{ Params: { '*': string } }>,
     @Query({ schema: signedQuery }) { expires, signature }: z.output<typeof signedQuery>,
     @Res() reply: FastifyReply,
   ): Promise<void> {
+    const key = request.params['*'];
     if (!isStorageKey(key) || !this.signer.verify(key, expires, signature)) {
       throw new Problem(invalidSignature);
     }

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { openApiText } from '../src/api-document.js';
+import { envExample } from '../src/core/env-example.js';
+import { migrationOptions } from '../src/mikro-orm.config.js';
+import { createDatabase, type TestDatabase } from './test-database.js';
+
+/** Every method of a path in the document, with where it stands. */
+function operations(document: {
+  paths: Record<string, Record<string, Record<string, any>>>;
+}): [string, Record<string, any>][] {
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, Record<string, any>] => [
+      `${method.toUpperCase()} ${path}`,
+      operation,
+    ]),
+  );
+}
+
+describe('generated files', () => {
+  it('has an openapi.json that is what `npm run openapi` makes', async () => {
+    expect(await readFile('openapi.json', 'utf8')).toBe(await openApiText());
+  });
+
+  it('has an .env.example that is what `npm run env:example` makes', async () => {
+    expect(await readFile('.env.example', 'utf8')).toBe(envExample());
+  });
+});
+
+describe('openapi.json', () => {
+  it('gives every operation an id, a summary, its errors, a schema and its security', async () => {
+    const document = JSON.parse(await openApiText());
+    const ids = new Set<string>();
+    for (const [route, operation] of operations(document)) {
+      expect([route, operation['summary']]).toEqual([route, expect.stringMatching(/\w/)]);
+      expect([route, ids.has(operation['operationId'])]).toEqual([route, false]);
+      ids.add(operation['operationId']);
+      const security = operation['security'] ?? document.security;
+      expect([route, Array.isArray(security)]).toEqual([route, true]);
+
+      const successes = Object.entries<any>(operation['responses']).filter(([status]) =>
+        /^2/.test(status),
+      );
+      expect([route, successes.length > 0]).toEqual([route, true]);
+      for (const [status, { content }] of successes) {
+        const schemas = Object.values<any>(content ?? {}).map(({ schema }) => schema);
+        expect([route, status, schemas.length]).toEqual([route, status, status === '204' ? 0 : 1]);
+      }
+      const problem = operation['responses'].default.content['application/problem+json'];
+      expect([route, problem.schema.$ref]).toEqual([route, '#/components/schemas/Problem']);
+    }
+    expect(ids.size).toBeGreaterThan(10);
+  });
+
+  it('says `security: []` exactly where nobody has to sign in', async () => {
+    const document = JSON.parse(await openApiText());
+    const open = operations(document)
+      .filter(([, { security }]) => security?.length === 0)
+      .map(([route]) => route);
+    expect(open.sort()).toEqual([
+      'GET /api/v1/files/{path}',
+      'GET /health',
+      'GET /health/capabilities',
+      'GET /health/ready',
+      'GET /problems',
+      'GET /problems/{code}',
+      'POST /api/v1/auth/login',
+      'POST /api/v1/auth/register',
+    ]);
+  });
+});
+
+describe('migrations', () => {
+  let database: TestDatabase;
+  let orm: MikroORM;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    orm = await MikroORM.init(
+      migrationOptions({
+        DATABASE_URL: database.appUrl,
+        MIGRATION_DATABASE_URL: database.ownerUrl,
+      }),
+    );
+  });
+
+  afterAll(async () => {
+    await orm.close();
+    await database.drop();
+  });
+
+  it('make the tables that the entities describe', async () => {
+    expect(await orm.schema.getUpdateSchemaSQL({ wrap: false })).toBe('');
+  });
+
+  it('have a snapshot that is up to date', async () => {
+    expect(await orm.migrator.checkSchema()).toBe(false);
+  });
+});

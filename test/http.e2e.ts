@@ -1,0 +1,174 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { allProblems } from '../src/core/problem.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+let app: TestingApp;
+let account: Account;
+
+beforeAll(async () => {
+  app = await TestingApp.start({
+    worker: false,
+    variables: { CORS_ORIGINS: 'https://app.example.com', REQUEST_TIMEOUT_MS: '1000' },
+  });
+  account = await app.register();
+});
+
+afterAll(() => app.close());
+
+/** Sends bytes as they are, which no HTTP client would. */
+async function sendRaw(request: string): Promise<{ status: number; head: string; body: any }> {
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+  socket.write(request);
+  const answer = await text(socket);
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  return { status: Number(head.split(' ')[1]), head: head.toLowerCase(), body: JSON.parse(body) };
+}
+
+const LOGIN = 'POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+
+describe('every error', () => {
+  it.each([
+    ['an unknown route', 'GET /nothing HTTP/1.1\r\nhost: x\r\n', 404, 'not-found'],
+    ['an unknown method', 'PATCH /health HTTP/1.1\r\nhost: x\r\n', 404, 'not-found'],
+    ['a malformed URL', 'GET /api/v1/images/%zz HTTP/1.1\r\nhost: x\r\n', 400, 'malformed'],
+    [
+      'an over-long parameter',
+      `GET /api/v1/images/${'x'.repeat(400)} HTTP/1.1\r\nhost: x\r\n`,
+      414,
+      'uri-too-long',
+    ],
+    ['malformed JSON', `${LOGIN}content-length: 5\r\n\r\n{"a":`, 400, 'malformed'],
+    ['an empty body', `${LOGIN}content-length: 0\r\n`, 400, 'malformed'],
+    ['a prototype in JSON', `${LOGIN}content-length: 16\r\n\r\n{"__proto__": 1}`, 400, 'malformed'],
+    [
+      'an unknown content type',
+      'POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: text/xml\r\ncontent-length: 1\r\n\r\nx',
+      415,
+      'unsupported-media-type',
+    ],
+    [
+      'a body that is too large',
+      `${LOGIN}content-length: 102500\r\n\r\n${'x'.repeat(102_500)}`,
+      413,
+      'payload-too-large',
+    ],
+    [
+      'headers that are too large',
+      `GET /health HTTP/1.1\r\nhost: x\r\nx-large: ${'x'.repeat(17_000)}\r\n`,
+      431,
+      'headers-too-large',
+    ],
+    ['no HTTP at all', 'hello\r\n', 400, 'malformed'],
+    ['a method that does not exist', 'BREW /pot HTTP/1.1\r\nhost: x\r\n', 400, 'malformed'],
+    ['a body that does not come', `${LOGIN}content-length: 10\r\n\r\n{`, 408, 'request-timeout'],
+    ['headers that do not end', 'GET /health HTTP/1.1\r\nhost: x', 408, 'request-timeout'],
+  ])('is problem+json: %s', async (_name, request, status, code) => {
+    const complete = request.includes('\r\n\r\n') || !request.endsWith('\r\n');
+    const answer = await sendRaw(
+      complete
+        ? request.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n')
+        : `${request}connection: close\r\n\r\n`,
+    );
+    expect([answer.status, answer.body.code]).toEqual([status, code]);
+    expect(answer.head).toContain('content-type: application/problem+json');
+    expect(answer.body).toMatchObject({
+      type: `/problems/${code}`,
+      title: expect.any(String),
+      detail: expect.any(String),
+      status,
+    });
+    expect(JSON.stringify(answer.body)).not.toMatch(/node_modules|\.[jt]s:\d|at .+\(/);
+  });
+
+  it('has the request id, which the client may choose', async () => {
+    const own = await app.http.get('/nothing').set('x-request-id', 'my-id.1').expect(404);
+    expect(own.headers['x-request-id']).toBe('my-id.1');
+    expect(own.body.requestId).toBe('my-id.1');
+    const forged = await app.http.get('/nothing').set('x-request-id', 'a b').expect(404);
+    expect(forged.body.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('is explained on a page of its own', async () => {
+    for (const { code, help } of allProblems()) {
+      const page = await app.http.get(`/problems/${code}`).expect(200);
+      expect(page.headers['content-type']).toContain('text/html');
+      expect(page.text).toContain(help.slice(0, 20).replaceAll('"', '&#34;'));
+    }
+    await app.http.get('/problems').expect(200);
+    await app.http.get('/problems/<script>').expect(404);
+  });
+
+  it('is 500 without a word of the fault when the fault is ours', async () => {
+    await app.database.query('alter table images rename to images_gone');
+    try {
+      const answer = await app.as(account).get('/api/v1/images').expect(500);
+      expect(answer.body.code).toBe('internal-error');
+      expect(JSON.stringify(answer.body)).not.toContain('images_gone');
+    } finally {
+      await app.database.query('alter table images_gone rename to images');
+    }
+  });
+});
+
+describe('health', () => {
+  it('tells life, readiness and capabilities', async () => {
+    expect((await app.http.get('/health').expect(200)).body).toEqual({ status: 'ok' });
+    expect((await app.http.get('/health/ready').expect(200)).body).toEqual({
+      status: 'ok',
+      checks: { database: 'ok', migrations: 'ok', queue: 'ok', storage: 'ok' },
+    });
+    const { body } = await app.http.get('/health/capabilities').expect(200);
+    expect(body.capabilities).toEqual([
+      { part: 'database', driver: 'postgresql', embedded: false },
+      { part: 'files', driver: 'disk', embedded: true },
+      { part: 'queue', driver: 'bullmq-postgresql', embedded: true },
+    ]);
+  });
+
+  it('is not ready while a migration is missing', async () => {
+    const [last] = await app.database.query<{ name: string }>(
+      'delete from mikro_orm_migrations where id = (select max(id) from mikro_orm_migrations) returning name',
+    );
+    const answer = await app.http.get('/health/ready').expect(503);
+    expect(answer.body).toMatchObject({ code: 'unavailable', detail: 'Not ready: migrations.' });
+    await app.database.query('insert into mikro_orm_migrations (name) values ($1)', [last?.name]);
+    await app.http.get('/health/ready').expect(200);
+  });
+});
+
+describe('the documentation', () => {
+  it('is served under a strict policy, from here alone', async () => {
+    const page = await app.http.get('/docs').expect(200);
+    const policy = page.headers['content-security-policy'] ?? '';
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain("script-src 'self';");
+    const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '');
+    expect(assets.length).toBeGreaterThan(3);
+    for (const path of assets) await app.http.get(path).expect(200);
+  });
+
+  it('is OpenAPI 3.1', async () => {
+    const { body } = await app.http.get('/openapi.json').expect(200);
+    expect(body.openapi).toBe('3.1.0');
+  });
+});
+
+describe('a browser app', () => {
+  const preflight = (origin: string) =>
+    app.http
+      .options('/api/v1/images')
+      .set({
+        origin,
+        'access-control-request-method': 'GET',
+        'access-control-request-headers': 'authorization',
+      });
+
+  it('may call from the origins that were named, and from no other', async () => {
+    const named = await preflight('https://app.example.com');
+    expect(named.headers['access-control-allow-origin']).toBe('https://app.example.com');
+    const other = await preflight('https://app.example.com.evil.example');
+    expect(other.headers['access-control-allow-origin']).toBeUndefined();
+  });
+});

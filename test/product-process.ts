@@ -1,0 +1,63 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { environment } from './environment.js';
+
+/** A process of the product as it runs in production: its own, from the build. */
+export class ProductProcess {
+  /** Everything that it wrote. */
+  output = '';
+
+  private constructor(private readonly child: ChildProcess) {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    }
+  }
+
+  /** Starts an entry point and waits for its word that it works; an early end is an error. */
+  static async start(
+    entry: 'main' | 'worker',
+    env: Record<string, string>,
+  ): Promise<ProductProcess> {
+    const started = ProductProcess.spawn(entry, env);
+    const ended = once(started.child, 'exit').then(() => {
+      throw new Error(`${entry} ended:\n${started.output}`);
+    });
+    await Promise.race([once(started.child, 'message'), ended]);
+    ended.catch(() => undefined);
+    return started;
+  }
+
+  /** Starts an entry point and does not wait. */
+  static spawn(entry: string, env: Record<string, string>): ProductProcess {
+    const child = fork(join(environment().build, `src/${entry}.js`), {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    return new ProductProcess(child);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** @returns its exit code; null when a signal ended it */
+  async ended(): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await once(this.child, 'exit');
+    }
+    return this.child.exitCode;
+  }
+
+  async stop(): Promise<number | null> {
+    this.signal('SIGTERM');
+    return this.ended();
+  }
+
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.ended();
+  }
+}
