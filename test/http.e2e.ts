@@ -157,13 +157,11 @@ describe('the documentation', () => {
 
 describe('a browser app', () => {
   const preflight = (origin: string) =>
-    app.http
-      .options('/api/v1/images')
-      .set({
-        origin,
-        'access-control-request-method': 'GET',
-        'access-control-request-headers': 'authorization',
-      });
+    app.http.options('/api/v1/images').set({
+      origin,
+      'access-control-request-method': 'GET',
+      'access-control-request-headers': 'authorization',
+    });
 
   it('may call from the origins that were named, and from no other', async () => {
     const named = await preflight('https://app.example.com');

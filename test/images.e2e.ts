@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { newId } from '../src/core/ids.js';
+import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -482,13 +483,3 @@ describe("the first clients' routes", () => {
     expect(metadata.body.width).toBe(3000);
   });
 });
-
-/** Looks again and again, for ten seconds, until the value is as it should be. */
-async function eventually<T>(look: () => Promise<T>, isRight: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const value = await look();
-    if (isRight(value) || Date.now() > deadline) return value;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}

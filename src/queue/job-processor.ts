@@ -149,6 +149,8 @@ export abstract class JobProcessor<Row extends WorkRow>
       this.logger.error({ err: error, rowId, msg: 'No outcome written; the lease will run out' });
       return;
     }
+    // A process that stops hands over nothing: its own row would meet the carrier it came with.
+    if (this.services.shutdown.begun) return;
     await this.services.dispatcher.refill(this.job, lease.ownerId);
   }
 
