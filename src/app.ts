@@ -11,6 +11,7 @@ import { AppModule } from './app.module.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http.js';
 import { ProblemFilter } from './core/problem.filter.js';
+import { Shutdown } from './core/shutdown.js';
 import { ValidationPipe } from './core/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
 
@@ -31,11 +32,13 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   });
   const server = adapter.getInstance();
   const em = app.get(EntityManager);
+  const shutdown = app.get(Shutdown);
   const requests = new Logger('Http');
   addRequestHooks(server, env, {
     enter: (proceed) => {
       EntityManagerContext.create(em, proceed);
     },
+    isStopping: () => shutdown.begun,
     log: (entry) => {
       requests.log(entry);
     },

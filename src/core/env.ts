@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /**
@@ -76,6 +77,11 @@ const origins = list.refine(
   { error: 'must be exact origins such as https://app.example.com, separated by commas' },
 );
 
+/** What proxies are told by: an address, or a range of them. */
+const networks = list.refine((values) => values.every(isNetwork), {
+  error: 'must be IP addresses or CIDR ranges such as 10.0.0.0/8, separated by commas',
+});
+
 const SECONDS = 1_000;
 const MINUTES = 60 * SECONDS;
 const MEBIBYTE = 1024 * 1024;
@@ -122,7 +128,7 @@ const variables = z.object({
     help: 'Origins of browser apps that may call the API, exact, separated by commas.',
     example: 'https://app.example.com,https://admin.example.com',
   }),
-  TRUST_PROXY: documented(list, {
+  TRUST_PROXY: documented(networks, {
     section: 'HTTP',
     help: 'Addresses or CIDR ranges of proxies whose X-Forwarded-* headers count, separated by commas.',
     example: '10.0.0.0/8',
@@ -322,6 +328,12 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 /** `DATA_DIR` alone, for `npm start`, which finds the other required variables there. */
 export function readDataDir(source: NodeJS.ProcessEnv = process.env): string {
   return variables.shape.DATA_DIR.parse(source['DATA_DIR'] || undefined);
+}
+
+function isNetwork(value: string): boolean {
+  const [address = '', bits] = value.split('/');
+  const width = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= width));
 }
 
 /** Repeated or few characters, or words that come from examples: fine to try out, not to rely on. */

@@ -49,6 +49,8 @@ export function serverOptions(
 interface RequestHooks {
   /** Runs the rest of the request in whatever contexts it needs. */
   enter: (proceed: () => void) => void;
+  /** Whether the process is on its way out. */
+  isStopping: () => boolean;
   /** One line for each request that was answered. */
   log: (entry: Record<string, unknown>) => void;
 }
@@ -57,7 +59,7 @@ interface RequestHooks {
 export function addRequestHooks(
   server: FastifyInstance,
   env: Env,
-  { enter, log }: RequestHooks,
+  { enter, isStopping, log }: RequestHooks,
 ): void {
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.header('x-request-id', request.id);
@@ -82,6 +84,12 @@ export function addRequestHooks(
     request.raw.once('end', () => {
       clearTimeout(timer);
     });
+    proceed(null, payload);
+  });
+
+  // A connection that is kept alive would hold up the shutdown until it times out.
+  server.addHook('onSend', (_request, reply, payload, proceed) => {
+    if (isStopping()) void reply.header('connection', 'close');
     proceed(null, payload);
   });
 

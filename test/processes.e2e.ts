@@ -1,0 +1,195 @@
+import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort } from '../src/standalone/free-port.js';
+import { eventually } from './eventually.js';
+import { makePicture } from './pictures.js';
+import { ProductProcess } from './product-process.js';
+import { createDatabase } from './test-database.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+let app: TestingApp;
+let account: Account;
+let picture: Buffer;
+const running: ProductProcess[] = [];
+
+beforeAll(async () => {
+  app = await TestingApp.start({ worker: false });
+  account = await app.register();
+  picture = await makePicture({ width: 4000, height: 3000 });
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.kill()));
+});
+
+afterAll(() => app.close());
+
+/** Runs an entry point with variables that should keep it from starting. */
+async function failToStart(entry: string, changes: Record<string, string>) {
+  const startedAt = performance.now();
+  const child = ProductProcess.spawn(entry, { ...app.variables, ...changes });
+  running.push(child);
+  const code = await child.ended();
+  return { code, output: child.output, ms: performance.now() - startedAt };
+}
+
+describe('a mistake in the configuration', () => {
+  const strong = 'q8Zt2Vn6Lx4Rb9Kd1Ws7Yf3Hj5Mc0Pg-A';
+  it.each([
+    ['main', { DATABASE_URL: '' }, 'DATABASE_URL'],
+    ['worker', { DATABASE_URL: 'mysql://user:hunter2@localhost/x' }, 'DATABASE_URL'],
+    ['migrate', { APP_SECRET: 'hunter2' }, 'APP_SECRET'],
+    ['main', { PORT: 'hunter2' }, 'PORT'],
+    ['main', { CORS_ORIGINS: 'hunter2' }, 'CORS_ORIGINS'],
+    ['main', { TRUST_PROXY: 'hunter2' }, 'TRUST_PROXY'],
+    [
+      'main',
+      { NODE_ENV: 'production', JWT_SECRET: 'hunter2'.repeat(9), APP_SECRET: strong },
+      'JWT_SECRET',
+    ],
+    ['worker', { NODE_ENV: 'production', JWT_SECRET: strong, APP_SECRET: strong }, 'JWT_SECRET'],
+  ])(
+    'stops %s with %j within 5 seconds, naming the variable and not its value',
+    async (entry, changes, name) => {
+      const { code, output, ms } = await failToStart(entry, changes as Record<string, string>);
+      expect(code).toBe(1);
+      expect(output).toContain(name);
+      expect(output).not.toMatch(/hunter2|q8Zt2/);
+      expect(output).not.toContain('    at ');
+      expect(ms).toBeLessThan(5_000);
+    },
+  );
+});
+
+describe('an API process that is asked to stop', () => {
+  async function startApi(): Promise<{ api: ProductProcess; port: number }> {
+    const port = await freePort();
+    const api = await ProductProcess.start('main', { ...app.variables, PORT: String(port) });
+    running.push(api);
+    return { api, port };
+  }
+
+  it('answers waits with 202 at once, and exits with 0', async () => {
+    const { api, port } = await startApi();
+    const form = new FormData();
+    form.set('image', new Blob([new Uint8Array(picture)]));
+    const waiting = fetch(`http://127.0.0.1:${port}/api/v1/images/upload?wait=30`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${account.token}` },
+      body: form,
+    });
+    await eventually(
+      () => app.database.query('select 1 from images'),
+      (rows) => rows.length > 0,
+    );
+    const askedAt = performance.now();
+    api.signal('SIGTERM');
+    expect((await waiting).status).toBe(202);
+    expect(performance.now() - askedAt).toBeLessThan(2_000);
+    expect(await api.ended()).toBe(0);
+    expect(performance.now() - askedAt).toBeLessThan(15_000);
+  });
+
+  it('finishes the upload that is under way', async () => {
+    const { api, port } = await startApi();
+    const head = '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n';
+    const body = Buffer.concat([Buffer.from(head), picture, Buffer.from('\r\n--b--\r\n')]);
+    const upload = request({
+      port,
+      host: '127.0.0.1',
+      method: 'POST',
+      path: '/api/v1/images/upload',
+      headers: {
+        authorization: `Bearer ${account.token}`,
+        'content-type': 'multipart/form-data; boundary=b',
+        'content-length': body.length,
+      },
+    });
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      upload.once('response', ({ statusCode }) => {
+        resolve(statusCode);
+      });
+      upload.once('error', reject);
+    });
+    upload.write(body.subarray(0, 100_000));
+    await sleep(300);
+    api.signal('SIGTERM');
+    await sleep(300);
+    upload.end(body.subarray(100_000));
+    expect(await answered).toBe(202);
+    expect(await api.ended()).toBe(0);
+  });
+});
+
+describe('a worker that is killed in the middle of its work', () => {
+  it('leaves nothing undone when another one starts', async () => {
+    const uploader = await app.register();
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        app.as(uploader).post('/api/v1/images/upload').attach('image', picture, 'x').expect(202),
+      ),
+    );
+    const statuses = async () => {
+      const rows = await app.database.query<{ status: string }>(
+        'select status from images where user_id = $1',
+        [uploader.userId],
+      );
+      return rows.map(({ status }) => status);
+    };
+    const first = await ProductProcess.start('worker', app.variables);
+    await eventually(statuses, (all) => all.filter((each) => each === 'COMPLETED').length >= 3);
+    await first.kill();
+    expect((await statuses()).filter((each) => each === 'COMPLETED').length).toBeLessThan(20);
+
+    running.push(await ProductProcess.start('worker', app.variables));
+    const done = await eventually(
+      statuses,
+      (all) => all.every((each) => each === 'COMPLETED'),
+      60_000,
+    );
+    expect(done).toEqual(Array.from({ length: 20 }, () => 'COMPLETED'));
+    const { body } = await app.as(uploader).get('/api/v1/images?limit=100').expect(200);
+    for (const image of body.items) expect((await fetch(image.thumbnailUrl)).status).toBe(200);
+  }, 90_000);
+
+  it('finishes or gives back its work when it is asked to stop', async () => {
+    const uploader = await app.register();
+    for (let i = 0; i < 4; i += 1) {
+      await app
+        .as(uploader)
+        .post('/api/v1/images/upload')
+        .attach('image', picture, 'x')
+        .expect(202);
+    }
+    const worker = await ProductProcess.start('worker', app.variables);
+    await sleep(200);
+    expect(await worker.stop()).toBe(0);
+    const held = await app.database.query(
+      `select 1 from images where user_id = $1 and (lease_id is not null or attempts > 1)`,
+      [uploader.userId],
+    );
+    expect(held).toEqual([]);
+  });
+});
+
+describe('migrating', () => {
+  it('applies every migration once when two start together', async () => {
+    const empty = await createDatabase('empty');
+    try {
+      const variables = {
+        ...app.variables,
+        DATABASE_URL: empty.appUrl,
+        MIGRATION_DATABASE_URL: empty.ownerUrl,
+      };
+      const both = [1, 2].map(() => ProductProcess.spawn('migrate', variables));
+      running.push(...both);
+      expect(await Promise.all(both.map((each) => each.ended()))).toEqual([0, 0]);
+      const names = await empty.query<{ name: string }>('select name from mikro_orm_migrations');
+      expect(names.length).toBeGreaterThan(0);
+      expect(new Set(names.map(({ name }) => name)).size).toBe(names.length);
+    } finally {
+      await empty.drop();
+    }
+  });
+});
