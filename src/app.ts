@@ -40,7 +40,9 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     },
     isStopping: () => shutdown.begun,
     log: (entry) => {
-      requests.log(entry);
+      // Probes come every few seconds and say nothing new.
+      if (entry.path.startsWith('/health')) requests.debug(entry);
+      else requests.log(entry);
     },
   });
   await app.register(helmet, {

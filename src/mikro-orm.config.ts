@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig } from '@mikro-orm/postgresql';
+import { Logger } from '@nestjs/common';
 import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
 import type { Env } from './core/env.js';
@@ -24,6 +25,8 @@ export const ENTITIES = [
 const COMPILED_MIGRATIONS = join(import.meta.dirname, '../migrations');
 const MIGRATION_SOURCES = 'migrations';
 
+const log = new Logger('MikroORM');
+
 type DatabaseEnv = Pick<
   Env,
   | 'DATABASE_URL'
@@ -41,6 +44,10 @@ export function ormOptions(env: DatabaseEnv) {
     entities: ENTITIES,
     extensions: [Migrator],
     forceUtcTimezone: true,
+    colors: false,
+    logger: (message) => {
+      log.warn(message);
+    },
     pool: { min: 0, max: env.DATABASE_POOL_SIZE },
     driverOptions: {
       application_name: 'atelier',
@@ -61,9 +68,9 @@ export function ormOptions(env: DatabaseEnv) {
   });
 }
 
-/** MikroORM's options for migrating: the owner's role, and time for long statements. */
+/** MikroORM's options for migrating: the owner's role, time for long statements, no chatter. */
 export function migrationOptions(env: Pick<Env, 'DATABASE_URL' | 'MIGRATION_DATABASE_URL'>) {
-  return ormOptions({
+  const options = ormOptions({
     DATABASE_URL: env.MIGRATION_DATABASE_URL ?? env.DATABASE_URL,
     DATABASE_POOL_SIZE: 2,
     DATABASE_POOL_TIMEOUT_MS: 10_000,
@@ -71,4 +78,5 @@ export function migrationOptions(env: Pick<Env, 'DATABASE_URL' | 'MIGRATION_DATA
     DATABASE_LOCK_TIMEOUT_MS: 60_000,
     DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: 0,
   });
+  return { ...options, logger: () => undefined };
 }

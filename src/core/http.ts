@@ -52,7 +52,7 @@ interface RequestHooks {
   /** Whether the process is on its way out. */
   isStopping: () => boolean;
   /** One line for each request that was answered. */
-  log: (entry: Record<string, unknown>) => void;
+  log: (entry: { path: string } & Record<string, unknown>) => void;
 }
 
 /** What happens around every request: its context, its id, its log line, its time to arrive. */
@@ -97,7 +97,7 @@ export function addRequestHooks(
     log({
       method: request.method,
       // Query strings carry signatures and search texts: the path tells enough.
-      path: request.originalUrl.split('?')[0],
+      path: request.originalUrl.split('?')[0] ?? '',
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       msg: 'Request answered',
