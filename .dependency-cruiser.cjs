@@ -17,7 +17,7 @@ const upward = LAYERS.slice(0, -1).map((names, index) => ({
   name: `${names[0]}-imports-nothing-above`,
   comment: 'Imports point one way: see docs/architecture.md.',
   severity: 'error',
-  from: { path: folder(names) },
+  from: { path: folder(names), pathNot: '\\.spec\\.ts$' },
   to: { path: folder(LAYERS.slice(index + 1).flat()) },
 }));
 

@@ -36,7 +36,10 @@ export default tseslint.config(
       // Options objects stand in for option classes all over Nest and MikroORM.
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       // `_name` marks a parameter that a signature demands and the body does not need.
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true },
+      ],
       // A zod schema and the type it describes, or a token and its type, share one name.
       '@typescript-eslint/no-redeclare': 'off',
     },

@@ -4,20 +4,9 @@ import type { FastifyReply } from 'fastify';
 import swaggerUi from 'swagger-ui-dist';
 import { VERSION } from './api-document.js';
 import { describeApi } from './core/openapi.js';
+import { PAGE_POLICY, PAGE_STYLE, PAGE_STYLE_PATH } from './core/pages.js';
 
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
-
-/** Swagger UI writes style attributes; scripts come from here alone. */
-const PAGE_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -43,13 +32,6 @@ const START_SCRIPT = `SwaggerUIBundle({
 });
 `;
 
-/** The look of the few pages for people. */
-const PAGE_STYLE = `:root { color-scheme: light dark; font: 1rem/1.6 system-ui, sans-serif; }
-main { max-width: 42rem; margin: 3rem auto; padding: 0 1rem; }
-h1 { line-height: 1.2; }
-code { font-size: 0.95em; }
-`;
-
 /** Serves the OpenAPI document at `/openapi.json` and Swagger UI at `/docs`. */
 export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
@@ -66,7 +48,7 @@ export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   server.get('/docs/start.js', (_request, reply) =>
     send(reply, 'text/javascript; charset=utf-8', START_SCRIPT),
   );
-  server.get('/docs/page.css', (_request, reply) =>
+  server.get(PAGE_STYLE_PATH, (_request, reply) =>
     send(reply, 'text/css; charset=utf-8', PAGE_STYLE),
   );
   for (const asset of ASSETS) {
@@ -74,11 +56,6 @@ export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   }
 }
 
-/** Replaces helmet's policy on pages for people. */
-export function allowPage(reply: FastifyReply): FastifyReply {
-  return reply.header('content-security-policy', PAGE_POLICY);
-}
-
 function send(reply: FastifyReply, type: string, body: string): FastifyReply {
-  return allowPage(reply).type(type).send(body);
+  return reply.header('content-security-policy', PAGE_POLICY).type(type).send(body);
 }

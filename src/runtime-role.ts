@@ -24,21 +24,37 @@ export async function grantRuntimeRole(
   if (role === owner || role === '') return;
 
   const to = pg.escapeIdentifier(role);
+  const database = pg.escapeIdentifier(client.database ?? '');
   const appendOnly = [...orm.getMetadata().getAll().values()]
     .filter(({ comment }) => comment?.startsWith(APPEND_ONLY))
     .map(({ tableName }) => pg.escapeIdentifier(tableName));
+  const sequences = await ownSequences(client);
   await client.query(
     [
       `grant usage on schema public, ${BULLMQ_SCHEMA} to ${to}`,
-      // BullMQ makes a sequence for each queue when it first adds a job to it.
+      // BullMQ makes a sequence for each queue, and temporary tables for jobs that come in bulk.
       `grant create on schema ${BULLMQ_SCHEMA} to ${to}`,
-      ...['public', BULLMQ_SCHEMA].flatMap((schema) => [
-        `grant select, insert, update, delete on all tables in schema ${schema} to ${to}`,
-        `grant usage, select on all sequences in schema ${schema} to ${to}`,
-      ]),
+      `grant connect, temporary on database ${database} to ${to}`,
+      ...['public', BULLMQ_SCHEMA].map(
+        (schema) =>
+          `grant select, insert, update, delete on all tables in schema ${schema} to ${to}`,
+      ),
+      ...sequences.map((sequence) => `grant usage, select on sequence ${sequence} to ${to}`),
       // It may see what has been migrated, not say so.
       `revoke insert, update, delete on mikro_orm_migrations from ${to}`,
       ...appendOnly.map((table) => `revoke update, delete on ${table} from ${to}`),
     ].join('; '),
   );
+}
+
+/** Not "all sequences": those that the role itself made belong to it, and cannot be granted. */
+async function ownSequences(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select format('%I.%I', nspname, relname) as name
+     from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     where relkind = 'S' and relowner = current_user::regrole
+       and nspname in ('public', $1)`,
+    [BULLMQ_SCHEMA],
+  );
+  return rows.map(({ name }) => name);
 }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { newId } from '../src/core/ids.js';
@@ -74,6 +76,13 @@ describe('an upload', () => {
 
   it('answers 201 when it waited until the image is final, else 202', async () => {
     expect((await upload()).status).toBe(201);
+    const tooLong = await app
+      .as(owner)
+      .post('/api/v1/images/upload')
+      .set('prefer', 'respond-async, wait=100')
+      .attach('image', picture, 'x');
+    expect(tooLong.headers['preference-applied']).toBe('wait=30');
+    await app.as(owner).post('/api/v1/images/upload?wait=31').attach('image', picture).expect(422);
     const impatient = await app
       .as(owner)
       .post('/api/v1/images/upload?wait=0')
@@ -193,6 +202,37 @@ describe('a refused upload', () => {
       .send(Buffer.concat([Buffer.from(head), picture.subarray(0, 50_000)]));
     expect(broken.status).toBe(400);
     expect(broken.body.code).toBe('malformed');
+  });
+
+  it('stands still for too long, and nothing of it stays', async () => {
+    const impatient = await TestingApp.start({
+      worker: false,
+      variables: { UPLOAD_IDLE_TIMEOUT_MS: '300' },
+    });
+    try {
+      const account = await impatient.register();
+      const socket = connect(Number(new URL(impatient.url).port), '127.0.0.1');
+      socket.write(
+        `POST /upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${account.token}\r\n` +
+          'content-type: multipart/form-data; boundary=b\r\ncontent-length: 99999\r\n\r\n' +
+          '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n',
+      );
+      socket.write(picture.subarray(0, 20_000));
+      const answer = await text(socket);
+      expect(answer).toMatch(/^HTTP\/1.1 408 /);
+      expect(answer).toContain('"code":"request-timeout"');
+      const files = join(impatient.variables['DATA_DIR'] ?? '', 'files');
+      const left = await eventually(
+        async () => {
+          const entries = await readdir(files, { recursive: true, withFileTypes: true });
+          return entries.filter((entry) => entry.isFile());
+        },
+        (entries) => entries.length === 0,
+      );
+      expect(left).toEqual([]);
+    } finally {
+      await impatient.close();
+    }
   });
 
   it('would pass the quota, also when many come at once', async () => {

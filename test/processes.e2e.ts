@@ -174,6 +174,12 @@ describe('a worker that is killed in the middle of its work', () => {
 });
 
 describe('migrating', () => {
+  it('can be repeated on a database that has been in use', async () => {
+    const again = ProductProcess.spawn('migrate', app.variables);
+    running.push(again);
+    expect([await again.ended(), again.output]).toEqual([0, '']);
+  });
+
   it('applies every migration once when two start together', async () => {
     const empty = await createDatabase('empty');
     try {

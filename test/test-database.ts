@@ -15,6 +15,9 @@ export async function createDatabase(
   const name = `test_${randomBytes(6).toString('hex')}`;
   const template = from === 'migrated' ? 'template atelier' : '';
   await asAdmin(`create database ${name} ${template} owner atelier_owner`);
+  // As in the embedded PostgreSQL, and as a careful operator does: only what is granted.
+  await asAdmin(`revoke all on database ${name} from public`);
+  await asAdmin(`grant connect, temporary on database ${name} to atelier_app`);
   const { adminUrl, ownerUrl, appUrl } = environment();
   const pool = new pg.Pool({ connectionString: withDatabase(adminUrl, name), max: 2 });
   pool.on('error', () => undefined);

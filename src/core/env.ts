@@ -40,14 +40,21 @@ function documented<T extends z.ZodType>(schema: T, doc: VariableDoc): T {
   return own;
 }
 
-/** A whole number within bounds; an empty variable counts as unset. */
-function whole(defaultValue: number, bounds: { min: number; max: number }) {
+interface Bounds {
+  min: number;
+  max: number;
+}
+
+function wholeNumber({ min, max }: Bounds) {
   return z.coerce
     .number({ error: 'must be a whole number' })
     .int('must be a whole number')
-    .min(bounds.min, `must be at least ${bounds.min}`)
-    .max(bounds.max, `must be at most ${bounds.max}`)
-    .default(defaultValue);
+    .min(min, `must be at least ${min}`)
+    .max(max, `must be at most ${max}`);
+}
+
+function whole(defaultValue: number, bounds: Bounds) {
+  return wholeNumber(bounds).default(defaultValue);
 }
 
 const list = z
@@ -148,7 +155,7 @@ const variables = z.object({
     section: 'Secrets and sign-in',
     help: 'How long an access token is valid, in seconds.',
   }),
-  PASSWORD_MIN_LENGTH: documented(whole(6, { min: 1, max: 128 }).optional(), {
+  PASSWORD_MIN_LENGTH: documented(wholeNumber({ min: 1, max: 128 }).optional(), {
     section: 'Secrets and sign-in',
     help: 'The least number of characters in a password. Default: 6, and 8 in production.',
     example: '8',
@@ -338,6 +345,7 @@ function isNetwork(value: string): boolean {
 
 /** Repeated or few characters, or words that come from examples: fine to try out, not to rely on. */
 function isWeakSecret(value: string): boolean {
+  if (Buffer.byteLength(value) < MINIMUM_SECRET_BYTES) return false; // Said already.
   const distinct = new Set(value).size;
   return distinct < 12 || /change.?me|secret|password|example|default|your[-_ ]/i.test(value);
 }

@@ -1,5 +1,6 @@
 import { Controller, Get, Header, Param } from '@nestjs/common';
 import { Operation } from '../core/openapi.js';
+import { escapeHtml, htmlPage, PAGE_POLICY } from '../core/pages.js';
 import {
   allProblems,
   findProblem,
@@ -15,6 +16,7 @@ export class ProblemsController {
   @Get()
   @Public()
   @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', PAGE_POLICY)
   @Operation({
     summary: 'List every kind of problem',
     answers: { 200: { description: 'A page for people', binary: 'text/html' } },
@@ -24,12 +26,13 @@ export class ProblemsController {
       ({ code, status, title }) =>
         `<li><a href="/problems/${code}"><code>${code}</code></a> (${status}): ${escapeHtml(title)}</li>`,
     );
-    return page('Problems', `<ul>${items.join('\n')}</ul>`);
+    return htmlPage('Problems', `<ul>${items.join('\n')}</ul>`);
   }
 
   @Get(':code')
   @Public()
   @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', PAGE_POLICY)
   @Operation({
     summary: 'Explain a problem',
     answers: { 200: { description: 'A page for people', binary: 'text/html' } },
@@ -38,7 +41,7 @@ export class ProblemsController {
   explain(@Param('code') code: string): string {
     const problem = findProblem(code);
     if (!problem) throw new Problem(notFound, 'There is no problem of this code.');
-    return page(problem.title, explanation(problem));
+    return htmlPage(problem.title, explanation(problem));
   }
 }
 
@@ -46,23 +49,4 @@ function explanation({ code, status, help }: ProblemDefinition): string {
   return `<p><code>${code}</code>, HTTP status ${status}</p>
 <p>${escapeHtml(help)}</p>
 <p><a href="/problems">All problems</a></p>`;
-}
-
-function page(title: string, body: string): string {
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)} · Atelier</title>
-<link rel="stylesheet" href="/docs/page.css">
-<main>
-<h1>${escapeHtml(title)}</h1>
-${body}
-</main>
-</html>
-`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

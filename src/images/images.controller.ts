@@ -26,7 +26,7 @@ import {
   validationFailed,
 } from '../core/problem.js';
 import { Public } from '../core/public.js';
-import { WaitSeconds } from '../core/wait.js';
+import { MAX_WAIT_SECONDS, WaitSeconds } from '../core/wait.js';
 import {
   fileQuery,
   imageMetadataSchema,
@@ -75,7 +75,12 @@ export class ImagesController {
   @ApiBody({ schema: UPLOAD_FORM as never })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
   @ApiHeader({ name: 'Prefer', required: false, description: '`wait=SECONDS`, at most 30.' })
-  @ApiQuery({ name: 'wait', required: false, description: 'As `Prefer: wait`, in seconds.' })
+  @ApiQuery({
+    name: 'wait',
+    required: false,
+    description: 'As `Prefer: wait`, in seconds.',
+    schema: { type: 'integer', minimum: 0, maximum: MAX_WAIT_SECONDS },
+  })
   @Operation({
     summary: 'Upload a picture',
     description: 'The variants are made after the answer, unless you ask to wait for them.',

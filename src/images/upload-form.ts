@@ -63,7 +63,7 @@ export async function receiveUpload(
   }
   const watch = watchProgress(request, limits);
   try {
-    return await readForm(request, limits, store, watch.signal);
+    return await Promise.race([readForm(request, limits, store, watch.signal), watch.givenUp]);
   } catch (error) {
     discardBody(request);
     throw watch.signal.aborted ? (watch.signal.reason as Error) : asProblem(error, request);
@@ -143,20 +143,24 @@ async function peek(stream: Readable, size: number): Promise<Buffer> {
   }
 }
 
-/** Aborts an upload that stands still or goes on for too long. */
+/** Gives an upload up that stands still or goes on for too long. */
 function watchProgress({ raw }: FastifyRequest, { idleMs, totalMs }: UploadLimits) {
   const controller = new AbortController();
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const giveUp = (): void => {
-    controller.abort(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
-    // Ends the parser, which would otherwise wait for the rest.
-    raw.destroy();
+    const problem = new Problem(requestTimeout, undefined, { headers: { connection: 'close' } });
+    controller.abort(problem);
+    reject(problem);
   };
   const idle = setTimeout(giveUp, idleMs);
   const total = setTimeout(giveUp, totalMs);
   const progress = (): void => void idle.refresh();
   raw.on('data', progress);
   return {
+    /** Ends what is being stored. */
     signal: controller.signal,
+    /** Rejects when the upload is given up. */
+    givenUp,
     stop: () => {
       clearTimeout(idle);
       clearTimeout(total);

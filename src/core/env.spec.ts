@@ -1,0 +1,99 @@
+import { describe, expect, it } from '@jest/globals';
+import { envDocs, envVariables, InvalidEnvironment, readEnv } from './env.js';
+import { envExample } from './env-example.js';
+
+const STRONG = ['q8Zt2Vn6Lx4Rb9Kd1Ws7Yf3Hj5Mc0Pg-A', 'Tz7Bw1Qk9Xe5Ru3Yn8Gc6Lm2Hd4Vs0Jf-B'] as const;
+const REQUIRED = {
+  DATABASE_URL: 'postgresql://app@localhost/atelier',
+  APP_SECRET: STRONG[0],
+  JWT_SECRET: STRONG[1],
+};
+
+/** The problems of an environment, or none. */
+function problemsOf(changes: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readEnv({ ...REQUIRED, ...changes });
+    return [];
+  } catch (error) {
+    return (error as InvalidEnvironment).problems;
+  }
+}
+
+describe('the environment', () => {
+  it('needs a database and two secrets, and has defaults for the rest', () => {
+    const env = readEnv(REQUIRED);
+    expect(env).toMatchObject({
+      NODE_ENV: 'development',
+      HOST: '127.0.0.1',
+      PORT: 3000,
+      PUBLIC_URL: 'http://localhost:3000',
+      PASSWORD_MIN_LENGTH: 6,
+      UPLOAD_MAX_BYTES: 20_971_520,
+      STORAGE_QUOTA_BYTES: 5_368_709_120,
+      IMAGE_MAX_PIXELS: 50_000_000,
+      JSON_MAX_BYTES: 102_400,
+      HEADERS_MAX_BYTES: 16_384,
+      CORS_ORIGINS: [],
+    });
+    expect(Object.isFrozen(env)).toBe(true);
+    expect(() => readEnv({})).toThrow(InvalidEnvironment);
+  });
+
+  it('counts an empty variable as unset', () => {
+    expect(readEnv({ ...REQUIRED, PORT: '', PUBLIC_URL: '' }).PORT).toBe(3000);
+    expect(problemsOf({ DATABASE_URL: '' })).toEqual(['DATABASE_URL is required']);
+  });
+
+  it('names every wrong variable and no value', () => {
+    const problems = problemsOf({ PORT: '70000', HEADERS_MAX_BYTES: 'x', LOG_LEVEL: 'loud' });
+    expect(problems.map((problem) => problem.split(' ')[0])).toEqual([
+      'LOG_LEVEL',
+      'PORT',
+      'HEADERS_MAX_BYTES',
+    ]);
+    expect(problems.join()).not.toMatch(/70000|loud/);
+  });
+
+  it.each([
+    ['too short', 'short'],
+    ['repeated', 'a'.repeat(40)],
+    ['from an example', 'change-me-Zt2Vn6Lx4Rb9Kd1Ws7Yf3Hj5Mc0Pg'],
+  ])('refuses a secret in production that is %s', (_name, secret) => {
+    const problems = problemsOf({ NODE_ENV: 'production', JWT_SECRET: secret });
+    expect(problems).toEqual([expect.stringMatching(/^JWT_SECRET /)]);
+    expect(problems[0]).not.toContain(secret);
+  });
+
+  it('takes strong secrets in production, and two different ones', () => {
+    expect(problemsOf({ NODE_ENV: 'production' })).toEqual([]);
+    expect(problemsOf({ NODE_ENV: 'production', JWT_SECRET: STRONG[0] })).toEqual([
+      'JWT_SECRET must differ from APP_SECRET',
+    ]);
+    expect(readEnv({ ...REQUIRED, NODE_ENV: 'production' }).PASSWORD_MIN_LENGTH).toBe(8);
+  });
+
+  it.each(['https://a.example/', 'https://a.example/path', 'a.example', '*'])(
+    'refuses %s as an origin',
+    (origin) => {
+      expect(problemsOf({ CORS_ORIGINS: `https://ok.example,${origin}` })).toHaveLength(1);
+    },
+  );
+
+  it.each(['10.0.0.0/8', '::1', '127.0.0.1, fd00::/8'])('takes %s as proxies', (networks) => {
+    expect(problemsOf({ TRUST_PROXY: networks })).toEqual([]);
+  });
+
+  it.each(['10.0.0.0/33', 'true', '1', '10.0.0'])('refuses %s as proxies', (networks) => {
+    expect(problemsOf({ TRUST_PROXY: networks })).toHaveLength(1);
+  });
+});
+
+describe('.env.example', () => {
+  it('describes every variable once', () => {
+    const text = envExample();
+    for (const [name, schema] of Object.entries(envVariables)) {
+      expect([name, envDocs.get(schema)?.help]).toEqual([name, expect.stringMatching(/\w/)]);
+      expect(text.match(new RegExp(`^#?${name}=`, 'gm'))).toHaveLength(1);
+    }
+  });
+});

@@ -1,0 +1,220 @@
+import './core/node-version.js';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.js';
+import { CannotStart } from './standalone/cannot-start.js';
+import { DataDir } from './standalone/data-dir.js';
+import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
+import { LOOPBACK, tryPort } from './standalone/free-port.js';
+import { Backoff, type Program, Supervisor } from './standalone/supervisor.js';
+import { printLine } from './standalone/terminal.js';
+import { welcome } from './standalone/welcome.js';
+
+const READY_PATIENCE_MS = 120_000;
+const READY_POLL_MS = 50;
+const HEALTH_TIMEOUT_MS = 3_000;
+/** What a child may take beyond its own SHUTDOWN_TIMEOUT_MS before it is killed. */
+const STOP_MARGIN_MS = 3_000;
+const FORCE_PATIENCE_MS = 2_000;
+/** npm repeats the signal that a terminal has sent to everyone: that is no second wish. */
+const REPEATED_SIGNAL_MS = 300;
+/** Stands in for the URL of the embedded database while the rest is checked. */
+const PENDING_DATABASE_URL = 'postgresql://pending';
+
+/** `npm start`: PostgreSQL, migrations, API and worker as one tree of processes. */
+class Standalone {
+  private readonly stopping = new AbortController();
+  private readonly databaseBackoff = new Backoff();
+  private supervisor: Supervisor | undefined;
+  private database: Promise<EmbeddedPostgres> | undefined;
+  private isUp = false;
+
+  get isStopping(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  /** Returns when everything answers. @throws CannotStart, InvalidEnvironment */
+  async start(source: NodeJS.ProcessEnv): Promise<void> {
+    const dataDir = await DataDir.open(readDataDir(source));
+    const settings = complete(source, dataDir);
+    const env = checked(settings);
+    this.stopping.signal.throwIfAborted();
+    const stopPatienceMs = env.SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS;
+    this.supervisor = new Supervisor({ dataDir: dataDir.path, stopPatienceMs });
+    await this.supervisor.killLeftovers();
+
+    const port = await reservePort(env);
+    const database = settings['DATABASE_URL'] ? {} : await this.databaseUrls(dataDir.path);
+    await this.runPrograms(this.supervisor, { ...settings, ...database, PORT: String(port) });
+    await Promise.race([becomesReady(env.HOST, port), this.supervisor.startFailure]);
+    this.supervisor.settle();
+    this.isUp = true;
+    process.stdout.write(
+      welcome(`http://localhost:${port}`, dataDir.path, env.NODE_ENV === 'production'),
+    );
+  }
+
+  /** Ends what uses the database before the database. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.supervisor?.stop();
+    const database = await this.database?.catch(() => undefined);
+    await database?.stop();
+  }
+
+  /** Ends everything at once; the next start recovers. */
+  async force(): Promise<void> {
+    this.stopping.abort();
+    this.supervisor?.kill();
+    const database = this.database?.then((running) => running.stop('immediate'));
+    await Promise.race([database?.catch(() => undefined), delay(FORCE_PATIENCE_MS)]);
+  }
+
+  private async databaseUrls(dataDir: string): Promise<NodeJS.ProcessEnv> {
+    this.stopping.signal.throwIfAborted();
+    this.database = EmbeddedPostgres.start({
+      dataDir,
+      log: (line) => {
+        // What it says while starting and stopping is of interest only in case of failure.
+        if (this.isUp && !this.isStopping) printLine('postgres', line);
+      },
+      onExit: (reason) => void this.restartDatabase(reason),
+    });
+    const database = await this.database;
+    return {
+      DATABASE_URL: database.url('app'),
+      MIGRATION_DATABASE_URL: database.url('owner'),
+      EMBEDDED_POSTGRES: 'true',
+    };
+  }
+
+  /** Until it is back, the API answers "not ready". @throws CannotStart when its data has gone */
+  private async restartDatabase(reason: string): Promise<void> {
+    printLine('atelier', `postgres ended (${reason}) and will be started again`);
+    const database = await this.database;
+    while (database && (await this.databaseBackoff.pause(this.stopping.signal))) {
+      try {
+        await database.restart();
+        return;
+      } catch (error) {
+        if (!database.hasData) throw error;
+        printLine('atelier', (error as Error).message);
+      }
+    }
+  }
+
+  private async runPrograms(supervisor: Supervisor, env: NodeJS.ProcessEnv): Promise<void> {
+    await supervisor.runToEnd(program('migrate', 'migrate', env));
+    // Only migrations may alter tables: the others do not even learn the owner's password.
+    const restricted = { ...env, MIGRATION_DATABASE_URL: undefined };
+    supervisor.keepRunning(program('api', 'main', restricted));
+    supervisor.keepRunning(program('worker', 'worker', restricted));
+  }
+}
+
+function program(name: string, entry: string, env: NodeJS.ProcessEnv): Program {
+  return { name, entry: join(import.meta.dirname, `${entry}.js`), env };
+}
+
+/** What the operator has set, and for the rest what standalone keeps or knows. */
+function complete(source: NodeJS.ProcessEnv, dataDir: DataDir): NodeJS.ProcessEnv {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  return {
+    ...dataDir.secrets(),
+    // The children write into pipes of ours and cannot see the terminal.
+    ...(process.stdout.isTTY && { LOG_FORMAT: 'pretty' }),
+    ...given,
+    DATA_DIR: dataDir.path,
+  };
+}
+
+/** Mistakes are told before anything is started. @throws InvalidEnvironment */
+function checked(settings: NodeJS.ProcessEnv): Env {
+  const needy = ['MIGRATION_DATABASE_URL', 'DATABASE_DIRECT_URL'].filter((name) => settings[name]);
+  if (needy.length > 0 && !settings['DATABASE_URL']) {
+    throw new InvalidEnvironment([`DATABASE_URL is required when ${needy.join(' or ')} is set`]);
+  }
+  return readEnv({ DATABASE_URL: PENDING_DATABASE_URL, ...settings });
+}
+
+/**
+ * Finds out early, and in words, that the port cannot be had. With `PORT=0` one is chosen here and
+ * not by the API, because links in the worker's and the API's answers carry it, also after a restart.
+ */
+async function reservePort({ HOST, PORT }: Env): Promise<number> {
+  try {
+    return await tryPort(PORT, HOST);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new CannotStart(
+      code === 'EADDRINUSE'
+        ? `Port ${PORT} of ${HOST} is taken: stop what uses it, or set another PORT.`
+        : `The API cannot listen on HOST ${HOST}, PORT ${PORT}: ${message}`,
+    );
+  }
+}
+
+async function becomesReady(host: string, port: number): Promise<void> {
+  const isEverywhere = host === '0.0.0.0' || host === '::';
+  const reachable = isEverywhere ? LOOPBACK : host.includes(':') ? `[${host}]` : host;
+  const url = `http://${reachable}:${port}/health/ready`;
+  const giveUpAt = Date.now() + READY_PATIENCE_MS;
+  let last = 'no answer';
+  while (Date.now() < giveUpAt) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(
+      () => undefined,
+    );
+    await answer?.body?.cancel();
+    if (answer?.status === 200) return;
+    if (answer) last = `status ${answer.status}`;
+    await delay(READY_POLL_MS);
+  }
+  throw new CannotStart(`The API did not become ready (${url}: ${last}).`);
+}
+
+function report(error: unknown): void {
+  const isForOperator = error instanceof CannotStart || error instanceof InvalidEnvironment;
+  const text = isForOperator ? error.message : (error as Error).stack;
+  process.stderr.write(`${text ?? String(error)}\n`);
+}
+
+async function main(): Promise<void> {
+  const standalone = new Standalone();
+  let askedAt = 0;
+
+  async function end(exitCode: number): Promise<never> {
+    process.exitCode = exitCode;
+    await standalone.stop();
+    process.exit();
+  }
+
+  function onSignal(): void {
+    if (!standalone.isStopping) {
+      askedAt = Date.now();
+      void end(0);
+    } else if (Date.now() - askedAt > REPEATED_SIGNAL_MS) {
+      process.exitCode = 1;
+      void standalone.force().then(() => process.exit());
+    }
+  }
+
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+  // Whoever started us with an IPC channel, such as `npm run dev`, is gone.
+  process.on('disconnect', onSignal);
+  // The terminal, or the other end of a pipe, may go away before us.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined);
+  process.on('uncaughtException', (error) => {
+    report(error);
+    void end(1);
+  });
+
+  try {
+    await standalone.start(process.env);
+  } catch (error) {
+    if (standalone.isStopping) return;
+    report(error);
+    await end(1);
+  }
+}
+
+await main();
