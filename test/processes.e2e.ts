@@ -52,7 +52,7 @@ describe('a mistake in the configuration', () => {
   ])(
     'stops %s with %j within 5 seconds, naming the variable and not its value',
     async (entry, changes, name) => {
-      const { code, output, ms } = await failToStart(entry, changes as Record<string, string>);
+      const { code, output, ms } = await failToStart(entry, changes);
       expect(code).toBe(1);
       expect(output).toContain(name);
       expect(output).not.toMatch(/hunter2|q8Zt2/);

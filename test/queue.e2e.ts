@@ -340,9 +340,9 @@ describe('a job', () => {
   it('leaves other owners their turn, and at most a few places to one', async () => {
     const [greedy, modest] = await Promise.all([createOwner(), createOwner()]);
     script.work = () => sleep(40);
-    const many = await createRows(greedy!, 30);
+    const many = await createRows(greedy, 30);
     await dispatcher.sweep(testJob);
-    const one = await createRows(modest!, 1);
+    const one = await createRows(modest, 1);
     let mostAtOnce = 0;
     const all = [...many, ...one];
     while ((await rowsOf(all)).some(({ status }) => status !== 'COMPLETED')) {
@@ -406,9 +406,13 @@ describe('the boot of a worker', () => {
   it('stops at two processors of one job', async () => {
     @Injectable()
     @Processor(testJob.name, workerOptions)
-    class SecondProcessor extends TestProcessor {
+    class SecondProcessor extends JobProcessor<Image> {
       constructor(services: JobServices) {
-        super(services);
+        super(testJob, services, 1);
+      }
+
+      protected async work(): Promise<WriteOutcome<Image>> {
+        return () => undefined;
       }
     }
     await expectBootToStop('The job test-work has two processors', TestProcessor, SecondProcessor);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { type z } from 'zod';
 import { ENV_SECTIONS, envDocs, envVariables } from './env.js';
 
 const HEADER = `# Every variable that Atelier reads, with its default. Made by \`npm run env:example\`.
