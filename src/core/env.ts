@@ -1,5 +1,13 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import {
+  isGuessable,
+  networks,
+  origins,
+  postgresUrl,
+  secret,
+  whole,
+  wholeNumber,
+} from './env-values.js';
 
 /**
  * The environment: the one place where variables are named, documented, parsed and defaulted.
@@ -31,7 +39,6 @@ interface VariableDoc {
 export const envDocs = z.registry<VariableDoc>();
 
 const DEFAULT_PORT = 3000;
-const MINIMUM_SECRET_BYTES = 32;
 
 function documented<T extends z.ZodType>(schema: T, doc: VariableDoc): T {
   // Variables that share a schema have each a documentation of their own.
@@ -39,55 +46,6 @@ function documented<T extends z.ZodType>(schema: T, doc: VariableDoc): T {
   envDocs.add(own, doc);
   return own;
 }
-
-interface Bounds {
-  min: number;
-  max: number;
-}
-
-function wholeNumber({ min, max }: Bounds) {
-  return z.coerce
-    .number({ error: 'must be a whole number' })
-    .int('must be a whole number')
-    .min(min, `must be at least ${min}`)
-    .max(max, `must be at most ${max}`);
-}
-
-function whole(defaultValue: number, bounds: Bounds) {
-  return wholeNumber(bounds).default(defaultValue);
-}
-
-const list = z
-  .string()
-  .default('')
-  .transform((value) =>
-    value
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== ''),
-  );
-
-const postgresUrl = z.url({
-  protocol: /^postgres(ql)?$/,
-  error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
-});
-
-const secret = z
-  .string({ error: 'is required' })
-  .refine((value) => Buffer.byteLength(value) >= MINIMUM_SECRET_BYTES, {
-    error: `must be at least ${MINIMUM_SECRET_BYTES} bytes, for example from: openssl rand -base64 48`,
-  });
-
-/** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
-const origins = list.refine(
-  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
-  { error: 'must be exact origins such as https://app.example.com, separated by commas' },
-);
-
-/** What proxies are told by: an address, or a range of them. */
-const networks = list.refine((values) => values.every(isNetwork), {
-  error: 'must be IP addresses or CIDR ranges such as 10.0.0.0/8, separated by commas',
-});
 
 const SECONDS = 1_000;
 const MINUTES = 60 * SECONDS;
@@ -278,7 +236,7 @@ export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape
 const environment = variables.superRefine((env, context) => {
   if (env.NODE_ENV !== 'production') return;
   for (const name of ['APP_SECRET', 'JWT_SECRET'] as const) {
-    if (isWeakSecret(env[name])) {
+    if (isGuessable(env[name])) {
       context.addIssue({ code: 'custom', path: [name], message: 'is too easy to guess' });
     }
   }
@@ -335,17 +293,4 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 /** `DATA_DIR` alone, for `npm start`, which finds the other required variables there. */
 export function readDataDir(source: NodeJS.ProcessEnv = process.env): string {
   return variables.shape.DATA_DIR.parse(source['DATA_DIR'] || undefined);
-}
-
-function isNetwork(value: string): boolean {
-  const [address = '', bits] = value.split('/');
-  const width = isIP(address) === 4 ? 32 : 128;
-  return isIP(address) !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= width));
-}
-
-/** Repeated or few characters, or words that come from examples: fine to try out, not to rely on. */
-function isWeakSecret(value: string): boolean {
-  if (Buffer.byteLength(value) < MINIMUM_SECRET_BYTES) return false; // Said already.
-  const distinct = new Set(value).size;
-  return distinct < 12 || /change.?me|secret|password|example|default|your[-_ ]/i.test(value);
 }

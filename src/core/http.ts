@@ -9,6 +9,8 @@ import { runInContext } from './request-context.js';
 /** Longer than any id or code in a path. */
 const MAX_PARAM_LENGTH = 300;
 const REQUEST_ID = /^[\w.-]{1,100}$/;
+/** After how long a connection on which nothing moves is closed: longer than any wait. */
+const SILENCE_MS = 60_000;
 /** How often Node looks for connections that are too slow, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 1_000;
 
@@ -21,6 +23,7 @@ export function serverOptions(
     logger: false,
     bodyLimit: env.JSON_MAX_BYTES,
     requestTimeout: env.UPLOAD_TIMEOUT_MS,
+    connectionTimeout: SILENCE_MS,
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -70,7 +73,7 @@ export function addRequestHooks(
 
   // Uploads watch their own progress; any other body must be there in one go.
   server.addHook('preParsing', (request, reply, payload, proceed) => {
-    if (isMultipart(request)) {
+    if (isMultipart(request) || !hasBody(request)) {
       proceed(null, payload);
       return;
     }
@@ -87,9 +90,11 @@ export function addRequestHooks(
     proceed(null, payload);
   });
 
-  // A connection that is kept alive would hold up the shutdown until it times out.
   server.addHook('onSend', (_request, reply, payload, proceed) => {
+    // A connection that is kept alive would hold up the shutdown until it times out.
     if (isStopping()) void reply.header('connection', 'close');
+    // Answers are for the one who asked, unless a route says otherwise.
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     proceed(null, payload);
   });
 
@@ -104,6 +109,10 @@ export function addRequestHooks(
     });
     proceed();
   });
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }
 
 function isMultipart(request: FastifyRequest): boolean {

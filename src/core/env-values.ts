@@ -1,0 +1,74 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/** The kinds of values that variables have. Messages name the rule and never the value. */
+
+const MINIMUM_SECRET_BYTES = 32;
+
+interface Bounds {
+  min: number;
+  max: number;
+}
+
+/** A whole number within bounds, both included. */
+export function wholeNumber({ min, max }: Bounds) {
+  return z.coerce
+    .number({ error: 'must be a whole number' })
+    .int('must be a whole number')
+    .min(min, `must be at least ${min}`)
+    .max(max, `must be at most ${max}`);
+}
+
+/** {@link wholeNumber} with a default. */
+export function whole(defaultValue: number, bounds: Bounds) {
+  return wholeNumber(bounds).default(defaultValue);
+}
+
+/** Items separated by commas. */
+const list = z
+  .string()
+  .default('')
+  .transform((value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
+
+export const postgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
+});
+
+export const secret = z
+  .string({ error: 'is required' })
+  .refine((value) => Buffer.byteLength(value) >= MINIMUM_SECRET_BYTES, {
+    error: `must be at least ${MINIMUM_SECRET_BYTES} bytes, for example from: openssl rand -base64 48`,
+  });
+
+/** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
+export const origins = list.refine(
+  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
+  { error: 'must be exact origins such as https://app.example.com, separated by commas' },
+);
+
+/** What proxies are told by: an address, or a range of them. */
+export const networks = list.refine((values) => values.every(isNetwork), {
+  error: 'must be IP addresses or CIDR ranges such as 10.0.0.0/8, separated by commas',
+});
+
+/**
+ * Whether a secret that is long enough could be guessed all the same: few different characters, or
+ * words that come from examples. Fine to try things out, not to rely on.
+ */
+export function isGuessable(value: string): boolean {
+  if (Buffer.byteLength(value) < MINIMUM_SECRET_BYTES) return false; // Refused for that already.
+  const distinct = new Set(value).size;
+  return distinct < 12 || /change.?me|secret|password|example|default|your[-_ ]/i.test(value);
+}
+
+function isNetwork(value: string): boolean {
+  const [address = '', bits] = value.split('/');
+  const width = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= width));
+}
