@@ -16,7 +16,7 @@ import { createLogger, PinoNestLogger } from '../src/core/logging.js';
 import { Shutdown } from '../src/core/shutdown.js';
 import { DatabaseModule } from '../src/database.module.js';
 import { Image } from '../src/images/image.entity.js';
-import { UPLOAD_FORMATS } from '../src/images/upload-format.js';
+import { UPLOAD_FORMATS } from '../src/images/upload/upload-format.js';
 import { workerOptions } from '../src/queue/backend.js';
 import { Dispatcher } from '../src/queue/dispatcher.js';
 import { defineJob } from '../src/queue/job.js';

@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/user.entity.js';
 import { dueIn, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
 import { type DecodeResult, type VariantName, VARIANT_NAMES } from './decoding/variants.js';
-import type { UploadFormat } from './upload-format.js';
+import type { UploadFormat } from './upload/upload-format.js';
 
 export const IMAGE_TYPES = ['UPLOADED', 'GENERATED'] as const;
 export const IMAGE_STATUSES = ['PENDING', 'PROCESSING', 'COMPLETED', 'FAILED'] as const;

@@ -36,7 +36,7 @@ import {
   listQuery,
   type ListQuery,
 } from './image.schema.js';
-import { ImageUploads } from './image-uploads.service.js';
+import { ImageUploads } from './upload/uploads.service.js';
 import { sendImageFile } from './image-file.js';
 import {
   emptyFile,

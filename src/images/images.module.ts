@@ -3,8 +3,8 @@ import { QueueModule } from '../queue/queue.module.js';
 import { StorageModule } from '../storage/storage.module.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries } from './image.queries.js';
-import { ImageUploads } from './image-uploads.service.js';
-import { convertImage } from './images.jobs.js';
+import { ImageUploads } from './upload/uploads.service.js';
+import { convertImage } from './conversion/conversion.jobs.js';
 import { ImagesController } from './images.controller.js';
 import { ImagesService } from './images.service.js';
 

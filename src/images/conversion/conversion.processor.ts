@@ -1,14 +1,14 @@
 import { Processor } from '@nestjs/bullmq';
-import { workerOptions } from '../queue/backend.js';
+import { workerOptions } from '../../queue/backend.js';
 import {
   type Attempt,
   JobProcessor,
   JobServices,
   type WriteOutcome,
-} from '../queue/job-processor.js';
+} from '../../queue/job-processor.js';
 import { ImageConversion } from './conversion.service.js';
-import type { Image } from './image.entity.js';
-import { convertImage } from './images.jobs.js';
+import type { Image } from '../image.entity.js';
+import { convertImage } from './conversion.jobs.js';
 
 /** Works on `image-conversion`. */
 @Processor(convertImage.name, workerOptions)

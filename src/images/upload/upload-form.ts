@@ -7,10 +7,10 @@ import {
   requestTimeout,
   unsupportedMediaType,
   validationFailed,
-} from '../core/problem.js';
-import { parseOrRefuse } from '../core/validation.js';
-import { type UploadFields, uploadFieldsSchema } from './image.schema.js';
-import { emptyFile, fileTooLarge, unsupportedType } from './images.problems.js';
+} from '../../core/problem.js';
+import { parseOrRefuse } from '../../core/validation.js';
+import { type UploadFields, uploadFieldsSchema } from '../image.schema.js';
+import { emptyFile, fileTooLarge, unsupportedType } from '../images.problems.js';
 import { detectFormat, SIGNATURE_BYTES, type UploadFormat } from './upload-format.js';
 
 /** What an upload form may hold: one file, and a few short fields around it. */

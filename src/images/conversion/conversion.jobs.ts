@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from '../queue/job.js';
-import { Image } from './image.entity.js';
+import { defineJob } from '../../queue/job.js';
+import { Image } from '../image.entity.js';
 
 /** Makes the variants of an uploaded image. */
 export const convertImage = defineJob({

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { ENV, type Env } from '../core/env.js';
-import { type Attempt, JobRefusal, type WriteOutcome } from '../queue/job-processor.js';
-import { Storage } from '../storage/storage.js';
-import { DecoderCrashed, DecoderPool, DecoderTimedOut } from './decoding/decoder-pool.js';
-import { type DecodedVariant, DecodeRefused, type DecodeResult } from './decoding/variants.js';
-import { type Image, ImageVariant } from './image.entity.js';
-import { ImageQueries } from './image.queries.js';
-import { ImagesService } from './images.service.js';
+import { ENV, type Env } from '../../core/env.js';
+import { type Attempt, JobRefusal, type WriteOutcome } from '../../queue/job-processor.js';
+import { Storage } from '../../storage/storage.js';
+import { DecoderCrashed, DecoderPool, DecoderTimedOut } from '../decoding/decoder-pool.js';
+import { type DecodedVariant, DecodeRefused, type DecodeResult } from '../decoding/variants.js';
+import { type Image, ImageVariant } from '../image.entity.js';
+import { ImageQueries } from '../image.queries.js';
+import { ImagesService } from '../images.service.js';
 
 /** A picture that kills or hangs its decoder twice is at fault itself. */
 const TRIES_PER_PICTURE = 2;
