@@ -31,6 +31,20 @@ module.exports = {
       from: { path: '^src/[^/]+/' },
       to: { path: '^src/[^/]+\\.ts$' },
     },
+    {
+      name: 'nobody-imports-standalone',
+      comment: '`npm start` runs the product; the product does not know it.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(standalone(\\.ts|/)|create-migration\\.ts)' },
+      to: { path: '^src/standalone' },
+    },
+    {
+      name: 'every-folder-has-its-layer',
+      comment: 'A new folder is named in LAYERS, at the top of this file.',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: folder([...LAYERS.flat(), 'standalone']) },
+      to: {},
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'no-barrels',

@@ -3,14 +3,8 @@ import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.js';
-import { readEnv } from './core/env.js';
+import { offlineEnv } from './core/env.js';
 import { describeApi } from './core/openapi.js';
-
-const NOT_CONNECTED = {
-  DATABASE_URL: 'postgresql://nobody@localhost/nothing',
-  APP_SECRET: 'unused, because nothing is signed here',
-  JWT_SECRET: 'unused, because nobody signs in here',
-};
 
 /** The version of this build, as in package.json. */
 export const VERSION = (
@@ -19,11 +13,11 @@ export const VERSION = (
 
 /** The text of `openapi.json`. Needs no database: nothing of the application is started. */
 export async function openApiText(): Promise<string> {
-  const app = await NestFactory.create(
-    AppModule.forRoot(readEnv(NOT_CONNECTED)),
-    new FastifyAdapter(),
-    { preview: true, logger: false, abortOnError: false },
-  );
+  const app = await NestFactory.create(AppModule.forRoot(offlineEnv()), new FastifyAdapter(), {
+    preview: true,
+    logger: false,
+    abortOnError: false,
+  });
   return `${JSON.stringify(describeApi(app, VERSION), null, 2)}\n`;
 }
 

@@ -28,9 +28,13 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(env), adapter, {
     logger,
     rawBody: true,
+    bodyParser: false,
     abortOnError: false,
   });
   const server = adapter.getInstance();
+  // JSON, and multipart where a route asks for it: a form on another site can send neither.
+  server.removeAllContentTypeParsers();
+  app.useBodyParser('application/json', { bodyLimit: env.JSON_MAX_BYTES });
   const em = app.get(EntityManager);
   const shutdown = app.get(Shutdown);
   const requests = new Logger('Http');
@@ -53,7 +57,16 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   await app.register(cors, {
     origin: [...env.CORS_ORIGINS],
     credentials: true,
-    exposedHeaders: ['etag', 'idempotency-replayed', 'location', 'retry-after', 'x-request-id'],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    strictPreflight: false,
+    exposedHeaders: [
+      'etag',
+      'idempotency-replayed',
+      'location',
+      'preference-applied',
+      'retry-after',
+      'x-request-id',
+    ],
   });
   await app.register(multipart);
   app.useGlobalFilters(new ProblemFilter());

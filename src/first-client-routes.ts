@@ -7,7 +7,7 @@ interface FirstClientRoute {
   path: RegExp;
   /** May use the groups of `path`. */
   to: string;
-  /** Query parameters that the old route implies. */
+  /** Query parameters that the old route implies, unless the client sets them. */
   query?: Record<string, string>;
 }
 
@@ -31,7 +31,10 @@ export function rewriteFirstClientRoute(method: string | undefined, url: string)
   const wanted = method === 'HEAD' ? 'GET' : method;
   const route = FIRST_CLIENT_ROUTES.find((each) => each.method === wanted && each.path.test(path));
   if (!route) return url;
-  const implied = Object.entries(route.query ?? {}).map(([name, value]) => `${name}=${value}`);
+  const given = new URLSearchParams(rest.join('?'));
+  const implied = Object.entries(route.query ?? {})
+    .filter(([name]) => !given.has(name))
+    .map(([name, value]) => `${name}=${value}`);
   const query = [...implied, ...rest.filter(Boolean)].join('&');
   return path.replace(route.path, route.to) + (query ? `?${query}` : '');
 }

@@ -119,11 +119,12 @@ function program(name: string, entry: string, env: NodeJS.ProcessEnv): Program {
 /** What the operator has set, and for the rest what standalone keeps or knows. */
 function complete(source: NodeJS.ProcessEnv, dataDir: DataDir): NodeJS.ProcessEnv {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  const format = given['LOG_FORMAT'] ?? 'auto';
   return {
     ...dataDir.secrets(),
-    // The children write into pipes of ours and cannot see the terminal.
-    ...(process.stdout.isTTY && { LOG_FORMAT: 'pretty' }),
     ...given,
+    // The children write into pipes of ours and cannot see the terminal.
+    LOG_FORMAT: format === 'auto' && process.stdout.isTTY ? 'pretty' : format,
     DATA_DIR: dataDir.path,
   };
 }

@@ -290,6 +290,15 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   });
 }
 
+/** An environment for tools that describe the product and connect to nothing. */
+export function offlineEnv(): Env {
+  return readEnv({
+    DATABASE_URL: 'postgresql://nobody@localhost/nothing',
+    APP_SECRET: 'unused, because nothing is signed here',
+    JWT_SECRET: 'unused, because nobody signs in here',
+  });
+}
+
 /** `DATA_DIR` alone, for `npm start`, which finds the other required variables there. */
 export function readDataDir(source: NodeJS.ProcessEnv = process.env): string {
   return variables.shape.DATA_DIR.parse(source['DATA_DIR'] || undefined);

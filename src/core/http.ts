@@ -1,9 +1,19 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Env } from './env.js';
 import { newId } from './ids.js';
-import { Problem, requestTimeout } from './problem.js';
-import { rawProblemResponse, sendProblem, toProblem } from './problem.filter.js';
+import {
+  expectationFailed,
+  headersTooLarge,
+  malformed,
+  Problem,
+  type ProblemDefinition,
+  requestTimeout,
+  unsupportedMediaType,
+} from './problem.js';
+import { PROBLEM_JSON, sendProblem, toProblem } from './problem.filter.js';
 import { runInContext } from './request-context.js';
 
 /** Longer than any id or code in a path. */
@@ -43,10 +53,35 @@ export function serverOptions(
       sendProblem(toProblem(error), request, reply);
     },
     clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket) {
-      if (socket.writable && error.code !== 'ECONNRESET') socket.write(rawProblemResponse(error));
+      const problem = CLIENT_ERRORS.get(error.code) ?? malformed;
+      if (socket.writable && error.code !== 'ECONNRESET') socket.write(rawProblemResponse(problem));
       socket.destroySoon();
     },
   };
+}
+
+/** What Node calls the faults of a client that are more than bad syntax. */
+const CLIENT_ERRORS = new Map<string | undefined, ProblemDefinition>([
+  ['HPE_HEADER_OVERFLOW', headersTooLarge],
+  ['ERR_HTTP_REQUEST_TIMEOUT', requestTimeout],
+]);
+
+/** The whole response to what Fastify never sees as a request. */
+function rawProblemResponse(definition: ProblemDefinition): string {
+  const body = JSON.stringify(new Problem(definition).toJSON(undefined));
+  return [
+    `HTTP/1.1 ${definition.status} ${definition.title}`,
+    `content-type: ${PROBLEM_JSON}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** Lets a route take `multipart/form-data`; any other route takes JSON or nothing. */
+export function AcceptsMultipart() {
+  return RouteConfig({ multipart: true });
 }
 
 interface RequestHooks {
@@ -69,6 +104,17 @@ export function addRequestHooks(
     runInContext({ requestId: request.id }, () => {
       enter(proceed);
     });
+  });
+
+  // Node would answer an unknown expectation by itself, without a body.
+  server.server.on('checkExpectation', (request: IncomingMessage) => {
+    request.socket.end(rawProblemResponse(expectationFailed));
+  });
+
+  server.addHook('preParsing', (request, _reply, payload, proceed) => {
+    const { multipart } = request.routeOptions.config as { multipart?: boolean };
+    const isRefused = isMultipart(request) && !multipart && !request.is404;
+    proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
   });
 
   // Uploads watch their own progress; any other body must be there in one go.

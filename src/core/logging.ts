@@ -1,7 +1,8 @@
 import type { LoggerService } from '@nestjs/common';
-import { type Level, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
+import { type Level, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import type { Env } from './env.js';
+import { describeError } from './error-description.js';
 import { currentRequestId } from './request-context.js';
 
 /** Fields that never reach the log, wherever in the first two levels of an entry they stand. */
@@ -23,7 +24,7 @@ export function createLogger(env: Env, processName: string): Logger {
     base: { process: processName, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { err: stdSerializers.err },
+    serializers: { err: describeError },
     redact: {
       paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]),
       censor: '[redacted]',

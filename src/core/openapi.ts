@@ -31,6 +31,8 @@ interface Answer {
   schema?: StandardSchemaV1;
   /** The content type of a body that is not JSON. */
   binary?: string;
+  /** What headers tell besides, by name. */
+  headers?: Record<string, string>;
 }
 
 interface OperationOptions {
@@ -48,6 +50,7 @@ export function Operation({ summary, description, answers, problems = [] }: Oper
     ApiResponse({
       status: Number(status),
       description: answer.description,
+      ...(answer.headers && { headers: describeHeaders(answer.headers) }),
       ...(answer.schema && { standardSchema: answer.schema as never }),
       ...(answer.binary && {
         content: { [answer.binary]: { schema: { type: 'string', format: 'binary' } } },
@@ -62,6 +65,15 @@ export function Operation({ summary, description, answers, problems = [] }: Oper
     ApiOperation({ summary, ...(description && { description }) }),
     ...successes,
     ...failures,
+  );
+}
+
+function describeHeaders(headers: Record<string, string>) {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' as const } },
+    ]),
   );
 }
 

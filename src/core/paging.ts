@@ -10,8 +10,7 @@ import { Problem, validationFailed } from './problem.js';
 export const MAX_PAGE_SIZE = 100;
 const DEFAULT_PAGE_SIZE = 20;
 
-/** Query parameters of every list; spread into the list's own `z.strictObject`. */
-export const pageQuery = {
+const pageParameters = {
   limit: z.coerce
     .number()
     .int()
@@ -36,6 +35,19 @@ export const pageQuery = {
     .default(false)
     .describe('Whether to count all items that match; costs a query.'),
 } as const;
+
+/** The query of a list: where the page begins and how long it is, and the list's own filters. */
+export function pageQuery<T extends z.ZodRawShape>(filters: T) {
+  return z.strictObject({ ...pageParameters, ...filters }).refine((query) => !isPagedTwice(query), {
+    path: ['offset'],
+    error: 'does not go together with cursor',
+  });
+}
+
+function isPagedTwice(query: object): boolean {
+  const { cursor, offset } = query as { cursor?: unknown; offset?: unknown };
+  return cursor !== undefined && offset !== undefined;
+}
 
 /** A page of items as it is answered. */
 export interface Page<T> {
@@ -62,11 +74,13 @@ export interface PagePosition {
   id: string;
 }
 
-const positionSchema = z.tuple([z.iso.datetime(), z.uuid()]);
+/** The last millisecond of the year 9999: PostgreSQL and ISO 8601 agree up to there. */
+const LAST_MS = 253_402_300_799_999;
+const positionSchema = z.tuple([z.int().min(0).max(LAST_MS), z.uuid()]);
 
 /** The opaque cursor of a position. */
 export function encodeCursor({ createdAt, id }: PagePosition): string {
-  return Buffer.from(JSON.stringify([createdAt, id])).toString('base64url');
+  return Buffer.from(JSON.stringify([Date.parse(createdAt), id])).toString('base64url');
 }
 
 /**
@@ -81,8 +95,8 @@ export function decodeCursor(cursor: string): PagePosition {
       errors: [{ path: 'query.cursor', message: 'is not a cursor of this list' }],
     });
   }
-  const [createdAt, id] = parsed.data;
-  return { createdAt, id };
+  const [createdMs, id] = parsed.data;
+  return { createdAt: new Date(createdMs).toISOString(), id };
 }
 
 /**

@@ -8,7 +8,8 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
 
-const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
+/** RFC 9457 section 6.1. */
+export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 const RETRY_AFTER_SECONDS = '2';
 
 /** Turns whatever was thrown into RFC 9457 problem+json. The only place that answers errors. */
@@ -56,26 +57,6 @@ export function toProblem(exception: unknown): Problem {
     return describeClientError(status, (exception as Error).message, exception);
   }
   return new Problem(internalError, undefined, { cause: exception });
-}
-
-/** The whole raw response for errors that happen before Fastify has a request to answer. */
-export function rawProblemResponse(error: NodeJS.ErrnoException): string {
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 431
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 408
-        : 400;
-  const definition = problemForStatus(status);
-  const body = JSON.stringify(new Problem(definition).toJSON(undefined));
-  return [
-    `HTTP/1.1 ${definition.status} ${definition.title}`,
-    `content-type: ${PROBLEM_JSON}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }
 
 /** Frameworks word their client errors for people; their server errors may tell too much. */

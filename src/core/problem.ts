@@ -164,6 +164,13 @@ export const unsupportedMediaType = defineProblem({
   help: 'The route does not take a body of this Content-Type: JSON routes take `application/json`, uploads `multipart/form-data`.',
 });
 
+export const expectationFailed = defineProblem({
+  code: 'expectation-failed',
+  status: 417,
+  title: 'The expectation cannot be met',
+  help: 'The only `Expect` header that the server knows is `100-continue`.',
+});
+
 export const headersTooLarge = defineProblem({
   code: 'headers-too-large',
   status: 431,
@@ -196,6 +203,7 @@ const generalByStatus = new Map(
     payloadTooLarge,
     uriTooLong,
     unsupportedMediaType,
+    expectationFailed,
     validationFailed,
     headersTooLarge,
     internalError,

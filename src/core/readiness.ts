@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 
 /** Answers when a part can do its work, and throws when it cannot. */
 type Check = () => Promise<unknown>;
@@ -13,7 +13,9 @@ const CHECK_TIMEOUT_MS = 2_000;
 /** The checks behind `GET /health/ready`; each part registers its own. */
 @Injectable()
 export class Readiness {
+  private readonly logger = new Logger(Readiness.name);
   private readonly checks = new Map<string, Check>();
+  private readonly failing = new Set<string>();
 
   register(name: string, check: Check): void {
     this.checks.set(name, check);
@@ -22,20 +24,37 @@ export class Readiness {
   /** Runs all checks side by side; one that takes longer than two seconds has failed. */
   run(): Promise<CheckResult[]> {
     return Promise.all(
-      [...this.checks].map(async ([name, check]) => ({ name, ok: await passes(check) })),
+      [...this.checks].map(async ([name, check]) => {
+        const error = await failureOf(check);
+        this.report(name, error);
+        return { name, ok: error === undefined };
+      }),
     );
+  }
+
+  /** Tells each change once: probes come every few seconds. */
+  private report(check: string, error: Error | undefined): void {
+    if (error && !this.failing.has(check)) {
+      this.failing.add(check);
+      this.logger.warn({ err: error, check, msg: 'Not ready' });
+    } else if (!error && this.failing.delete(check)) {
+      this.logger.log({ check, msg: 'Ready again' });
+    }
   }
 }
 
-async function passes(check: Check): Promise<boolean> {
+async function failureOf(check: Check): Promise<Error | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, CHECK_TIMEOUT_MS, false);
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`));
+    }, CHECK_TIMEOUT_MS);
   });
   try {
-    return await Promise.race([check().then(() => true), late]);
-  } catch {
-    return false;
+    await Promise.race([check(), late]);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   } finally {
     clearTimeout(timer);
   }

@@ -31,8 +31,7 @@ export type UploadFields = z.output<typeof uploadFieldsSchema>;
 
 export const imageParams = z.strictObject({ id: z.uuid() });
 
-export const listQuery = z.strictObject({
-  ...pageQuery,
+export const listQuery = pageQuery({
   type: z.enum(IMAGE_TYPES).optional(),
   status: z.enum(IMAGE_STATUSES).optional(),
 });
@@ -53,6 +52,15 @@ const storedVariant = z.object({
   bytes: z.int(),
   format: z.string(),
 });
+
+/** One key for each variant; all of them are missing while the image is being made. */
+function perVariant<T extends z.ZodType>(schema: T) {
+  const optional = schema.optional();
+  return { large: optional, medium: optional, thumbnail: optional } satisfies Record<
+    VariantName,
+    unknown
+  >;
+}
 
 const metadataSchema = z.object({
   width: z.int().nullable().describe('Of the original, upright, in pixels; null until decoded.'),
@@ -80,7 +88,7 @@ export const imageSchema = z
     sizeMb: z.number().describe('Of the original, in units of 1,048,576 bytes.'),
     ready: z.boolean().describe('Whether the status is COMPLETED.'),
     coinsUsed: z.number(),
-    variants: z.partialRecord(z.enum(VARIANT_NAMES), storedVariant),
+    variants: z.object(perVariant(storedVariant)).describe('All three once COMPLETED, else none.'),
     placeholder: z.string().nullable(),
     dominantColor: z.string().nullable(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
@@ -98,7 +106,7 @@ export const imageMetadataSchema = metadataSchema
     title: z.string().nullable(),
     description: z.string().nullable(),
     checksum: z.string().describe('SHA-256 of the upload, in hex.'),
-    variants: z.partialRecord(z.enum(VARIANT_NAMES), storedVariant.omit({ url: true })),
+    variants: z.object(perVariant(storedVariant.omit({ url: true }))),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
   })

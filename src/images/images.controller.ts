@@ -10,8 +10,10 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
+import { AcceptsMultipart } from '../core/http.js';
 import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { CurrentUser, OptionalUser, type Principal } from '../auth/access.js';
 import {
   idempotencyInProgress,
@@ -20,6 +22,7 @@ import {
 } from '../core/idempotency.js';
 import { Operation } from '../core/openapi.js';
 import {
+  malformed,
   notFound,
   requestTimeout,
   unsupportedMediaType,
@@ -33,6 +36,7 @@ import {
   imagePageSchema,
   imageParams,
   imageSchema,
+  uploadFieldsSchema,
   listQuery,
   type ListQuery,
 } from './image.schema.js';
@@ -43,13 +47,14 @@ import {
   fileTooLarge,
   imageFailed,
   quotaExceeded,
-  unknownSize,
   unsupportedType,
 } from './images.problems.js';
+import { VARIANT_NAMES } from './decoding/variants.js';
 import { ImagesService } from './images.service.js';
 
+/** What the document shows of the form: the fields, as they are checked, and the file. */
 const UPLOAD_FORM = {
-  type: 'object' as const,
+  type: 'object',
   required: ['image'],
   properties: {
     image: {
@@ -57,12 +62,16 @@ const UPLOAD_FORM = {
       format: 'binary',
       description: 'JPEG, PNG or WebP; `file` works too.',
     },
-    title: { type: 'string', maxLength: 200 },
-    description: { type: 'string', maxLength: 4000 },
-    visibility: { type: 'string', enum: ['private', 'public'], default: 'private' },
+    ...z.toJSONSchema(uploadFieldsSchema, { io: 'input' }).properties,
   },
 };
 
+const UPLOAD_HEADERS = {
+  location: 'The address of the image.',
+  'idempotency-replayed': '`true` when this is the first answer to the same request again.',
+};
+
+/** Uploads, shows, serves and deletes pictures. */
 @Controller('api/v1/images')
 export class ImagesController {
   constructor(
@@ -71,6 +80,7 @@ export class ImagesController {
   ) {}
 
   @Post('upload')
+  @AcceptsMultipart()
   @ApiConsumes('multipart/form-data')
   @ApiBody({ schema: UPLOAD_FORM as never })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
@@ -85,8 +95,8 @@ export class ImagesController {
     summary: 'Upload a picture',
     description: 'The variants are made after the answer, unless you ask to wait for them.',
     answers: {
-      201: { description: 'The image is final', schema: imageSchema },
-      202: { description: 'The image is being made', schema: imageSchema },
+      201: { description: 'The image is final', schema: imageSchema, headers: UPLOAD_HEADERS },
+      202: { description: 'The image is being made', schema: imageSchema, headers: UPLOAD_HEADERS },
     },
     problems: [
       emptyFile,
@@ -147,15 +157,24 @@ export class ImagesController {
   @Get(':id/file')
   @Public('anyone-or-user')
   @ApiHeader({ name: 'If-None-Match', required: false })
+  @ApiQuery({ name: 'size', required: false, enum: VARIANT_NAMES, schema: { default: 'large' } })
   @Operation({
     summary: 'Fetch the bytes of a picture',
     description: 'Anyone may fetch a public image; a private one only its owner.',
     answers: {
-      200: { description: 'The picture', binary: 'image/webp' },
-      202: { description: 'Not made yet: try again after `Retry-After`', schema: imageSchema },
+      200: {
+        description: 'The picture',
+        binary: 'image/webp',
+        headers: { etag: 'Send it as `If-None-Match` next time.' },
+      },
+      202: {
+        description: 'Not made yet',
+        schema: imageSchema,
+        headers: { 'retry-after': 'When to try again, in seconds.' },
+      },
       304: { description: 'You have it already' },
     },
-    problems: [imageFailed, notFound, unknownSize, validationFailed],
+    problems: [imageFailed, malformed, notFound, validationFailed],
   })
   async file(
     @OptionalUser() user: Principal | undefined,

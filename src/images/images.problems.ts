@@ -28,13 +28,6 @@ export const quotaExceeded = defineProblem({
   help: 'The files of your account would take more than your quota. Delete some, then try again.',
 });
 
-export const unknownSize = defineProblem({
-  code: 'unknown-size',
-  status: 400,
-  title: 'There is no such size',
-  help: 'A picture comes as `large`, `medium` or `thumbnail`.',
-});
-
 export const imageFailed = defineProblem({
   code: 'image-failed',
   status: 409,

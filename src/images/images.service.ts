@@ -2,8 +2,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Principal } from '../auth/access.js';
 import type { Page } from '../core/paging.js';
-import { notFound, Problem } from '../core/problem.js';
+import { malformed, notFound, Problem } from '../core/problem.js';
 import { RowChanges } from '../core/row-changes.js';
+import { openFile } from '../storage/open-file.js';
 import { Storage, type StoredObject } from '../storage/storage.js';
 import { VARIANT_NAMES } from './decoding/variants.js';
 import { ImagePresenter } from './image.presenter.js';
@@ -16,7 +17,7 @@ import {
   presentMetadata,
   type VariantRow,
 } from './image.schema.js';
-import { imageFailed, unknownSize } from './images.problems.js';
+import { imageFailed } from './images.problems.js';
 
 /** What a request for a file finds: the file, or an image whose files are still being made. */
 export type ImageFile =
@@ -62,12 +63,12 @@ export class ImagesService {
   /**
    * A variant of an own image, or of a public one for anyone.
    *
-   * @throws Problem `unknown-size`, `not-found`, `image-failed`
+   * @throws Problem `malformed`, `not-found`, `image-failed`
    */
   async file(principal: Principal | undefined, id: string, size: string): Promise<ImageFile> {
     const name = VARIANT_NAMES.find((each) => each === size);
     if (!name)
-      throw new Problem(unknownSize, `There is no size ${JSON.stringify(size.slice(0, 40))}.`);
+      throw new Problem(malformed, `There is no size ${JSON.stringify(size.slice(0, 40))}.`);
     const image = await this.queries.find(id);
     if (!image || !maySee(principal, image)) throw new Problem(notFound);
     if (image.status === 'FAILED') throw new Problem(imageFailed, image.errorDetail ?? undefined);
@@ -78,7 +79,7 @@ export class ImagesService {
       image,
       variant,
       etag: `"${image.checksum.slice(0, 16)}-${name}-${Date.parse(image.updatedAt).toString(36)}"`,
-      open: () => this.storage.get(variant.storageKey),
+      open: () => openFile(this.storage, variant.storageKey),
     };
   }
 

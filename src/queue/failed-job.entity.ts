@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { defineEntity, p } from '@mikro-orm/core';
+import { describeError, type ErrorDescription } from '../core/error-description.js';
 import { newId } from '../core/ids.js';
 
 const FailedJobSchema = defineEntity({
@@ -8,7 +9,8 @@ const FailedJobSchema = defineEntity({
   comment: 'The dead letter queue: work that used up its attempts on a fault of ours or a vendor',
   properties: {
     id: p.uuid().primary(),
-    job: p.string().length(100),
+    /** The name of the job. */
+    type: p.string().length(100),
     rowId: p.uuid(),
     /** The payload that the queue carried: ids. */
     data: p.json<Record<string, unknown>>(),
@@ -21,12 +23,12 @@ const FailedJobSchema = defineEntity({
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3).onUpdate(() => new Date()),
   },
-  indexes: [{ properties: ['job', 'rowId'] }, { properties: ['status', 'createdAt'] }],
+  indexes: [{ properties: ['type', 'rowId'] }, { properties: ['status', 'createdAt'] }],
 });
 
 /** What is known when a job is given up. */
 interface GivenUp {
-  job: string;
+  type: string;
   rowId: string;
   data: Record<string, unknown>;
   error: unknown;
@@ -35,13 +37,14 @@ interface GivenUp {
 }
 
 export class FailedJob extends FailedJobSchema.class {
-  constructor({ job, rowId, data, error, attempts, requestId }: GivenUp) {
+  constructor({ type, rowId, data, error, attempts, requestId }: GivenUp) {
     super();
     this.id = newId();
-    this.job = job;
+    this.type = type;
     this.rowId = rowId;
     this.data = data;
-    this.error = describeError(error);
+    // PostgreSQL cannot store NUL in text.
+    this.error = textOf(describeError(error)).replaceAll('\0', '').slice(0, MAX_ERROR_LENGTH);
     this.fingerprint = fingerprintOf(this.error);
     this.attempts = attempts;
     this.status = 'FAILED';
@@ -55,14 +58,9 @@ FailedJobSchema.setClass(FailedJob);
 const MAX_ERROR_LENGTH = 8_000;
 
 /** The stack, which holds the message, and those of its causes. */
-function describeError(error: unknown): string {
-  // PostgreSQL cannot store NUL in text.
-  return stacksOf(error).join('\nCaused by: ').replaceAll('\0', '').slice(0, MAX_ERROR_LENGTH);
-}
-
-function stacksOf(error: unknown): string[] {
-  if (!(error instanceof Error)) return error === undefined ? [] : [JSON.stringify(error)];
-  return [error.stack ?? error.message, ...stacksOf(error.cause)];
+function textOf(error: ErrorDescription): string {
+  const { message, stack = message, cause } = error;
+  return cause ? `${stack}\nCaused by: ${textOf(cause)}` : stack;
 }
 
 function fingerprintOf(error: string): string {

@@ -113,6 +113,13 @@ export abstract class JobProcessor<Row extends WorkRow>
 
   onApplicationBootstrap(): void {
     this.worker.concurrency = this.concurrency;
+    this.worker.on('failed', (carrier, error) => {
+      this.logger.error({
+        err: error,
+        carrier: carrier?.id,
+        msg: 'A carrier could not be worked on',
+      });
+    });
     this.worker.on('error', (error) => {
       this.logger.warn({ err: error, msg: 'The queue connection reports an error' });
     });

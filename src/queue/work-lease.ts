@@ -160,7 +160,7 @@ export class WorkLeases {
     endWork(row);
     em.persist(
       new FailedJob({
-        job: job.name,
+        type: job.name,
         rowId: row.id,
         data: job.payloadOf(row.id),
         error,

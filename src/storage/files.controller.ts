@@ -6,7 +6,8 @@ import { Operation } from '../core/openapi.js';
 import { defineProblem, notFound, Problem, validationFailed } from '../core/problem.js';
 import { Public } from '../core/public.js';
 import { FileUrlSigner } from './signed-url.js';
-import { isStorageKey, ObjectNotFound, Storage } from './storage.js';
+import { openFile } from './open-file.js';
+import { isStorageKey, Storage } from './storage.js';
 
 export const invalidSignature = defineProblem({
   code: 'invalid-signature',
@@ -30,7 +31,7 @@ export class FilesController {
 
   @Get('*')
   @Public()
-  @ApiParam({ name: 'path', description: 'The key of the file, slashes included.' })
+  @ApiParam({ name: 'path', type: String, description: 'The key of the file, slashes included.' })
   @Operation({
     summary: 'Fetch a file by a signed link',
     description: 'The links stand in the answers of other routes; nobody makes them by hand.',
@@ -46,7 +47,7 @@ export class FilesController {
     if (!isStorageKey(key) || !this.signer.verify(key, expires, signature)) {
       throw new Problem(invalidSignature);
     }
-    const { stream, bytes, contentType, lastModified } = await this.open(key);
+    const { stream, bytes, contentType, lastModified } = await openFile(this.storage, key);
     await reply
       .headers({
         'content-type': contentType,
@@ -56,14 +57,5 @@ export class FilesController {
         'last-modified': lastModified.toUTCString(),
       })
       .send(stream);
-  }
-
-  private async open(key: string) {
-    try {
-      return await this.storage.get(key);
-    } catch (error) {
-      if (error instanceof ObjectNotFound) throw new Problem(notFound, undefined, { cause: error });
-      throw error;
-    }
   }
 }

@@ -1,9 +1,8 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { type Attempt, JobRefusal, type WriteOutcome } from '../../queue/job-processor.js';
 import { Storage } from '../../storage/storage.js';
@@ -13,12 +12,15 @@ import { type Image, ImageVariant } from '../image.entity.js';
 import { ImageQueries } from '../image.queries.js';
 import { ImagesService } from '../images.service.js';
 
-/** A picture that kills or hangs its decoder twice is at fault itself. */
-const TRIES_PER_PICTURE = 2;
+/** Where originals lie while they are decoded, below `DATA_DIR`. */
+const WORK_FOLDER = 'work';
+/** Longer than any attempt: what is older was left by a worker that was killed. */
+const LEFT_BEHIND_AFTER_MS = 10 * 60 * 1_000;
 
 /** Turns an original into its variants. All of them are stored before the row is completed. */
 @Injectable()
-export class ImageConversion implements OnApplicationShutdown {
+export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
+  private readonly workFolder: string;
   private readonly decoders: DecoderPool;
 
   constructor(
@@ -28,6 +30,18 @@ export class ImageConversion implements OnApplicationShutdown {
     @Inject(ENV) private readonly env: Env,
   ) {
     this.decoders = new DecoderPool({ size: env.IMAGE_CONCURRENCY });
+    this.workFolder = join(env.DATA_DIR, WORK_FOLDER);
+  }
+
+  /** Originals hold what their owners did not mean to show: none stays behind a killed worker. */
+  async onModuleInit(): Promise<void> {
+    await mkdir(this.workFolder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.workFolder)) {
+      const path = join(this.workFolder, name);
+      const info = await stat(path).catch(() => undefined);
+      const isOld = info && Date.now() - info.mtimeMs > LEFT_BEHIND_AFTER_MS;
+      if (isOld) await rm(path, { recursive: true, force: true });
+    }
   }
 
   /**
@@ -36,7 +50,7 @@ export class ImageConversion implements OnApplicationShutdown {
    * @throws JobRefusal `undecodable`, `too-many-pixels`, `decoder-crashed`, `decode-timeout`
    */
   async convert(image: Image, attempt: Attempt): Promise<WriteOutcome<Image>> {
-    const folder = await mkdtemp(join(tmpdir(), 'atelier-image-'));
+    const folder = await mkdtemp(join(this.workFolder, 'image-'));
     try {
       const original = join(folder, 'original');
       const { stream } = await this.storage.get(image.storageKey);
@@ -76,11 +90,15 @@ export class ImageConversion implements OnApplicationShutdown {
       quality: this.env.WEBP_QUALITY,
       effort: this.env.WEBP_EFFORT,
     };
-    const timeoutMs = this.env.IMAGE_DECODE_TIMEOUT_MS;
+    const options = { timeoutMs: this.env.IMAGE_DECODE_TIMEOUT_MS, signal: attempt.signal };
     try {
-      return await this.decoders.run(task, { timeoutMs, signal: attempt.signal });
+      return await this.decoders.run(task, options).catch((error: unknown) => {
+        // A decoder may die of something else once; a file that kills two is at fault itself.
+        if (!isFatalToDecoder(error)) throw error;
+        return this.decoders.run(task, options);
+      });
     } catch (error) {
-      throw asRefusal(error, attempt);
+      throw asRefusal(error);
     }
   }
 
@@ -96,14 +114,17 @@ export class ImageConversion implements OnApplicationShutdown {
   }
 }
 
+function isFatalToDecoder(error: unknown): boolean {
+  return error instanceof DecoderCrashed || error instanceof DecoderTimedOut;
+}
+
 /** The file's own faults end its work; anything else is thrown as it is, and tried again. */
-function asRefusal(error: unknown, { number }: Attempt): unknown {
+function asRefusal(error: unknown): unknown {
   if (error instanceof DecodeRefused) {
     return error.code === 'too-many-pixels'
       ? new JobRefusal(error.code, 'The picture has more pixels than are taken.', { cause: error })
       : new JobRefusal(error.code, 'The file is damaged or is no picture.', { cause: error });
   }
-  if (number < TRIES_PER_PICTURE) return error;
   if (error instanceof DecoderCrashed) {
     return new JobRefusal('decoder-crashed', 'The file cannot be decoded safely.', {
       cause: error,

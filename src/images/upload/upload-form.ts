@@ -19,6 +19,9 @@ const FILE_FIELDS = ['image', 'file'];
 /** Boundaries, part headers and fields around the file, in bytes: beyond it a length is a lie. */
 const FORM_OVERHEAD = 1024 * 1024;
 
+/** How long a client may go on sending what has been refused already, in milliseconds. */
+const DISCARD_MS = 5_000;
+
 export interface UploadLimits {
   maxBytes: number;
   /** How long the client may send nothing, in milliseconds. */
@@ -169,10 +172,16 @@ function watchProgress({ raw }: FastifyRequest, { idleMs, totalMs }: UploadLimit
   };
 }
 
-/** Lets the rest of a refused body run out, so that the client gets to read the answer. */
+/** Lets the rest of a refused body run out for a while, so that the client gets to read the answer. */
 function discardBody({ raw }: FastifyRequest): void {
   raw.unpipe();
   raw.resume();
+  const timer = setTimeout(() => {
+    raw.destroy();
+  }, DISCARD_MS);
+  raw.once('close', () => {
+    clearTimeout(timer);
+  });
 }
 
 function refuseRepeated(fields: Record<string, unknown>, name: string): void {
@@ -189,12 +198,15 @@ function tooLarge({ maxBytes }: UploadLimits): Problem {
   return new Problem(fileTooLarge, `An upload may have at most ${maxBytes} bytes.`);
 }
 
-/** A form that breaks off is the client's doing, whatever layer notices it first. */
-function asProblem(error: unknown, request: FastifyRequest): unknown {
-  const isCutOff =
-    request.raw.destroyed ||
-    (error instanceof Error && /Unexpected end of|Premature close|aborted/i.test(error.message));
-  return isCutOff && !(error instanceof Problem)
+/** What the client did wrong becomes a problem; a fault of ours stays what it is. */
+function asProblem(error: unknown, { raw }: FastifyRequest): unknown {
+  if (error instanceof Problem) return error;
+  const { code, message } = error as { code?: string; message?: string };
+  if (code === 'FST_PROTO_VIOLATION') return fieldProblem('__proto__', 'is not known here');
+  // The parser tells the end of a form that has no end in these words alone.
+  const isUnended = message === 'Unexpected end of multipart data';
+  const hasLeft = raw.destroyed && !raw.complete;
+  return isUnended || hasLeft
     ? new Problem(malformed, 'The upload broke off before its end.', { cause: error })
     : error;
 }

@@ -67,6 +67,7 @@ export class ImageUploads {
     { userId }: Principal,
     { idempotencyKey, waitSeconds }: UploadOptions,
   ): Promise<UploadAnswer> {
+    await this.requireSpace(this.em, userId, 0);
     const upload = await this.store(request, userId);
     const run = await this.begin(upload, idempotencyKey);
     if (!(run instanceof IdempotentRun)) {
@@ -75,7 +76,8 @@ export class ImageUploads {
     }
     const body = await this.create(upload, run);
     await this.dispatcher.enqueue(convertImage, upload.id);
-    return this.awaitFinal(run, body, waitSeconds);
+    const final = await this.awaitFinal(run, upload.id, waitSeconds);
+    return { ...(final ?? { status: 202, body }), replayed: false };
   }
 
   /** Streams the file to storage, and removes it again when the form turns out to be refused. */
@@ -129,6 +131,11 @@ export class ImageUploads {
   /** Locks the account, so that uploads side by side cannot pass the quota together. */
   private async reserveQuota(em: EntityManager, userId: string, bytes: number): Promise<void> {
     await em.execute('select 1 from users where id = ? for no key update', [userId]);
+    await this.requireSpace(em, userId, bytes);
+  }
+
+  /** @throws Problem `quota-exceeded` */
+  private async requireSpace(em: EntityManager, userId: string, bytes: number): Promise<void> {
     const [used] = await em.execute<{ bytes: string }[]>(
       `select coalesce(sum((metadata->>'size')::bigint), 0)
             + coalesce((select sum(v.bytes) from image_variants v
@@ -141,20 +148,31 @@ export class ImageUploads {
     }
   }
 
-  private async awaitFinal(
-    run: IdempotentRun,
-    created: ImageAnswer,
-    waitSeconds: number,
-  ): Promise<UploadAnswer> {
-    if (waitSeconds === 0) return { status: 202, body: created, replayed: false };
-    const final = await this.changes.waitFor(created.id, waitSeconds, async () => {
-      const image = await this.queries.find(created.id);
-      return image?.status === 'COMPLETED' || image?.status === 'FAILED' ? image : undefined;
-    });
-    if (!final) return { status: 202, body: created, replayed: false };
-    const answer = { status: 201, body: await this.presenter.present(final) };
-    await run.amend(answer);
-    return { ...answer, replayed: false };
+  /**
+   * The answer for an image that became final in time. Whatever goes wrong here, the upload has
+   * been taken, and the client must not hear otherwise.
+   */
+  private async awaitFinal(run: IdempotentRun, id: string, seconds: number) {
+    if (seconds === 0) return undefined;
+    try {
+      const image = await this.changes.waitFor(id, seconds, () => this.findFinal(id));
+      if (!image) return undefined;
+      const answer = { status: 201, body: await this.presenter.present(image) };
+      await run.amend(answer);
+      return answer;
+    } catch (error) {
+      this.logger.error({
+        err: error,
+        id,
+        msg: 'Waiting failed; the upload is taken all the same',
+      });
+      return undefined;
+    }
+  }
+
+  private async findFinal(id: string) {
+    const image = await this.queries.find(id);
+    return image?.status === 'COMPLETED' || image?.status === 'FAILED' ? image : undefined;
   }
 
   /** A connection that breaks during COMMIT leaves open whether the row is there: look. */

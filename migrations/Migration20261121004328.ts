@@ -1,17 +1,19 @@
 import { Migration } from '@mikro-orm/migrations';
 
-export class Migration20261120232751 extends Migration {
-  override name = 'Migration20261120232751';
+export class Migration20261121004328 extends Migration {
+  override name = 'Migration20261121004328';
 
   override up(): void | Promise<void> {
     this.addSql(
-      `create table "failed_jobs" ("id" uuid not null, "job" varchar(100) not null, "row_id" uuid not null, "data" jsonb not null, "error" text not null, "fingerprint" varchar(16) not null, "attempts" smallint not null, "status" text not null default 'FAILED', "request_id" varchar(100) null, "created_at" timestamptz(3) not null, "updated_at" timestamptz(3) not null, primary key ("id"));`,
+      `create table "failed_jobs" ("id" uuid not null, "type" varchar(100) not null, "row_id" uuid not null, "data" jsonb not null, "error" text not null, "fingerprint" varchar(16) not null, "attempts" smallint not null, "status" text not null default 'FAILED', "request_id" varchar(100) null, "created_at" timestamptz(3) not null, "updated_at" timestamptz(3) not null, primary key ("id"));`,
     );
     this.addSql(
       `comment on table "failed_jobs" is 'The dead letter queue: work that used up its attempts on a fault of ours or a vendor';`,
     );
     this.addSql(`create index "failed_jobs_fingerprint_index" on "failed_jobs" ("fingerprint");`);
-    this.addSql(`create index "failed_jobs_job_row_id_index" on "failed_jobs" ("job", "row_id");`);
+    this.addSql(
+      `create index "failed_jobs_type_row_id_index" on "failed_jobs" ("type", "row_id");`,
+    );
     this.addSql(
       `create index "failed_jobs_status_created_at_index" on "failed_jobs" ("status", "created_at");`,
     );
