@@ -5,6 +5,7 @@ describe('the first clients’ routes', () => {
   it.each([
     ['POST', '/upload', '/api/v1/images/upload?wait=30'],
     ['POST', '/upload?a=b', '/api/v1/images/upload?wait=30&a=b'],
+    ['POST', '/upload?wait=0', '/api/v1/images/upload?wait=0'],
     ['GET', '/images/abc?size=medium', '/api/v1/images/abc/file?size=medium'],
     ['HEAD', '/images/abc', '/api/v1/images/abc/file'],
     ['GET', '/image/metadata/abc', '/api/v1/images/abc/metadata'],

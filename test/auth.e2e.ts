@@ -93,6 +93,38 @@ describe('registering', () => {
   });
 });
 
+describe('a password', () => {
+  it('has at least eight characters in production', async () => {
+    const production = await TestingApp.start({
+      worker: false,
+      variables: { NODE_ENV: 'production' },
+    });
+    try {
+      const post = (password: string) =>
+        production.http.post('/auth/register').send({ email: anEmail(), password, name: 'x' });
+      await post('seven77').expect(422);
+      await post('eight888').expect(201);
+    } finally {
+      await production.close();
+    }
+  });
+
+  it('is stored as argon2id with the parameters of OWASP', async () => {
+    const { userId } = await app.register();
+    const [row] = await app.database.query<{ password_hash: string }>(
+      'select password_hash from users where id = $1',
+      [userId],
+    );
+    expect(row?.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  });
+
+  it('is the same however its letters are composed', async () => {
+    const email = anEmail();
+    await register({ email, password: 'caf\u00e9 creme', name: 'x' }).expect(201);
+    await login({ email, password: 'cafe\u0301 creme' }).expect(200);
+  });
+});
+
 describe('signing in', () => {
   it('answers as registering does', async () => {
     const email = anEmail();
@@ -135,17 +167,23 @@ describe('signing in', () => {
 describe('a closed route', () => {
   const key = 'tests sign their tokens with this, and with nothing else';
   const good = { issuer: 'atelier', audience: 'atelier-api', expiresIn: 60 };
+  let userId: string;
   const sign = (options: jwt.SignOptions, secret = key, payload: object = { roles: ['USER'] }) =>
-    jwt.sign(payload, secret, { ...good, subject: newId(), ...options });
+    jwt.sign(payload, secret, { ...good, subject: userId, ...options });
 
-  it('takes a token of an account that is there', async () => {
-    const { userId } = await app.register();
-    const token = sign({ subject: userId });
-    await app.http.get('/api/v1/images').set('authorization', `Bearer ${token}`).expect(200);
+  beforeAll(async () => {
+    userId = (await app.register()).userId;
+  });
+
+  it('takes the token that the refused ones below are made from', async () => {
+    await app.http
+      .get('/api/v1/images')
+      .set('authorization', `Bearer ${sign({})}`)
+      .expect(200);
   });
 
   it.each([
-    ['nobody’s token', () => sign({})],
+    ['nobody’s token', () => sign({ subject: newId() })],
     ['another issuer', () => sign({ issuer: 'someone' })],
     ['another audience', () => sign({ audience: 'someone' })],
     ['another key', () => sign({}, 'x'.repeat(64))],

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EntityManager } from '@mikro-orm/postgresql';
 import { allProblems } from '../src/core/problem.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -62,6 +63,12 @@ describe('every error', () => {
     ],
     ['no HTTP at all', 'hello\r\n', 400, 'malformed'],
     ['a method that does not exist', 'BREW /pot HTTP/1.1\r\nhost: x\r\n', 400, 'malformed'],
+    [
+      'an unknown expectation',
+      'GET /health HTTP/1.1\r\nhost: x\r\nexpect: more\r\n',
+      417,
+      'expectation-failed',
+    ],
     ['a body that does not come', `${LOGIN}content-length: 10\r\n\r\n{`, 408, 'request-timeout'],
     ['headers that do not end', 'GET /health HTTP/1.1\r\nhost: x', 408, 'request-timeout'],
   ])('is problem+json: %s', async (_name, request, status, code) => {
@@ -112,6 +119,54 @@ describe('every error', () => {
   });
 });
 
+describe('a JSON route', () => {
+  it.each([
+    'application/x-www-form-urlencoded',
+    'text/plain',
+    'multipart/form-data; boundary=b',
+    'application/octet-stream',
+  ])('refuses %s, which a form on another site could send', async (type) => {
+    const answer = await app.http
+      .post('/auth/login')
+      .set('content-type', type)
+      .send(`email=${account.email}&password=${account.password}`)
+      .expect(415);
+    expect(answer.body.code).toBe('unsupported-media-type');
+  });
+});
+
+describe('an answer', () => {
+  it('is kept out of caches unless its route says otherwise', async () => {
+    const answer = await app.as(account).get('/api/v1/images').expect(200);
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(answer.headers['content-security-policy']).toContain("default-src 'none'");
+  });
+});
+
+describe('the connections to the database', () => {
+  it('have time limits', async () => {
+    const em = app.app.get(EntityManager).fork();
+    for (const [setting, value] of [
+      ['statement_timeout', '15s'],
+      ['lock_timeout', '5s'],
+      ['idle_in_transaction_session_timeout', '30s'],
+    ]) {
+      const [row] = await em.execute<Record<string, string>[]>(`show ${setting ?? ''}`);
+      expect(row?.[setting ?? '']).toBe(value);
+    }
+  });
+});
+
+describe('a proxy that nobody named', () => {
+  it('cannot tell another address or host', async () => {
+    const { headers } = await app.http
+      .get('/health')
+      .set('x-forwarded-for', '1.2.3.4')
+      .set('x-forwarded-host', 'evil.example');
+    expect(JSON.stringify(headers)).not.toContain('evil');
+  });
+});
+
 describe('health', () => {
   it('tells life, readiness and capabilities', async () => {
     expect((await app.http.get('/health').expect(200)).body).toEqual({ status: 'ok' });
@@ -156,6 +211,17 @@ describe('the documentation', () => {
 });
 
 describe('a browser app', () => {
+  it('may use every method that there is', async () => {
+    const { headers } = await preflight('https://app.example.com');
+    for (const method of ['GET', 'POST', 'PATCH', 'DELETE']) {
+      expect(headers['access-control-allow-methods']).toContain(method);
+    }
+    const bare = await app.http.options('/api/v1/images');
+    expect(bare.status).toBeLessThan(300);
+    const answer = await app.http.get('/health').set('origin', 'https://app.example.com');
+    expect(answer.headers['access-control-expose-headers']).toContain('x-request-id');
+  });
+
   const preflight = (origin: string) =>
     app.http.options('/api/v1/images').set({
       origin,

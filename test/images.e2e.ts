@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RequestContext } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
 import sharp from 'sharp';
+import { Idempotency } from '../src/core/idempotency.js';
 import { newId } from '../src/core/ids.js';
+import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -27,6 +31,11 @@ afterAll(() => app.close());
 async function upload(file: Buffer = picture, fields: Record<string, string> = {}, as = owner) {
   const request = app.as(as).post('/api/v1/images/upload').set('prefer', 'wait=30').field(fields);
   return request.attach('image', file, 'picture.jpg');
+}
+
+/** Runs something of the API outside a request. */
+function inContext<T>(work: () => Promise<T>): Promise<T> {
+  return RequestContext.create(app.app.get(EntityManager), work);
 }
 
 /** Paths of everything in storage that belongs to an account. */
@@ -131,6 +140,36 @@ describe('an upload', () => {
   });
 });
 
+describe('a worker', () => {
+  it('keeps to the limits of pixels and time, and leaves no originals behind', async () => {
+    const strict = await TestingApp.start({
+      worker: false,
+      variables: { IMAGE_MAX_PIXELS: '100000' },
+    });
+    try {
+      const account = await strict.register();
+      const send = (file: Buffer) =>
+        strict
+          .as(account)
+          .post('/api/v1/images/upload?wait=30')
+          .attach('image', file, 'x')
+          .expect(201);
+      await strict.startWorker();
+      const large = await send(await makePicture({ width: 400, height: 300 }));
+      expect(large.body.error.code).toBe('too-many-pixels');
+      await strict.worker?.stop();
+      await strict.startWorker({ IMAGE_MAX_PIXELS: '50000000', IMAGE_DECODE_TIMEOUT_MS: '100' });
+      // Starting a decoder takes longer than that.
+      const slow = await send(await makePicture());
+      expect(slow.body.error.code).toBe('decode-timeout');
+      expect(await strict.database.query('select 1 from failed_jobs')).toEqual([]);
+      expect(await readdir(join(strict.variables['DATA_DIR'] ?? '', 'work'))).toEqual([]);
+    } finally {
+      await strict.close();
+    }
+  });
+});
+
 describe('a refused upload', () => {
   const refusals: [string, () => Promise<Buffer>, number, string][] = [
     ['an empty file', async () => Buffer.alloc(0), 422, 'empty-file'],
@@ -183,6 +222,35 @@ describe('a refused upload', () => {
     expect(await storedFiles(account)).toEqual([]);
   });
 
+  it('has a field twice, or one named for a prototype', async () => {
+    const account = await app.register();
+    const post = () => app.as(account).post('/api/v1/images/upload').attach('image', picture, 'x');
+    const twice = await post().field('title', 'a').field('title', 'b').expect(422);
+    expect(twice.body.errors[0].path).toBe('body.title');
+    const prototype = await post().field('__proto__', 'a').expect(422);
+    expect(prototype.body.errors[0].path).toBe('body.__proto__');
+    expect(await storedFiles(account)).toEqual([]);
+  });
+
+  it('says in its headers that it is too large', async () => {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+    socket.write(
+      `POST /upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${owner.token}\r\n` +
+        'connection: close\r\ncontent-type: multipart/form-data; boundary=b\r\n' +
+        'content-length: 99999999\r\n\r\n',
+    );
+    expect(await text(socket)).toContain('"code":"file-too-large"');
+  });
+
+  it('is not blamed on the client when storage is at fault', async () => {
+    const account = await app.register();
+    const files = join(app.variables['DATA_DIR'] ?? '', 'files/images');
+    await writeFile(join(files, account.userId), 'in the way');
+    const answer = await upload(picture, {}, account);
+    expect([answer.status, answer.body.code]).toEqual([500, 'internal-error']);
+    expect((await app.as(account).get('/api/v1/images')).body.items).toEqual([]);
+  });
+
   it('has no file, a file in another field, or two files', async () => {
     const account = await app.register();
     const post = () => app.as(account).post('/api/v1/images/upload');
@@ -204,11 +272,11 @@ describe('a refused upload', () => {
     expect(broken.body.code).toBe('malformed');
   });
 
-  it('stands still for too long, and nothing of it stays', async () => {
-    const impatient = await TestingApp.start({
-      worker: false,
-      variables: { UPLOAD_IDLE_TIMEOUT_MS: '300' },
-    });
+  it.each([
+    ['stands still for too long', { UPLOAD_IDLE_TIMEOUT_MS: '300' }, 0],
+    ['takes too long in all', { UPLOAD_IDLE_TIMEOUT_MS: '500', UPLOAD_TIMEOUT_MS: '1000' }, 100],
+  ])('%s, and nothing of it stays', async (_name, variables, dripEveryMs) => {
+    const impatient = await TestingApp.start({ worker: false, variables });
     try {
       const account = await impatient.register();
       const socket = connect(Number(new URL(impatient.url).port), '127.0.0.1');
@@ -218,7 +286,9 @@ describe('a refused upload', () => {
           '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n',
       );
       socket.write(picture.subarray(0, 20_000));
+      const drip = dripEveryMs > 0 ? setInterval(() => socket.write('x'), dripEveryMs) : undefined;
       const answer = await text(socket);
+      clearInterval(drip);
       expect(answer).toMatch(/^HTTP\/1.1 408 /);
       expect(answer).toContain('"code":"request-timeout"');
       const files = join(impatient.variables['DATA_DIR'] ?? '', 'files');
@@ -287,6 +357,55 @@ describe('an Idempotency-Key', () => {
     await send(key, picture, { title: 'other' }).expect(422);
   });
 
+  it('can be taken over when its request died, and is free again after a day', async () => {
+    const key = newId();
+    const first = await send(key, picture).expect(202);
+    const age = (change: string) =>
+      app.database.query(`update idempotency_keys set ${change} where key = $1`, [key]);
+    await age('status = null, body = null');
+    await send(key, picture).expect(409);
+    await age(`leased_until = now() - interval '1 second'`);
+    await send(key, await makePicture()).expect(422);
+    const second = await send(key, picture).expect(202);
+    expect(second.body.id).not.toBe(first.body.id);
+    await age(`created_at = now() - interval '25 hours'`);
+    const third = await send(key, await makePicture()).expect(202);
+    expect(third.headers['idempotency-replayed']).toBeUndefined();
+  });
+
+  it('is free again when its request was refused, and nothing of refused ones stays', async () => {
+    const account = await app.register();
+    const key = newId();
+    const post = (file: Buffer) =>
+      app
+        .as(account)
+        .post('/api/v1/images/upload')
+        .set('idempotency-key', key)
+        .attach('image', file, 'x');
+    await post(Buffer.from('no picture')).expect(415);
+    await post(picture).expect(202);
+    await post(picture).expect(202);
+    await post(await makePicture()).expect(422);
+    const originals = (await storedFiles(account)).filter((name) => name.startsWith('original'));
+    expect(originals).toHaveLength(1);
+  });
+
+  it('is forgotten after a day', async () => {
+    const key = newId();
+    await send(key, picture).expect(202);
+    const idempotency = app.app.get(Idempotency);
+    const count = async () =>
+      (await app.database.query('select 1 from idempotency_keys where key = $1', [key])).length;
+    await inContext(() => idempotency.forgetExpired());
+    expect(await count()).toBe(1);
+    await app.database.query(
+      `update idempotency_keys set created_at = now() - interval '25 hours' where key = $1`,
+      [key],
+    );
+    await inContext(() => idempotency.forgetExpired());
+    expect(await count()).toBe(0);
+  });
+
   it('belongs to its account alone', async () => {
     const key = newId();
     const mine = await send(key, picture).expect(202);
@@ -335,9 +454,7 @@ describe('the file of an image', () => {
     expect(cached.headers['etag']).toBe(etag);
     const small = await app.as(owner).get(`${file}?size=thumbnail`).set('if-none-match', etag);
     expect(small.status).toBe(200);
-    expect((await app.as(owner).get(`${file}?size=huge`).expect(400)).body.code).toBe(
-      'unknown-size',
-    );
+    expect((await app.as(owner).get(`${file}?size=huge`).expect(400)).body.code).toBe('malformed');
     await app.as(owner).head(file).expect(200);
   });
 
@@ -360,6 +477,19 @@ describe('the file of an image', () => {
     await app.as(stranger).get(`/api/v1/images/${open.body.id}/file`).expect(200);
     await app.http.get(`/api/v1/images/${closed.body.id}/file`).expect(404);
     await app.as(stranger).get(`/api/v1/images/${closed.body.id}/file`).expect(404);
+  });
+
+  it('is not to be had through a link that has expired', async () => {
+    const { body } = await upload();
+    const { pathname } = new URL(body.displayUrl);
+    const key = pathname.replace('/api/v1/files/', '');
+    const signer = app.app.get(FileUrlSigner);
+    const now = Math.floor(Date.now() / 1_000);
+    expect((await fetch(signer.url(key, now + 60))).status).toBe(200);
+    expect((await fetch(signer.url(key, now - 1))).status).toBe(403);
+    const expires = Number(new URL(body.displayUrl).searchParams.get('expires'));
+    expect(expires - now).toBeGreaterThan(840);
+    expect(expires - now).toBeLessThanOrEqual(901);
   });
 
   it('is not to be had through an altered link', async () => {
@@ -456,6 +586,23 @@ describe('the list of images', () => {
     expect((await list('')).body.total).toBeUndefined();
   });
 
+  it('misses none of those that were made in the same millisecond', async () => {
+    const twins = await app.register();
+    for (let i = 0; i < 3; i += 1) await upload(picture, {}, twins);
+    await app.database.query('update images set created_at = now() where user_id = $1', [
+      twins.userId,
+    ]);
+    const page = (query: string) => app.as(twins).get(`/api/v1/images?limit=1${query}`);
+    const seen = new Set<string>();
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const { body }: { body: any } = await page(cursor && `&cursor=${cursor}`).expect(200);
+      seen.add(body.items[0].id);
+      cursor = body.nextCursor;
+    }
+    expect(seen.size).toBe(3);
+  });
+
   it('filters by type and status', async () => {
     expect(idsOf(await list('?status=FAILED'))).toEqual(ids.slice(0, 1));
     expect(idsOf(await list('?status=COMPLETED&type=UPLOADED'))).toEqual(ids.slice(1));
@@ -470,6 +617,7 @@ describe('the list of images', () => {
     ['?status=DONE', 'query.status'],
     ['?sort=size', 'query.sort'],
     ['?cursor=bm90IG91cnM', 'query.cursor'],
+    ['?cursor=x&offset=1', 'query.offset'],
   ])('refuses %s', async (query, path) => {
     const answer = await list(query).expect(422);
     expect(answer.body.errors[0].path).toBe(path);

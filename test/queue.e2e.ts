@@ -13,6 +13,7 @@ import { CoreModule } from '../src/core/core.module.js';
 import { readEnv } from '../src/core/env.js';
 import { newId } from '../src/core/ids.js';
 import { createLogger, PinoNestLogger } from '../src/core/logging.js';
+import { RowChanges } from '../src/core/row-changes.js';
 import { Shutdown } from '../src/core/shutdown.js';
 import { DatabaseModule } from '../src/database.module.js';
 import { Image } from '../src/images/image.entity.js';
@@ -29,6 +30,7 @@ import {
 } from '../src/queue/job-processor.js';
 import { QueueModule } from '../src/queue/queue.module.js';
 import { QueueWorkerModule } from '../src/queue/queue-worker.module.js';
+import { LeaseLost, WorkLeases } from '../src/queue/work-lease.js';
 import { User } from '../src/auth/user.entity.js';
 import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
@@ -46,7 +48,8 @@ const testJob = defineJob({
   payloadOf: (imageId) => ({ imageId }),
   rowIdOf: ({ imageId }) => imageId,
   retry: { attempts: ATTEMPTS, backoffMs: 20, maxBackoffMs: 50 },
-  timeoutMs: 1_000,
+  /** Longer than a holder goes without renewing its lease. */
+  timeoutMs: 7_000,
 });
 
 type Work = (image: Image, attempt: Attempt) => Promise<void>;
@@ -235,7 +238,7 @@ describe('a job', () => {
     const letters = await lettersOf(ids);
     expect(letters).toHaveLength(2);
     expect(letters[0]).toMatchObject({
-      job: 'test-work',
+      type: 'test-work',
       status: 'FAILED',
       attempts: ATTEMPTS,
       error: expect.stringContaining('Caused by: Error: refused'),
@@ -357,6 +360,119 @@ describe('a job', () => {
     expect(mostAtOnce).toBeGreaterThan(0);
     expect(mostAtOnce).toBeLessThanOrEqual(PER_OWNER);
     expect(script.started.indexOf(one[0]!)).toBeLessThan(many.length / 2);
+  });
+});
+
+describe('a lease', () => {
+  it('can be renewed by its holder, and only while it holds the row', async () => {
+    const leases = worker.get(WorkLeases);
+    const ids = await createRows(await createOwner(), 1);
+    const lease = await leases.take(testJob, ids[0]!);
+    expect(lease).toBeDefined();
+    expect(await leases.take(testJob, ids[0]!)).toBeUndefined();
+    await database.query(
+      `update images set leased_until = now() + interval '100 ms' where id = $1`,
+      ids,
+    );
+    await leases.renew(lease!);
+    const [held] = await database.query<{ left: number }>(
+      'select extract(epoch from leased_until - now())::float8 as left from images where id = $1',
+      ids,
+    );
+    expect(held?.left).toBeGreaterThan(10);
+    await database.query('update images set lease_id = gen_random_uuid() where id = $1', ids);
+    await expect(leases.renew(lease!)).rejects.toThrow(LeaseLost);
+    await expect(leases.complete(lease!, () => undefined)).rejects.toThrow(LeaseLost);
+    await database.query('delete from images where id = $1', ids);
+  });
+
+  it('is not given before the row is due', async () => {
+    const ids = await createRows(await createOwner(), 1);
+    await database.query(
+      `update images set next_attempt_at = now() + interval '1 hour' where id = $1`,
+      ids,
+    );
+    expect(await worker.get(WorkLeases).take(testJob, ids[0]!)).toBeUndefined();
+    await database.query('delete from images where id = $1', ids);
+  });
+
+  it('ends the work when it is lost', async () => {
+    const ids = await createRows(await createOwner(), 1);
+    let aborted: unknown;
+    script.work = async (image, { signal }) => {
+      await database.query('delete from images where id = $1', [image.id]);
+      await sleep(20_000, undefined, { signal }).catch(() => {
+        aborted = signal.reason;
+      });
+    };
+    await dispatcher.enqueue(testJob, ids[0]!);
+    await eventually(
+      async () => script.lost,
+      (lost) => lost.length > 0,
+    );
+    expect(aborted).toBeInstanceOf(LeaseLost);
+    expect(script.lost).toEqual(ids);
+  });
+});
+
+describe('dispatching', () => {
+  it('gives an owner no more places when many rounds run at once', async () => {
+    const owner = await createOwner();
+    const ids = await createRows(owner, 30);
+    const release = Promise.withResolvers<undefined>();
+    script.work = () => release.promise;
+    await Promise.all(Array.from({ length: 12 }, () => dispatcher.sweep(testJob)));
+    const [{ places } = { places: 0 }] = await database.query<{ places: number }>(
+      `select count(*)::int as places from images
+       where user_id = $1 and (queued_at is not null or leased_until > now())`,
+      [owner],
+    );
+    expect(places).toBe(PER_OWNER);
+    release.resolve(undefined);
+    await untilFinal(ids);
+  });
+
+  it('names a carrier by its row and its attempt', async () => {
+    const ids = await createRows(await createOwner(), 1);
+    const release = Promise.withResolvers<undefined>();
+    script.work = () => release.promise;
+    await dispatcher.enqueue(testJob, ids[0]!);
+    expect(await queue.getJob(`test-work-${ids[0] ?? ''}-0`)).toBeDefined();
+    release.resolve(undefined);
+    await untilFinal(ids);
+  });
+
+  it('does not fail a request when the queue cannot be reached', async () => {
+    const ids = await createRows(await createOwner(), 1);
+    await database.query('alter schema bullmq rename to bullmq_gone');
+    try {
+      await expect(dispatcher.enqueue(testJob, ids[0]!)).resolves.toBeUndefined();
+    } finally {
+      await database.query('alter schema bullmq_gone rename to bullmq');
+    }
+    expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED' }]);
+  });
+});
+
+describe('a change of a row', () => {
+  it('wakes who waits for it, without waiting for the next look', async () => {
+    const changes = worker.get(RowChanges);
+    const id = newId();
+    let looks = 0;
+    const waiting = changes.waitFor(id, 10, async () => {
+      looks += 1;
+      return looks > 2 ? 'done' : undefined;
+    });
+    await eventually(
+      () => database.query(`select 1 from pg_stat_activity where query like 'LISTEN row_changes%'`),
+      (rows) => rows.length > 0,
+    );
+    await sleep(50);
+    const before = looks;
+    await changes.announce(em, id);
+    await sleep(300);
+    expect(looks).toBe(before + 1);
+    expect(await waiting).toBe('done');
   });
 });
 

@@ -110,6 +110,11 @@ describe('npm start', () => {
       }
       const tree = await descendantsOf(first.pid ?? 0);
       expect(tree.length).toBeGreaterThan(3);
+      for (const pid of tree) {
+        // Only migrating may alter tables: what runs does not know the owner's password.
+        const environ = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+        expect(environ).not.toContain('atelier_owner');
+      }
       for (const pid of [first.pid ?? 0, ...tree]) process.kill(pid, 'SIGKILL');
       await once(first, 'exit');
 

@@ -24,6 +24,8 @@ interface TestingOptions {
   /** Whether a worker process runs as well. Default: true. */
   worker?: boolean;
   variables?: Record<string, string>;
+  /** Leads the API's way to its database through something of the test's. */
+  through?: (databaseUrl: string) => Promise<string>;
 }
 
 /** The real product on a database of its own: the API over real HTTP, the worker as a process. */
@@ -36,7 +38,11 @@ export class TestingApp {
     public worker: ProductProcess | undefined,
   ) {}
 
-  static async start({ worker = true, variables = {} }: TestingOptions = {}): Promise<TestingApp> {
+  static async start({
+    worker = true,
+    variables = {},
+    through = async (url) => url,
+  }: TestingOptions = {}): Promise<TestingApp> {
     const database = await createDatabase();
     const dataDir = await mkdtemp(join(tmpdir(), 'atelier-e2e-'));
     const port = await freePort();
@@ -45,6 +51,7 @@ export class TestingApp {
       PORT: String(port),
       PUBLIC_URL: `http://127.0.0.1:${port}`,
       ...variables,
+      DATABASE_URL: await through(database.appUrl),
     };
     const env = readEnv(all);
     const app = await createApp(env, new PinoNestLogger(createLogger(env, 'api')));

@@ -27,6 +27,8 @@ describe('a cursor', () => {
     Buffer.from('[]').toString('base64url'),
     Buffer.from('["now","me"]').toString('base64url'),
     encodeCursor({ ...row(1), id: `' or 1=1` }),
+    encodeCursor({ ...row(1), createdAt: '0000-01-01T00:00:00.000Z' }),
+    Buffer.from(`[1e300,"${row(1).id}"]`).toString('base64url'),
   ])('that nobody was given is refused: %s', (cursor) => {
     expect(() => decodeCursor(cursor)).toThrow('The cursor is not one that this list answered.');
   });

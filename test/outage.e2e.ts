@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Shutdown } from '../src/core/shutdown.js';
+import { eventually } from './eventually.js';
+import { makePicture } from './pictures.js';
+import { TcpProxy } from './tcp-proxy.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+let app: TestingApp;
+let account: Account;
+let proxy: TcpProxy;
+
+beforeAll(async () => {
+  app = await TestingApp.start({
+    worker: false,
+    through: async (url) => {
+      const { hostname, port } = new URL(url);
+      proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
+      const proxied = new URL(url);
+      proxied.port = String(proxy.port);
+      return proxied.href;
+    },
+  });
+  account = await app.register();
+});
+
+afterAll(async () => {
+  await app.close();
+  await proxy.close();
+});
+
+describe('while the database is away', () => {
+  it('requests answer 503 with Retry-After, and work again when it is back', async () => {
+    proxy.cut();
+    for (const request of [
+      app.as(account).get('/api/v1/images'),
+      app.http.post('/auth/login').send({ email: 'a@example.com', password: 'test123' }),
+    ]) {
+      const answer = await request;
+      expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+      expect(JSON.stringify(answer.body)).not.toMatch(/127\.0\.0\.1|ECONN|terminated/);
+    }
+    const ready = await app.http.get('/health/ready').expect(503);
+    expect(ready.body.detail).toContain('database');
+    await app.http.get('/health').expect(200);
+
+    proxy.mend();
+    const statuses = await eventually(
+      async () => (await app.as(account).get('/api/v1/images')).status,
+      (status) => status === 200,
+    );
+    expect(statuses).toBe(200);
+    await eventually(
+      async () => (await app.http.get('/health/ready')).status,
+      (status) => status === 200,
+    );
+    await app.http.get('/health/ready').expect(200);
+  });
+
+  it('an upload that was taken before is told so', async () => {
+    const waiting = app
+      .as(account)
+      .post('/api/v1/images/upload?wait=20')
+      .attach('image', await makePicture(), 'x')
+      .then((answer) => answer);
+    await eventually(
+      () => app.database.query('select 1 from images where queued_at is not null'),
+      (rows) => rows.length === 1,
+    );
+    proxy.cut();
+    expect((await waiting).status).toBe(202);
+    proxy.mend();
+  });
+});
+
+describe('an API that is on its way out', () => {
+  it('is not ready, and closes the connections that it answers', async () => {
+    app.app.get(Shutdown).begin();
+    const ready = await app.http.get('/health/ready').expect(503);
+    expect(ready.body.detail).toContain('shutting down');
+    expect(ready.headers['connection']).toBe('close');
+    await app.http.get('/health').expect(200);
+  });
+});
