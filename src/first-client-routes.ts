@@ -13,7 +13,7 @@ interface FirstClientRoute {
 
 const ID = '([^/?]+)';
 
-export const FIRST_CLIENT_ROUTES: readonly FirstClientRoute[] = [
+const FIRST_CLIENT_ROUTES: readonly FirstClientRoute[] = [
   { method: 'POST', path: /^\/upload$/, to: '/api/v1/images/upload', query: { wait: '30' } },
   { method: 'GET', path: new RegExp(`^/images/${ID}$`), to: '/api/v1/images/$1/file' },
   { method: 'GET', path: new RegExp(`^/image/metadata/${ID}$`), to: '/api/v1/images/$1/metadata' },

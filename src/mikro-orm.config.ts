@@ -11,15 +11,7 @@ import { BULLMQ_SCHEMA } from './queue/backend.js';
 import { FailedJob } from './queue/failed-job.entity.js';
 
 /** Every table of ours. */
-export const ENTITIES = [
-  FailedJob,
-  IdempotencyKey,
-  Image,
-  ImageVariant,
-  Studio,
-  StudioMember,
-  User,
-];
+const ENTITIES = [FailedJob, IdempotencyKey, Image, ImageVariant, Studio, StudioMember, User];
 
 /** Where migrations lie: beside the compiled code, and in the sources where they are written. */
 const COMPILED_MIGRATIONS = join(import.meta.dirname, '../migrations');

@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
+import { CannotStart } from './core/cannot-start.js';
 import type { Env } from './core/env.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
 
@@ -11,6 +12,7 @@ const APPEND_ONLY = 'append-only';
  * read and write rows, only add to append-only tables, and alter nothing.
  *
  * @param client connected as the owner
+ * @throws CannotStart when there is no such role
  */
 export async function grantRuntimeRole(
   client: pg.Client,
@@ -23,6 +25,7 @@ export async function grantRuntimeRole(
   );
   if (role === owner || role === '') return;
 
+  await requireRole(client, role);
   const to = pg.escapeIdentifier(role);
   const database = pg.escapeIdentifier(client.database ?? '');
   const appendOnly = [...orm.getMetadata().getAll().values()]
@@ -57,4 +60,12 @@ async function ownSequences(client: pg.Client): Promise<string[]> {
     [BULLMQ_SCHEMA],
   );
   return rows.map(({ name }) => name);
+}
+
+async function requireRole(client: pg.Client, role: string): Promise<void> {
+  const { rowCount } = await client.query('select 1 from pg_roles where rolname = $1', [role]);
+  if (rowCount) return;
+  throw new CannotStart(
+    `The role ${role} of DATABASE_URL does not exist. Make it: create role ${role} login password '…'`,
+  );
 }

@@ -2,11 +2,12 @@ import './core/node-version.js';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.js';
-import { CannotStart } from './standalone/cannot-start.js';
+import { CannotStart } from './core/cannot-start.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
 import { LOOPBACK, tryPort } from './standalone/free-port.js';
-import { Backoff, type Program, Supervisor } from './standalone/supervisor.js';
+import { Backoff } from './standalone/backoff.js';
+import { type Program, Supervisor } from './standalone/supervisor.js';
 import { printLine } from './standalone/terminal.js';
 import { welcome } from './standalone/welcome.js';
 

@@ -20,11 +20,11 @@ import { Image } from '../src/images/image.entity.js';
 import { UPLOAD_FORMATS } from '../src/images/upload/upload-format.js';
 import { workerOptions } from '../src/queue/backend.js';
 import { Dispatcher } from '../src/queue/dispatcher.js';
+import { JobRefusal } from '../src/queue/job-errors.js';
 import { defineJob } from '../src/queue/job.js';
 import {
   type Attempt,
   JobProcessor,
-  JobRefusal,
   JobServices,
   type WriteOutcome,
 } from '../src/queue/job-processor.js';

@@ -5,16 +5,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import {
-  imageKey,
-  InvalidStorageKey,
-  isStorageKey,
-  MAX_KEY_LENGTH,
   MAX_SIGNED_URL_SECONDS,
   ObjectNotFound,
   RangeNotSatisfiable,
   type ListedObject,
   type Storage,
 } from '../src/storage/storage.js';
+import {
+  imageKey,
+  InvalidStorageKey,
+  isStorageKey,
+  MAX_KEY_LENGTH,
+} from '../src/storage/storage-key.js';
 
 export interface StorageUnderTest {
   storage: Storage;

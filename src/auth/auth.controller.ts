@@ -12,6 +12,7 @@ import {
 } from './auth.schema.js';
 import { AuthService } from './auth.service.js';
 
+/** Registering and signing in. */
 @Controller('api/v1/auth')
 export class AuthController {
   constructor(private readonly auth: AuthService) {}

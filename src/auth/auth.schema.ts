@@ -13,7 +13,11 @@ const email = z
   .pipe(z.email())
   .describe('Capitals make no difference.');
 
-/** A password that someone chooses, and so one that must be long enough. */
+/**
+ * A password that someone chooses, and so one that must be long enough.
+ *
+ * @param minLength in characters; at most 128 are taken
+ */
 export function newPassword(minLength: number) {
   return z.string().min(minLength).max(MAX_PASSWORD_LENGTH);
 }
@@ -38,7 +42,7 @@ export const loginSchema = z
   .strictObject({ email, password: z.string().max(MAX_PASSWORD_LENGTH) })
   .meta({ id: 'Login' });
 
-export const userSchema = z
+const userSchema = z
   .object({
     id: z.uuid(),
     email: z.string(),
@@ -53,7 +57,7 @@ export const userSchema = z
   })
   .meta({ id: 'User' });
 
-export const studioSchema = z
+const studioSchema = z
   .object({
     id: z.uuid(),
     name: z.string(),
@@ -77,6 +81,7 @@ export type Register = z.output<typeof registerSchema>;
 export type Login = z.output<typeof loginSchema>;
 export type SignInAnswer = z.output<typeof signInSchema>;
 
+/** An account as its owner sees it. */
 export function presentUser(user: User): z.output<typeof userSchema> {
   return {
     id: user.id,
@@ -93,6 +98,7 @@ export function presentUser(user: User): z.output<typeof userSchema> {
   };
 }
 
+/** A studio as one of its members sees it. */
 export function presentStudio(studio: Studio, role: StudioRole): z.output<typeof studioSchema> {
   const { id, name, timezone, locale } = studio;
   return { id, name, role, timezone, locale };

@@ -1,14 +1,19 @@
 import './node-version.js';
+import { CannotStart } from './cannot-start.js';
 import { InvalidEnvironment } from './env.js';
 
 /**
- * Runs the main function of a process. A mistake in the configuration is told in plain words, any
+ * Runs the main function of a process. What the operator can mend is told in plain words, any
  * other failure with its stack; either way the process ends with 1.
  */
 export function runEntryPoint(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
-    fail(error instanceof InvalidEnvironment ? error.message : describe(error));
+    fail(isForOperator(error) ? error.message : describe(error));
   });
+}
+
+function isForOperator(error: unknown): error is Error {
+  return error instanceof InvalidEnvironment || error instanceof CannotStart;
 }
 
 function describe(error: unknown): string {

@@ -7,7 +7,7 @@ import { Problem, validationFailed } from './problem.js';
  */
 
 /** The most items on one page. */
-export const MAX_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 100;
 const DEFAULT_PAGE_SIZE = 20;
 
 const pageParameters = {

@@ -16,10 +16,7 @@ export class ReconcilerModule {
     reconciler.register({
       name: 'expired idempotency keys',
       everyMs: HOUR_MS,
-      run: async () => {
-        await idempotency.forgetExpired();
-        return 0;
-      },
+      run: () => idempotency.forgetExpired(),
     });
   }
 }

@@ -14,7 +14,7 @@ export interface Sweep {
   readonly name: string;
   /** The least time between two runs in this process, in milliseconds. Default: every tick. */
   readonly everyMs?: number;
-  /** @returns how many rows it put right */
+  /** @returns how many rows it dealt with */
   run(): Promise<number>;
 }
 
@@ -61,7 +61,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
         entry.lastRun = performance.now();
         try {
           const found = await sweep.run();
-          if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Rows put right' });
+          if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Swept' });
         } catch (error) {
           this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
         }

@@ -7,7 +7,7 @@ import { parseOrRefuse } from './validation.js';
 export const MAX_WAIT_SECONDS = 30;
 
 /** `?wait=SECONDS`, for clients that cannot set headers. */
-export const waitQuery = z.object({
+const waitQuery = z.object({
   wait: z.coerce.number().int().min(0).max(MAX_WAIT_SECONDS).default(0),
 });
 

@@ -25,6 +25,7 @@ const capabilitiesSchema = z
   })
   .meta({ id: 'Capabilities' });
 
+/** What probes and operators ask. */
 @Controller('health')
 export class HealthController {
   constructor(

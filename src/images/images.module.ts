@@ -13,6 +13,6 @@ import { ImagesService } from './images.service.js';
   imports: [StorageModule, QueueModule.forJob(convertImage)],
   controllers: [ImagesController],
   providers: [ImagePresenter, ImageQueries, ImageUploads, ImagesService],
-  exports: [ImageQueries, ImageUploads, ImagesService, StorageModule],
+  exports: [ImageQueries, ImagesService, StorageModule],
 })
 export class ImagesModule {}

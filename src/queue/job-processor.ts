@@ -14,39 +14,13 @@ import { runInContext } from '../core/request-context.js';
 import { Shutdown } from '../core/shutdown.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
+import { JobInterrupted, JobRefusal, JobTimedOut } from './job-errors.js';
 import { JobRegistry } from './job-registry.js';
 import { LeaseLost, RENEW_EVERY_MS, type WorkLease, WorkLeases } from './work-lease.js';
 import type { WorkRow } from './work-row.js';
 
 /** How long work may go on after its signal, in milliseconds. */
 const ABORT_GRACE_MS = 2_000;
-
-/** An expected end without success: the row fails with this code, and nobody is alarmed. */
-export class JobRefusal extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'JobRefusal';
-  }
-}
-
-class JobTimedOut extends Error {
-  constructor(milliseconds: number) {
-    super(`The attempt took longer than ${milliseconds} ms`);
-    this.name = 'JobTimedOut';
-  }
-}
-
-/** The process must stop before the work is done. */
-class JobInterrupted extends Error {
-  constructor() {
-    super('The worker is shutting down');
-    this.name = 'JobInterrupted';
-  }
-}
 
 /** What an attempt may rely on. */
 export interface Attempt {

@@ -78,7 +78,13 @@ export class WorkLeases {
       await this.changes.announce(em, rowId);
       if (taken.attempts > job.retry.attempts) {
         lease.row.attempts = job.retry.attempts;
-        this.bury(em, lease, lease.row, new AttemptsExhausted(job.retry.attempts), INTERNAL_ERROR);
+        this.giveUp(
+          em,
+          lease,
+          lease.row,
+          new AttemptsExhausted(job.retry.attempts),
+          INTERNAL_ERROR,
+        );
         return undefined;
       }
       lease.row.start();
@@ -117,17 +123,17 @@ export class WorkLeases {
   }
 
   /** Lets the row rest until its next attempt, or gives it up when that was its last. */
-  async failAttempt(lease: WorkLease, cause: unknown): Promise<'rests' | 'buried'> {
+  async failAttempt(lease: WorkLease, cause: unknown): Promise<'rests' | 'dead letter'> {
     const isLast = lease.row.attempts >= lease.job.retry.attempts;
     await this.settle(lease, (row, em) => {
       if (isLast) {
-        this.bury(em, lease, row, cause, INTERNAL_ERROR);
+        this.giveUp(em, lease, row, cause, INTERNAL_ERROR);
         return;
       }
       row.nextAttemptAt = dueIn(backoff(lease.job.retry, row.attempts));
       releaseLease(row);
     });
-    return isLast ? 'buried' : 'rests';
+    return isLast ? 'dead letter' : 'rests';
   }
 
   /** Returns a row unharmed when the process must stop: the attempt does not count. */
@@ -149,7 +155,7 @@ export class WorkLeases {
   }
 
   /** The row state and its dead letter are one transaction: there is never one without the other. */
-  private bury(
+  private giveUp(
     em: EntityManager,
     { job }: WorkLease,
     row: WorkRow,

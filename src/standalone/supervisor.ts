@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CannotStart } from './cannot-start.js';
+import { CannotStart } from '../core/cannot-start.js';
+import { Backoff } from './backoff.js';
 import { ProcessRecord, signal } from './processes.js';
 import { printLine, printLines } from './terminal.js';
 
@@ -21,27 +22,8 @@ export interface SupervisorOptions {
   readonly stopPatienceMs: number;
 }
 
-const FIRST_DELAY_MS = 250;
-const LONGEST_DELAY_MS = 15_000;
-const HEALTHY_AFTER_MS = 30_000;
 /** For the last lines of a child, whose pipe may be held open by something that it started. */
 const LAST_WORDS_MS = 200;
-
-/** How long to wait before starting something again: longer each time, until it ran for a while. */
-export class Backoff {
-  private failures = 0;
-  private lastStart = Date.now();
-
-  /** Waits. @returns false when the signal aborted meanwhile */
-  async pause(aborted: AbortSignal): Promise<boolean> {
-    if (Date.now() - this.lastStart > HEALTHY_AFTER_MS) this.failures = 0;
-    const milliseconds = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.failures);
-    this.failures += 1;
-    const mayStart = await delay(milliseconds, true, { signal: aborted }).catch(() => false);
-    this.lastStart = Date.now();
-    return mayStart;
-  }
-}
 
 /**
  * Runs the product's processes: writes out their lines under their names, restarts what crashes,

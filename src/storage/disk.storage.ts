@@ -20,10 +20,6 @@ import { type OnModuleInit } from '@nestjs/common';
 import { type Env } from '../core/env.js';
 import { type FileUrlSigner } from './signed-url.js';
 import {
-  assertStorageKey,
-  contentTypeOf,
-  imagePrefix,
-  isStorageKey,
   MAX_SIGNED_URL_SECONDS,
   ObjectNotFound,
   resolveRange,
@@ -33,6 +29,7 @@ import {
   type StoredObject,
   type UploadOptions,
 } from './storage.js';
+import { assertStorageKey, contentTypeOf, imagePrefix, isStorageKey } from './storage-key.js';
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;

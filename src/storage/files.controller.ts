@@ -7,9 +7,10 @@ import { defineProblem, notFound, Problem, validationFailed } from '../core/prob
 import { Public } from '../core/public.js';
 import { FileUrlSigner } from './signed-url.js';
 import { openFile } from './open-file.js';
-import { isStorageKey, Storage } from './storage.js';
+import { Storage } from './storage.js';
+import { isStorageKey } from './storage-key.js';
 
-export const invalidSignature = defineProblem({
+const invalidSignature = defineProblem({
   code: 'invalid-signature',
   status: 403,
   title: 'The link is not valid',

@@ -7,13 +7,14 @@ import { FilesController } from './files.controller.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
 
+/** Files, and the one place that chooses where they are kept. */
 @Module({
   controllers: [FilesController],
   providers: [
     FileUrlSigner,
     { provide: Storage, inject: [ENV, FileUrlSigner], useFactory: chooseDriver },
   ],
-  exports: [Storage, FileUrlSigner],
+  exports: [Storage],
 })
 export class StorageModule {
   constructor(storage: Storage, capabilities: Capabilities, readiness: Readiness) {

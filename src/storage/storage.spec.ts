@@ -6,7 +6,7 @@ import {
   InvalidStorageKey,
   isStorageKey,
   MAX_KEY_LENGTH,
-} from './storage.js';
+} from './storage-key.js';
 
 describe('an image key', () => {
   const parts = {

@@ -1,0 +1,27 @@
+/** An expected end without success: the row fails with this code, and nobody is alarmed. */
+export class JobRefusal extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'JobRefusal';
+  }
+}
+
+/** An attempt had its time, and counts as failed. */
+export class JobTimedOut extends Error {
+  constructor(milliseconds: number) {
+    super(`The attempt took longer than ${milliseconds} ms`);
+    this.name = 'JobTimedOut';
+  }
+}
+
+/** The process must stop before the work is done. */
+export class JobInterrupted extends Error {
+  constructor() {
+    super('The worker is shutting down');
+    this.name = 'JobInterrupted';
+  }
+}
