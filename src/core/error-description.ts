@@ -13,20 +13,26 @@ export interface ErrorDescription {
 export function describeError(error: unknown): ErrorDescription {
   if (!(error instanceof Error)) return { type: typeof error, message: 'Not an Error' };
   const { code, constraint } = error as { code?: unknown; constraint?: unknown };
+  const message = withoutRows(error.message);
   return {
     type: error.name,
-    message: withoutRows(error.message),
+    message,
     ...(typeof code === 'string' && { code }),
     ...(typeof constraint === 'string' && { constraint }),
-    ...(error.stack !== undefined && { stack: withoutRows(error.stack) }),
+    stack: [`${error.name}: ${message}`, ...framesOf(error)].join('\n'),
     ...(error.cause !== undefined && { cause: describeError(error.cause) }),
   };
 }
 
+/** A stack begins with the message as it was: only what comes after it is taken. */
+function framesOf({ stack = '' }: Error): string[] {
+  return stack.split('\n').filter((line) => /^\s+at /.test(line));
+}
+
 /** PostgreSQL's details quote what was to be written, and MikroORM the statement with its values. */
-function withoutRows(text: string): string {
-  return text
-    .replace(/Failing row contains \([\s\S]*?\)\.?(?=\n|$)/g, 'Failing row left out')
-    .replace(/^(?:detail|DETAIL): .*$/gm, 'detail left out')
-    .replace(/^(?:insert into|update|delete from|select) [\s\S]*? - /gm, 'statement left out - ');
+function withoutRows(message: string): string {
+  return message
+    .replace(/Failing row contains [\s\S]*/, 'Failing row left out')
+    .replace(/^detail: .*$/gim, 'detail left out')
+    .replace(/^(?:insert into|update|delete from|select|with) [\s\S]* - /, '');
 }
