@@ -159,8 +159,7 @@ describe('a worker', () => {
       expect(large.body.error.code).toBe('too-many-pixels');
       await strict.worker?.stop();
       await strict.startWorker({ IMAGE_MAX_PIXELS: '50000000', IMAGE_DECODE_TIMEOUT_MS: '100' });
-      // Starting a decoder takes longer than that.
-      const slow = await send(await makePicture());
+      const slow = await send(picture);
       expect(slow.body.error.code).toBe('decode-timeout');
       expect(await strict.database.query('select 1 from failed_jobs')).toEqual([]);
       expect(await readdir(join(strict.variables['DATA_DIR'] ?? '', 'work'))).toEqual([]);

@@ -471,7 +471,7 @@ describe('a change of a row', () => {
     const before = looks;
     await changes.announce(em, id);
     await sleep(300);
-    expect(looks).toBe(before + 1);
+    expect(looks).toBeGreaterThan(before);
     expect(await waiting).toBe('done');
   });
 });
