@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Env } from './env.js';
@@ -12,7 +13,13 @@ const CLOSING_MARGIN_MS = 2_000;
  * everything closed, exit 0. When time is up it exits all the same; rows that were not settled are
  * taken up again elsewhere.
  */
-export function stopOnSignal(app: INestApplicationContext, env: Env, logger: Logger): void {
+export function stopOnSignal(
+  app: INestApplicationContext,
+  env: Env,
+  logger: Logger,
+  /** How long to go on serving, in milliseconds, while readiness is off and clients turn away. */
+  leaveMs = 0,
+): void {
   const stop = (signal: NodeJS.Signals): void => {
     const shutdown = app.get(Shutdown);
     if (shutdown.begun) return;
@@ -22,8 +29,8 @@ export function stopOnSignal(app: INestApplicationContext, env: Env, logger: Log
       logger.warn('Time is up: leaving with work unfinished');
       process.exit(0);
     }, env.SHUTDOWN_TIMEOUT_MS + CLOSING_MARGIN_MS).unref();
-    app
-      .close()
+    delay(leaveMs)
+      .then(() => app.close())
       .then(() => {
         logger.info('Stopped');
         process.exit(0);
