@@ -18,6 +18,7 @@ const COMPILED_MIGRATIONS = join(import.meta.dirname, '../migrations');
 const MIGRATION_SOURCES = 'migrations';
 
 const log = new Logger('MikroORM');
+const SILENT_SERVER_MARGIN_MS = 5_000;
 
 type DatabaseEnv = Pick<
   Env,
@@ -46,6 +47,10 @@ export function ormOptions(env: DatabaseEnv) {
       keepAlive: true,
       connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
       statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS,
+      // The server keeps to its own limit; this one is for a server that says nothing at all.
+      ...(env.DATABASE_STATEMENT_TIMEOUT_MS > 0 && {
+        query_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS + SILENT_SERVER_MARGIN_MS,
+      }),
       lock_timeout: env.DATABASE_LOCK_TIMEOUT_MS,
       idle_in_transaction_session_timeout: env.DATABASE_IDLE_TRANSACTION_TIMEOUT_MS,
     },

@@ -174,6 +174,13 @@ async function becomesReady(host: string, port: number): Promise<void> {
   throw new CannotStart(`The API did not become ready (${url}: ${last}).`);
 }
 
+/** Made for other databases, they would also bend the way to this one. */
+function forgetLibpqVariables(): void {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('PG')) Reflect.deleteProperty(process.env, name);
+  }
+}
+
 function report(error: unknown): void {
   const isForOperator = error instanceof CannotStart || error instanceof InvalidEnvironment;
   const text = isForOperator ? error.message : (error as Error).stack;
@@ -211,6 +218,7 @@ async function main(): Promise<void> {
   });
 
   try {
+    if (!process.env['DATABASE_URL']) forgetLibpqVariables();
     await standalone.start(process.env);
   } catch (error) {
     if (standalone.isStopping) return;

@@ -84,6 +84,7 @@ describe('registering', () => {
     [{ email: 'a@example.com', password: 'test123', name: 'a\u0000' }, 'body.name'],
     [{ email: 'a@example.com', password: 'test123', name: 'x', roles: ['ADMIN'] }, 'body.roles'],
     [{ email: 'a@example.com', password: 'test123', name: 'x', kind: 'admin' }, 'body.kind'],
+    [{ email: 'a@example.com', password: 'aaaaaa\ud800', name: 'x' }, 'body.password'],
     [{ email: ['a@example.com'], password: 'test123', name: 'x' }, 'body.email'],
     [{ password: 'test123', name: 'x' }, 'body.email'],
   ])('refuses %j', async (body, path) => {
@@ -169,7 +170,12 @@ describe('a closed route', () => {
   const good = { issuer: 'atelier', audience: 'atelier-api', expiresIn: 60 };
   let userId: string;
   const sign = (options: jwt.SignOptions, secret = key, payload: object = { roles: ['USER'] }) =>
-    jwt.sign(payload, secret, { ...good, subject: userId, ...options });
+    jwt.sign(payload, secret, {
+      ...good,
+      subject: userId,
+      header: { alg: options.algorithm ?? 'HS256', typ: 'at+jwt' },
+      ...options,
+    });
 
   beforeAll(async () => {
     userId = (await app.register()).userId;
@@ -189,6 +195,17 @@ describe('a closed route', () => {
     ['another key', () => sign({}, 'x'.repeat(64))],
     ['another algorithm', () => sign({ algorithm: 'HS512' })],
     ['an expired token', () => sign({ expiresIn: -1 })],
+    ['a token of another type', () => sign({ header: { alg: 'HS256', typ: 'JWT' } })],
+    [
+      'a token that never expires',
+      () =>
+        jwt.sign({ roles: ['USER'] }, key, {
+          issuer: good.issuer,
+          audience: good.audience,
+          subject: userId,
+          header: { alg: 'HS256', typ: 'at+jwt' },
+        }),
+    ],
     ['an invented role', () => sign({}, key, { roles: ['GOD'] })],
     ['a subject that is no id', () => sign({ subject: 'me' })],
     [

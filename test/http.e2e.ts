@@ -61,6 +61,7 @@ describe('every error', () => {
       431,
       'headers-too-large',
     ],
+    ['a request without a host', 'GET /health HTTP/1.1\r\nx-nothing: x\r\n', 400, 'malformed'],
     ['no HTTP at all', 'hello\r\n', 400, 'malformed'],
     ['a method that does not exist', 'BREW /pot HTTP/1.1\r\nhost: x\r\n', 400, 'malformed'],
     [

@@ -3,6 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RequestContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
@@ -231,6 +232,67 @@ describe('a refused upload', () => {
     expect(await storedFiles(account)).toEqual([]);
   });
 
+  it.each([
+    ['no boundary', 'multipart/form-data', '--b\r\n', 400],
+    ['an empty boundary', 'multipart/form-data; boundary=', '--b\r\n', 400],
+    [
+      'a file without a field',
+      'multipart/form-data; boundary=b',
+      '--b\r\ncontent-disposition: form-data; filename="x"\r\n\r\nx\r\n--b--\r\n',
+      422,
+    ],
+    [
+      'a field of broken JSON',
+      'multipart/form-data; boundary=b',
+      '--b\r\ncontent-disposition: form-data; name="title"\r\n' +
+        'content-type: application/json\r\n\r\n{x\r\n--b--\r\n',
+      422,
+    ],
+  ])('is a form with %s', async (_name, type, body, status) => {
+    const answer = await app
+      .as(owner)
+      .post('/api/v1/images/upload')
+      .set('content-type', type)
+      .send(Buffer.from(body));
+    expect(answer.status).toBe(status);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+  });
+
+  it('stops in the middle of its first bytes, and holds up nobody', async () => {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+    socket.write(
+      `POST /upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${owner.token}\r\n` +
+        'content-type: multipart/form-data; boundary=b\r\ncontent-length: 99999\r\n\r\n' +
+        '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n',
+    );
+    for (const byte of picture.subarray(0, 5)) {
+      socket.write(Buffer.from([byte]));
+      await sleep(50);
+    }
+    await app.http.get('/health').timeout(2_000).expect(200);
+    socket.destroy();
+    await sleep(100);
+    await app.http.get('/health').timeout(2_000).expect(200);
+  });
+
+  it('arrives byte by byte at first, and is taken', async () => {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+    const head = '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n';
+    const tail = '\r\n--b--\r\n';
+    socket.write(
+      `POST /upload?wait=30 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${owner.token}\r\n` +
+        'connection: close\r\ncontent-type: Multipart/Form-Data; boundary=b\r\n' +
+        `content-length: ${head.length + picture.length + tail.length}\r\n\r\n${head}`,
+    );
+    for (const byte of picture.subarray(0, 20)) {
+      socket.write(Buffer.from([byte]));
+      await sleep(5);
+    }
+    socket.write(picture.subarray(20));
+    socket.write(tail);
+    expect(await text(socket)).toContain('"status":"COMPLETED"');
+  });
+
   it('says in its headers that it is too large', async () => {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
     socket.write(
@@ -370,6 +432,27 @@ describe('an Idempotency-Key', () => {
     await age(`created_at = now() - interval '25 hours'`);
     const third = await send(key, await makePicture()).expect(202);
     expect(third.headers['idempotency-replayed']).toBeUndefined();
+  });
+
+  it('gives its answer also when the account is full by now', async () => {
+    const small = await TestingApp.start({
+      worker: false,
+      variables: { STORAGE_QUOTA_BYTES: String(picture.length) },
+    });
+    try {
+      const account = await small.register();
+      const post = () =>
+        small
+          .as(account)
+          .post('/api/v1/images/upload')
+          .set('idempotency-key', 'one')
+          .attach('image', picture, 'x');
+      const first = await post().expect(202);
+      const again = await post().expect(202);
+      expect(again.body.id).toBe(first.body.id);
+    } finally {
+      await small.close();
+    }
   });
 
   it('is free again when its request was refused, and nothing of refused ones stays', async () => {

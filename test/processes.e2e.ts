@@ -62,6 +62,24 @@ describe('a mistake in the configuration', () => {
   );
 });
 
+describe('a database that is not there, or not migrated', () => {
+  it.each(['main', 'worker'])('keeps %s from starting, in plain words', async (entry) => {
+    const empty = await createDatabase('empty');
+    try {
+      const unmigrated = await failToStart(entry, { DATABASE_URL: empty.appUrl });
+      expect([unmigrated.code, unmigrated.output]).toEqual([
+        1,
+        expect.stringContaining('npm run migrate'),
+      ]);
+      const absent = await failToStart(entry, { DATABASE_URL: 'postgresql://x:y@127.0.0.1:1/x' });
+      expect([absent.code, absent.output]).toEqual([1, expect.stringContaining('DATABASE_URL')]);
+      expect(unmigrated.output + absent.output).not.toContain('    at ');
+    } finally {
+      await empty.drop();
+    }
+  });
+});
+
 describe('an API process that is asked to stop', () => {
   async function startApi(): Promise<{ api: ProductProcess; port: number }> {
     const port = await freePort();

@@ -16,6 +16,9 @@ export const accessClaims = z.object({
   studioId: z.uuid().optional(),
 });
 
+/** The header's `typ`: other tokens under the same key are no access tokens (RFC 9068). */
+export const TOKEN_TYPE = 'at+jwt';
+
 export type AccessClaims = z.output<typeof accessClaims>;
 
 /** Signs access tokens. They are checked by the JWT strategy. */
@@ -35,7 +38,7 @@ export class AccessTokens {
   sign({ sub, ...claims }: AccessClaims): string {
     return jwt.sign(claims, this.key, {
       algorithm: TOKEN_ALGORITHM,
-      header: { alg: TOKEN_ALGORITHM, typ: 'at+jwt' },
+      header: { alg: TOKEN_ALGORITHM, typ: TOKEN_TYPE },
       subject: sub,
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,

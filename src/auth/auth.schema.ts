@@ -13,23 +13,25 @@ const email = z
   .pipe(z.email())
   .describe('Capitals make no difference.');
 
+/** Lone surrogates are all the same when they become bytes: two passwords would be one. */
+const password = z
+  .string()
+  .max(MAX_PASSWORD_LENGTH)
+  .refine((value) => value.isWellFormed(), { error: 'must be well-formed Unicode' });
+
 /**
  * A password that someone chooses, and so one that must be long enough.
  *
  * @param minLength in characters; at most 128 are taken
  */
 export function newPassword(minLength: number) {
-  return z.string().min(minLength).max(MAX_PASSWORD_LENGTH);
+  return password.min(minLength);
 }
 
 export const registerSchema = z
   .strictObject({
     email,
-    password: z
-      .string()
-      .min(1)
-      .max(MAX_PASSWORD_LENGTH)
-      .describe('At least `PASSWORD_MIN_LENGTH` characters.'),
+    password: newPassword(1).describe('At least `PASSWORD_MIN_LENGTH` characters.'),
     name: text({ min: 1, max: 200 }).describe('The name of the studio, or of the person.'),
     kind: z
       .enum(['studio', 'personal'])
@@ -38,9 +40,7 @@ export const registerSchema = z
   })
   .meta({ id: 'Register' });
 
-export const loginSchema = z
-  .strictObject({ email, password: z.string().max(MAX_PASSWORD_LENGTH) })
-  .meta({ id: 'Login' });
+export const loginSchema = z.strictObject({ email, password }).meta({ id: 'Login' });
 
 const userSchema = z
   .object({

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { EntityManager } from '@mikro-orm/postgresql';
+import jwt from 'jsonwebtoken';
 import { ExtractJwt, Strategy } from 'passport-jwt';
+import { z } from 'zod';
 import type { Principal } from './access.js';
 import {
   accessClaims,
@@ -9,8 +11,12 @@ import {
   TOKEN_ALGORITHM,
   TOKEN_AUDIENCE,
   TOKEN_ISSUER,
+  TOKEN_TYPE,
 } from './access-tokens.js';
 import type { Role } from './user.entity.js';
+
+/** The library checks the expiry of tokens that have one: every token must. */
+const verifiedClaims = accessClaims.extend({ exp: z.int() });
 
 /** Finds the principal behind a Bearer token. */
 @Injectable()
@@ -21,7 +27,13 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   ) {
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      secretOrKey: tokens.key as never, // The types lag behind: jsonwebtoken takes a KeyObject.
+      secretOrKeyProvider: (_request, token, done) => {
+        const isAccessToken =
+          jwt.decode(token as string, { complete: true })?.header.typ === TOKEN_TYPE;
+        // The types lag behind: jsonwebtoken takes a KeyObject.
+        if (isAccessToken) done(null, tokens.key as never);
+        else done('not an access token');
+      },
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
@@ -30,7 +42,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 
   /** Called with the verified claims. Roles come from the account: a role taken away is gone. */
   async validate(payload: unknown): Promise<Principal | false> {
-    const claims = accessClaims.safeParse(payload);
+    const claims = verifiedClaims.safeParse(payload);
     if (!claims.success) return false;
     const { sub, studioId } = claims.data;
     const [account] = await this.em.execute<{ roles: Role[] }[]>(

@@ -42,6 +42,8 @@ export function serverOptions(
     http: {
       maxHeaderSize: env.HEADERS_MAX_BYTES,
       headersTimeout: env.REQUEST_TIMEOUT_MS,
+      // Node would refuse it without a word; the hook below refuses it with one.
+      requireHostHeader: false,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
     },
     rewriteUrl: ({ method, url }) => rewrite(method, url ?? '/'),
@@ -102,7 +104,10 @@ export function addRequestHooks(
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.header('x-request-id', request.id);
     runInContext({ requestId: request.id }, () => {
-      enter(proceed);
+      enter(() => {
+        const isHostless = request.headers.host === undefined && request.raw.httpVersion === '1.1';
+        proceed(isHostless ? new Problem(malformed, 'The Host header is missing.') : undefined);
+      });
     });
   });
 
@@ -162,5 +167,5 @@ function hasBody({ headers }: FastifyRequest): boolean {
 }
 
 function isMultipart(request: FastifyRequest): boolean {
-  return request.headers['content-type']?.startsWith('multipart/form-data') ?? false;
+  return /^multipart\/form-data/i.test(request.headers['content-type'] ?? '');
 }

@@ -44,13 +44,14 @@ export function createLogger(env: Env, processName: string): Logger {
   );
 }
 
-/** Parts of Nest that report every module and route at each start. */
+/** Parts of Nest that report every module and route, and a failed start that the entry point tells. */
 const TALKATIVE = new Set([
   'NestFactory',
   'InstanceLoader',
   'RoutesResolver',
   'RouterExplorer',
   'NestApplication',
+  'ExceptionHandler',
 ]);
 
 /**
@@ -66,7 +67,7 @@ export class PinoNestLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    this.write('error', message, rest);
+    this.write(TALKATIVE.has(String(rest.at(-1))) ? 'debug' : 'error', message, rest);
   }
 
   warn(message: unknown, ...rest: unknown[]): void {

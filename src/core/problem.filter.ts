@@ -46,15 +46,19 @@ export function toProblem(exception: unknown): Problem {
   if (exception instanceof HttpException) {
     return describeClientError(exception.getStatus(), exception.message, exception);
   }
-  if (isUnavailable(exception)) {
-    return new Problem(unavailable, 'The database cannot be reached or is too busy.', {
-      cause: exception,
-      headers: { 'retry-after': RETRY_AFTER_SECONDS },
-    });
-  }
   const status = httpStatusOf(exception);
   if (status !== undefined && status < 500) {
     return describeClientError(status, (exception as Error).message, exception);
+  }
+  if (isUnavailable(exception)) {
+    return new Problem(
+      unavailable,
+      'The database or the storage cannot be reached, or is too busy.',
+      {
+        cause: exception,
+        headers: { 'retry-after': RETRY_AFTER_SECONDS },
+      },
+    );
   }
   return new Problem(internalError, undefined, { cause: exception });
 }
@@ -72,13 +76,13 @@ function httpStatusOf(exception: unknown): number | undefined {
 }
 
 /**
- * PostgreSQL's classes and codes for "not now", and what Node and the pool say without a server:
+ * PostgreSQL's classes and codes for "not now", what Node and the pool say without a server, and what a disk says that is full or broken:
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const UNAVAILABLE_CODES =
-  /^(08...|53...|57P0[1-5]|57014|55P03|25P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+  /^(08...|53...|57P0[1-5]|57014|55P03|25P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS|EIO)$/;
 const UNAVAILABLE_MESSAGES =
-  /timeout exceeded when trying to connect|Connection terminated|connection timeout/i;
+  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|connection timeout/i;
 
 function isUnavailable(exception: unknown): boolean {
   for (let error = exception; error instanceof Error; error = error.cause) {

@@ -1,11 +1,23 @@
 import { Module } from '@nestjs/common';
+import { Reconciler } from '../core/reconciler.js';
+import { ReconcilerModule } from '../core/reconciler.module.js';
 import { ImageConversion } from './conversion/conversion.service.js';
 import { ImagesModule } from './images.module.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 
+const MINUTE_MS = 60_000;
+
 /** The work of the images feature, for the worker. */
 @Module({
-  imports: [ImagesModule],
+  imports: [ImagesModule, ReconcilerModule],
   providers: [ImageConversion, ImageConversionProcessor],
 })
-export class ImagesWorkerModule {}
+export class ImagesWorkerModule {
+  constructor(reconciler: Reconciler, conversion: ImageConversion) {
+    reconciler.register({
+      name: 'originals that killed workers left',
+      everyMs: MINUTE_MS,
+      run: () => conversion.removeLeftovers(),
+    });
+  }
+}

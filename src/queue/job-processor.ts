@@ -85,7 +85,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     this.services.registry.handle(this.job);
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
     this.worker.concurrency = this.concurrency;
     this.worker.on('failed', (carrier, error) => {
       this.logger.error({
@@ -97,6 +97,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     this.worker.on('error', (error) => {
       this.logger.warn({ err: error, msg: 'The queue connection reports an error' });
     });
+    await this.worker.waitUntilReady();
   }
 
   /** Takes nothing new, lets running work finish, and interrupts it when time is nearly up. */

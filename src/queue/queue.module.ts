@@ -58,7 +58,7 @@ export class QueueModule implements OnApplicationBootstrap {
     };
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
     const queues = this.registry
       .list()
       .map(({ name }) => this.modules.get<Queue>(getQueueToken(name), { strict: false }));
@@ -67,6 +67,7 @@ export class QueueModule implements OnApplicationBootstrap {
         this.logger.warn({ err: error, queue: queue.name, msg: 'The queue reports an error' });
       });
     }
+    await Promise.all(queues.map((queue) => queue.waitUntilReady()));
     this.readiness.register('queue', () =>
       Promise.all(queues.map((queue) => queue.getWaitingCount())),
     );

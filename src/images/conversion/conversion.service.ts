@@ -16,7 +16,7 @@ import { ImagesService } from '../images.service.js';
 /** Where originals lie while they are decoded, below `DATA_DIR`. */
 const WORK_FOLDER = 'work';
 /** Longer than any attempt: what is older was left by a worker that was killed. */
-const LEFT_BEHIND_AFTER_MS = 10 * 60 * 1_000;
+const LEFT_BEHIND_AFTER_MS = 5 * 60 * 1_000;
 
 /** Turns an original into its variants. All of them are stored before the row is completed. */
 @Injectable()
@@ -35,14 +35,21 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Originals hold what their owners did not mean to show: none stays behind a killed worker. */
-  async onModuleInit(): Promise<void> {
-    await mkdir(this.workFolder, { recursive: true, mode: 0o700 });
+  async removeLeftovers(): Promise<number> {
+    let removed = 0;
     for (const name of await readdir(this.workFolder)) {
       const path = join(this.workFolder, name);
       const info = await stat(path).catch(() => undefined);
       const isOld = info && Date.now() - info.mtimeMs > LEFT_BEHIND_AFTER_MS;
-      if (isOld) await rm(path, { recursive: true, force: true });
+      if (!isOld) continue;
+      await rm(path, { recursive: true, force: true });
+      removed += 1;
     }
+    return removed;
+  }
+
+  async onModuleInit(): Promise<void> {
+    await mkdir(this.workFolder, { recursive: true, mode: 0o700 });
   }
 
   /**

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import {
   malformed,
   Problem,
+  payloadTooLarge,
   requestTimeout,
   unsupportedMediaType,
   validationFailed,
@@ -69,7 +70,7 @@ export async function receiveUpload(
     return await Promise.race([readForm(request, limits, store, watch.signal), watch.givenUp]);
   } catch (error) {
     discardBody(request);
-    throw watch.signal.aborted ? (watch.signal.reason as Error) : asProblem(error, request);
+    throw watch.signal.aborted ? (watch.signal.reason as Error) : error;
   } finally {
     watch.stop();
   }
@@ -83,7 +84,7 @@ async function readForm(
 ): Promise<ReceivedUpload> {
   const fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   let file: ReceivedFile | undefined;
-  for await (const part of request.parts({ limits: { ...FORM_LIMITS, fileSize: Infinity } })) {
+  for await (const part of partsOf(request)) {
     if (part.type === 'field') {
       refuseRepeated(fields, part.fieldname);
       fields[part.fieldname] = part.value;
@@ -104,7 +105,7 @@ async function receiveFile(
   store: StoreFile,
   signal: AbortSignal,
 ): Promise<ReceivedFile> {
-  const start = await peek(stream, SIGNATURE_BYTES);
+  const start = await takeStart(stream, SIGNATURE_BYTES);
   if (start.length === 0) throw new Problem(emptyFile);
   const format = detectFormat(start);
   if (!format) throw new Problem(unsupportedType);
@@ -120,30 +121,47 @@ async function receiveFile(
   });
   // pipe() passes no errors on: a file that breaks off must end the storing as well.
   finished(stream, (error) => {
-    if (error) measure.destroy(error);
+    if (error) measure.destroy(brokenOff(error));
   });
+  measure.write(start);
   await store(format, stream.pipe(measure), signal);
   return { format, bytes, checksum: hash.digest('hex') };
 }
 
-/** The first bytes of a stream, which stay in it. Fewer only when the stream has no more. */
-async function peek(stream: Readable, size: number): Promise<Buffer> {
-  for (;;) {
-    const start = stream.read(size) as Buffer | null;
-    if (start) {
-      if (start.length > 0) stream.unshift(start);
-      return start;
+/**
+ * Takes the first bytes out of a stream: at least `size`, and fewer only when there are no more.
+ *
+ * @throws Problem `malformed` when the stream breaks off before
+ *
+ * It reads whatever has come and never asks for a number of bytes: with fewer there, such a read
+ * would be told at once, and for ever, that there is something to read.
+ */
+async function takeStart(stream: Readable, size: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  while (length < size && !stream.readableEnded && !stream.destroyed) {
+    const chunk = stream.read() as Buffer | null;
+    if (chunk) {
+      chunks.push(chunk);
+      length += chunk.length;
+    } else {
+      await somethingNew(stream);
     }
-    if (stream.readableEnded) return Buffer.alloc(0);
-    await new Promise<void>((resolve, reject) => {
-      const settle = (error?: Error | null): void => {
-        stream.off('readable', settle).off('end', settle).off('error', settle);
-        if (error) reject(error);
-        else resolve();
-      };
-      stream.once('readable', settle).once('end', settle).once('error', settle);
-    });
   }
+  if (!stream.readableEnded && stream.destroyed) throw brokenOff(stream.errored);
+  return Buffer.concat(chunks);
+}
+
+/** Settles when a stream has more to read, or never will have. */
+function somethingNew(stream: Readable): Promise<void> {
+  const events = ['readable', 'end', 'close', 'error'];
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      for (const event of events) stream.off(event, settle);
+      resolve();
+    };
+    for (const event of events) stream.on(event, settle);
+  });
 }
 
 /** Gives an upload up that stands still or goes on for too long. */
@@ -188,25 +206,37 @@ function refuseRepeated(fields: Record<string, unknown>, name: string): void {
   if (name in fields) throw fieldProblem(name, 'is given twice');
 }
 
-function fieldProblem(name: string, message: string): Problem {
-  return new Problem(validationFailed, `body.${name.slice(0, 100)} ${message}`, {
-    errors: [{ path: `body.${name.slice(0, 100)}`, message }],
-  });
+/** @param name undefined for a part that has none */
+function fieldProblem(name: string | undefined, message: string): Problem {
+  const path = `body.${(name ?? '').slice(0, 100)}`;
+  return new Problem(validationFailed, `${path} ${message}`, { errors: [{ path, message }] });
 }
 
 function tooLarge({ maxBytes }: UploadLimits): Problem {
   return new Problem(fileTooLarge, `An upload may have at most ${maxBytes} bytes.`);
 }
 
-/** What the client did wrong becomes a problem; a fault of ours stays what it is. */
-function asProblem(error: unknown, { raw }: FastifyRequest): unknown {
-  if (error instanceof Problem) return error;
-  const { code, message } = error as { code?: string; message?: string };
+/** The parts of the form. Whatever the parser cannot take is a problem of the request. */
+async function* partsOf(request: FastifyRequest) {
+  try {
+    yield* request.parts({ limits: { ...FORM_LIMITS, fileSize: Infinity } });
+  } catch (error) {
+    throw asFormProblem(error);
+  }
+}
+
+function asFormProblem(error: unknown): Problem {
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
   if (code === 'FST_PROTO_VIOLATION') return fieldProblem('__proto__', 'is not known here');
-  // The parser tells the end of a form that has no end in these words alone.
-  const isUnended = message === 'Unexpected end of multipart data';
-  const hasLeft = raw.destroyed && !raw.complete;
-  return isUnended || hasLeft
-    ? new Problem(malformed, 'The upload broke off before its end.', { cause: error })
-    : error;
+  if (code === 'FST_INVALID_JSON_FIELD_ERROR') return fieldProblem('(form)', 'holds broken JSON');
+  if (statusCode === payloadTooLarge.status) {
+    return new Problem(payloadTooLarge, 'The form has too many parts.', { cause: error });
+  }
+  return brokenOff(error);
+}
+
+function brokenOff(cause: unknown): Problem {
+  return new Problem(malformed, 'The form is not well-formed, or broke off before its end.', {
+    cause,
+  });
 }

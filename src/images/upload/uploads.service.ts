@@ -68,7 +68,8 @@ export class ImageUploads {
     { userId }: Principal,
     { idempotencyKey, waitSeconds }: UploadOptions,
   ): Promise<UploadAnswer> {
-    await this.requireSpace(this.em, userId, 0);
+    // Not with a key: the request may have been answered already, before the account was full.
+    if (idempotencyKey === undefined) await this.requireSpace(this.em, userId, 0);
     const upload = await this.store(request, userId);
     const run = await this.begin(upload, idempotencyKey);
     if (!(run instanceof IdempotentRun)) {
