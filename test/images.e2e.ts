@@ -13,6 +13,7 @@ import { newId } from '../src/core/ids.js';
 import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
+import { statusOf } from './status-of.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -567,8 +568,8 @@ describe('the file of an image', () => {
     const key = pathname.replace('/api/v1/files/', '');
     const signer = app.app.get(FileUrlSigner);
     const now = Math.floor(Date.now() / 1_000);
-    expect((await fetch(signer.url(key, now + 60))).status).toBe(200);
-    expect((await fetch(signer.url(key, now - 1))).status).toBe(403);
+    expect(await statusOf(signer.url(key, now + 60))).toBe(200);
+    expect(await statusOf(signer.url(key, now - 1))).toBe(403);
     const expires = Number(new URL(body.displayUrl).searchParams.get('expires'));
     expect(expires - now).toBeGreaterThan(840);
     expect(expires - now).toBeLessThanOrEqual(901);
@@ -588,7 +589,7 @@ describe('the file of an image', () => {
       expect([answer.status, code]).toEqual([403, 'invalid-signature']);
     }
     const other = link.href.replace('medium.webp', 'original.jpg');
-    expect((await fetch(other)).status).toBe(403);
+    expect(await statusOf(other)).toBe(403);
   });
 });
 
@@ -714,7 +715,7 @@ describe('deleting an image', () => {
     await app.as(account).delete(`/api/v1/images/${body.id}`).expect(204);
     await app.as(account).get(`/api/v1/images/${body.id}`).expect(404);
     await app.as(account).delete(`/api/v1/images/${body.id}`).expect(404);
-    expect((await fetch(body.displayUrl)).status).toBe(404);
+    expect(await statusOf(body.displayUrl)).toBe(404);
     expect(await storedFiles(account)).toEqual([]);
   });
 

@@ -5,6 +5,7 @@ import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
+import { statusOf } from './status-of.js';
 import { createDatabase } from './test-database.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -168,7 +169,7 @@ describe('a worker that is killed in the middle of its work', () => {
     );
     expect(done).toEqual(Array.from({ length: 20 }, () => 'COMPLETED'));
     const { body } = await app.as(uploader).get('/api/v1/images?limit=100').expect(200);
-    for (const image of body.items) expect((await fetch(image.thumbnailUrl)).status).toBe(200);
+    for (const image of body.items) expect(await statusOf(image.thumbnailUrl)).toBe(200);
   }, 90_000);
 
   it('finishes or gives back its work when it is asked to stop', async () => {
