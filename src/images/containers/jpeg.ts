@@ -1,0 +1,231 @@
+import { ContainerRefused } from './container.js';
+import type { ByteInput } from './byte-input.js';
+import { EXIF_PREFIX, readOrientation } from './exif.js';
+import type { PartVisitor } from './format-walk.js';
+import type { PictureTally } from './tally.js';
+
+/** Markers: ITU-T T.81, table B.1. */
+export const MARKER = {
+  TEM: 0x01,
+  SOF0: 0xc0,
+  SOF1: 0xc1,
+  SOF2: 0xc2,
+  DHT: 0xc4,
+  JPG: 0xc8,
+  SOF9: 0xc9,
+  SOF10: 0xca,
+  DAC: 0xcc,
+  SOF15: 0xcf,
+  RST0: 0xd0,
+  RST7: 0xd7,
+  SOI: 0xd8,
+  EOI: 0xd9,
+  SOS: 0xda,
+  DQT: 0xdb,
+  DNL: 0xdc,
+  DRI: 0xdd,
+  APP0: 0xe0,
+  APP1: 0xe1,
+  APP2: 0xe2,
+  APP14: 0xee,
+  APP15: 0xef,
+  COM: 0xfe,
+} as const;
+
+/**
+ * Baseline, extended and progressive, by Huffman or arithmetic coding: what the libjpeg-turbo of
+ * the decoding children reads. It knows no lossless and no hierarchical picture.
+ */
+const DECODED_FRAMES: readonly number[] = [
+  MARKER.SOF0,
+  MARKER.SOF1,
+  MARKER.SOF2,
+  MARKER.SOF9,
+  MARKER.SOF10,
+];
+const PROGRESSIVE_FRAMES: readonly number[] = [MARKER.SOF2, MARKER.SOF10];
+
+/**
+ * Each scan of a progressive picture is a pass over all its pixels. Encoders write about ten;
+ * thousands of empty ones are an attack on the decoder's time.
+ */
+const MAX_SCANS = 500;
+
+interface Progress {
+  orientationSeen: boolean;
+  frameSeen: boolean;
+  scans: number;
+}
+
+/**
+ * A JPEG: ITU-T T.81, annex B. Its parts are the marker segments, and each scan with its data.
+ *
+ * As libjpeg does, it passes over bytes between segments that belong to none.
+ */
+export function* walkJpeg(
+  input: ByteInput,
+  tally: PictureTally,
+  visit: PartVisitor,
+): Generator<undefined, void> {
+  const progress: Progress = { orientationSeen: false, frameSeen: false, scans: 0 };
+  input.skip(2);
+  visit(0, 2);
+  for (;;) {
+    while (!toMarker(input)) yield;
+    const start = input.position;
+    const marker = input.byte(1);
+    if (marker === MARKER.EOI) {
+      if (progress.scans === 0) throw corrupt('The JPEG has no scan.');
+      input.skip(2);
+      visit(start, start + 2);
+      return;
+    }
+    if (standsAlone(marker)) {
+      input.skip(2);
+      continue;
+    }
+    checkMarker(marker);
+    while (!input.has(4)) yield;
+    const length = 2 + input.peek(4).readUInt16BE(2);
+    if (length < 4) throw corrupt('A segment of the JPEG is shorter than its own length.');
+    if (isRead(marker, progress)) {
+      while (!input.has(length)) yield;
+      readSegment(marker, input.peek(length), progress, tally);
+    }
+    input.skip(length);
+    if (marker === MARKER.SOS) {
+      countScan(progress);
+      yield* skipScanData(input);
+    }
+    visit(start, input.position);
+  }
+}
+
+/** Moves to the next marker: 0xFF and a byte that is neither a fill byte nor a stuffed zero. */
+function toMarker(input: ByteInput): boolean {
+  while (input.has(2)) {
+    if (input.byte(0) !== 0xff) {
+      const next = input.unread().indexOf(0xff);
+      if (next === -1) input.skipArrived();
+      else input.skip(next);
+    } else if (input.byte(1) === 0xff) {
+      input.skip(1);
+    } else if (input.byte(1) === 0) {
+      input.skip(2);
+    } else {
+      return true;
+    }
+  }
+  return false;
+}
+
+function* skipScanData(input: ByteInput): Generator<undefined, void> {
+  for (;;) {
+    while (!input.has(2)) yield;
+    const bytes = input.unread();
+    const marker = findEndOfScan(bytes);
+    if (marker !== -1) {
+      input.skip(marker);
+      return;
+    }
+    // A last 0xFF may be the first half of a marker.
+    input.skip(bytes.at(-1) === 0xff ? bytes.length - 1 : bytes.length);
+  }
+}
+
+/** The first marker other than RSTn, or -1. Stuffed zeros and fill bytes belong to the data. */
+function findEndOfScan(bytes: Buffer): number {
+  const last = bytes.length - 1;
+  let at = 0;
+  while (at < last) {
+    if (bytes[at] !== 0xff) {
+      at = bytes.indexOf(0xff, at);
+      if (at === -1 || at === last) return -1;
+    }
+    const next = bytes[at + 1] ?? 0;
+    if (next === 0xff) at += 1;
+    else if (next === 0 || isRestart(next)) at += 2;
+    else return at;
+  }
+  return -1;
+}
+
+function isRestart(marker: number): boolean {
+  return marker >= MARKER.RST0 && marker <= MARKER.RST7;
+}
+
+/** No length follows. libjpeg ignores these outside of a scan's data. */
+function standsAlone(marker: number): boolean {
+  return marker === MARKER.TEM || isRestart(marker);
+}
+
+/** Start of frame, of whatever coding: SOF0 to SOF15 without DHT, JPG and DAC. */
+export function isFrame(marker: number): boolean {
+  return (
+    marker >= MARKER.SOF0 &&
+    marker <= MARKER.SOF15 &&
+    marker !== MARKER.DHT &&
+    marker !== MARKER.JPG &&
+    marker !== MARKER.DAC
+  );
+}
+
+/** Refuses what libjpeg refuses: a second SOI, and markers that only other codings have. */
+function checkMarker(marker: number): void {
+  if (marker === MARKER.SOI) throw corrupt('The JPEG begins a second time.');
+  if (isFrame(marker) || marker === MARKER.DHT || marker === MARKER.DAC) return;
+  if (marker >= MARKER.SOS && marker <= MARKER.DRI) return;
+  if (marker >= MARKER.APP0 && marker <= MARKER.APP15) return;
+  if (marker === MARKER.COM) return;
+  throw corrupt(`The JPEG has a marker ${marker.toString(16)}, which no picture has.`);
+}
+
+function isRead(marker: number, progress: Progress): boolean {
+  return isFrame(marker) || (marker === MARKER.APP1 && !progress.orientationSeen);
+}
+
+function readSegment(
+  marker: number,
+  segment: Buffer,
+  progress: Progress,
+  tally: PictureTally,
+): void {
+  if (isFrame(marker)) {
+    if (progress.frameSeen) throw corrupt('The JPEG has a second frame header.');
+    progress.frameSeen = true;
+    readFrame(marker, segment, tally);
+  } else if (segment.subarray(4, 10).equals(EXIF_PREFIX)) {
+    // Of several EXIF blocks, decoders read the first.
+    progress.orientationSeen = true;
+    tally.facts.orientation = readOrientation(segment.subarray(4));
+  }
+}
+
+/** ITU-T T.81, section B.2.2. A height of zero, to be told by DNL, is not known to libjpeg. */
+function readFrame(marker: number, segment: Buffer, tally: PictureTally): void {
+  if (!DECODED_FRAMES.includes(marker)) {
+    throw new ContainerRefused(
+      'unsupported-type',
+      'Lossless and hierarchical JPEGs are not decoded.',
+    );
+  }
+  const components = segment[9] ?? 0;
+  if (components === 0 || segment.length !== 10 + 3 * components) {
+    throw corrupt('The frame header of the JPEG has a wrong length.');
+  }
+  if (segment[4] !== 8) {
+    throw new ContainerRefused('unsupported-type', 'JPEGs of other than 8 bits are not decoded.');
+  }
+  tally.facts.progressive = PROGRESSIVE_FRAMES.includes(marker);
+  tally.setSize(segment.readUInt16BE(7), segment.readUInt16BE(5));
+}
+
+function countScan(progress: Progress): void {
+  if (!progress.frameSeen) throw corrupt('The JPEG has a scan before its frame header.');
+  progress.scans += 1;
+  if (progress.scans > MAX_SCANS) throw corrupt(`The JPEG has more than ${MAX_SCANS} scans.`);
+}
+
+function corrupt(message: string): ContainerRefused {
+  return new ContainerRefused('corrupt-file', message);
+}

@@ -1,0 +1,98 @@
+import type { PictureFacts } from './container.js';
+import { orientationExif } from './exif.js';
+import type { ForEachPart } from './format-walk.js';
+import { KeptBytes } from './kept-bytes.js';
+import {
+  ANMF_HEADER_BYTES,
+  CHUNK_HEADER_BYTES,
+  isImage,
+  RIFF_HEADER_BYTES,
+  VP8X_BYTES,
+  VP8X_FLAGS,
+} from './webp.js';
+
+/** Kept once each; further ones mean nothing to decoders. */
+const SINGLE_CHUNKS = ['ICCP', 'ANIM', 'ALPH'];
+
+/**
+ * A WebP without its metadata: pictures, frames and the ICC profile, with a header that announces
+ * these. A file of the simple kind has no header, and no place for an orientation either.
+ */
+export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEachPart): Buffer {
+  const kept = new KeptBytes(file);
+  const seen = new Set<string>();
+  const isExtended = file.toString('latin1', 12, 16) === 'VP8X';
+  let flags = isExtended ? keptFlags(file) : 0;
+  const animated = (flags & VP8X_FLAGS.animation) !== 0;
+  kept.keep(0, RIFF_HEADER_BYTES);
+  if (isExtended) kept.add(extendedHeader(facts));
+  forEachPart((start, end) => {
+    const type = file.toString('latin1', start, start + 4);
+    const kind = isImage(type) ? 'image' : type;
+    if (type === 'ANMF' && animated) keepFrame(kept, file, start, end);
+    else if (!seen.has(kind) && isKept(type, animated)) keepChunk(kept, start, end);
+    seen.add(kind);
+  });
+  if (seen.has('ICCP')) flags |= VP8X_FLAGS.icc;
+  if (facts.orientation !== 1) {
+    kept.add(chunk('EXIF', orientationExif(facts.orientation)));
+    flags |= VP8X_FLAGS.exif;
+  }
+  const picture = kept.finish();
+  picture.writeUInt32LE(picture.length - 8, 4);
+  if (isExtended) picture[RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES] = flags;
+  return picture;
+}
+
+function isKept(type: string, animated: boolean): boolean {
+  return SINGLE_CHUNKS.includes(type) || (isImage(type) && !animated);
+}
+
+function keptFlags(file: Buffer): number {
+  const flags = file[RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES] ?? 0;
+  return flags & (VP8X_FLAGS.alpha | VP8X_FLAGS.animation);
+}
+
+/** Its flags are set when it is known what was kept. */
+function extendedHeader({ width, height }: PictureFacts): Buffer {
+  const data = Buffer.alloc(VP8X_BYTES);
+  data.writeUIntLE(width - 1, 4, 3);
+  data.writeUIntLE(height - 1, 7, 3);
+  return chunk('VP8X', data);
+}
+
+function keepChunk(kept: KeptBytes, start: number, end: number): void {
+  kept.keep(start, end);
+  if ((end - start) % 2 === 1) kept.add(Buffer.alloc(1));
+}
+
+/** Of a frame, its place, and its picture with the alpha that belongs to it. */
+function keepFrame(kept: KeptBytes, file: Buffer, start: number, end: number): void {
+  const chunks = pictureOfFrame(file, start + CHUNK_HEADER_BYTES + ANMF_HEADER_BYTES, end);
+  const padded = (length: number) => length + (length % 2);
+  const length = chunks.reduce((sum, [from, to]) => sum + padded(to - from), ANMF_HEADER_BYTES);
+  const header = Buffer.from(file.subarray(start, start + CHUNK_HEADER_BYTES + ANMF_HEADER_BYTES));
+  header.writeUInt32LE(length, 4);
+  kept.add(header);
+  for (const [from, to] of chunks) keepChunk(kept, from, to);
+}
+
+function pictureOfFrame(file: Buffer, first: number, end: number): [number, number][] {
+  const chunks: [number, number][] = [];
+  for (let at = first; end - at >= CHUNK_HEADER_BYTES;) {
+    const type = file.toString('latin1', at, at + 4);
+    const chunkEnd = at + CHUNK_HEADER_BYTES + file.readUInt32LE(at + 4);
+    if (isImage(type)) return [...chunks, [at, chunkEnd]];
+    if (type === 'ALPH' && chunks.length === 0) chunks.push([at, chunkEnd]);
+    at = chunkEnd + ((chunkEnd - at) % 2);
+  }
+  return chunks;
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const bytes = Buffer.alloc(CHUNK_HEADER_BYTES + data.length + (data.length % 2));
+  bytes.write(type, 'latin1');
+  bytes.writeUInt32LE(data.length, 4);
+  data.copy(bytes, CHUNK_HEADER_BYTES);
+  return bytes;
+}
