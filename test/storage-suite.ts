@@ -8,6 +8,7 @@ import {
   MAX_SIGNED_URL_SECONDS,
   ObjectNotFound,
   RangeNotSatisfiable,
+  type AskedRange,
   type ListedObject,
   type Storage,
 } from '../src/storage/storage.js';
@@ -37,7 +38,7 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
     });
     afterAll(() => subject.close());
 
-    async function read(key: string, range?: { start: number; end?: number }): Promise<Buffer> {
+    async function read(key: string, range?: AskedRange): Promise<Buffer> {
       return buffer((await storage.get(key, { range })).stream);
     }
 
@@ -45,8 +46,13 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
       return Readable.from(storage.list(userId, prefix)).toArray() as Promise<ListedObject[]>;
     }
 
+    function listAll(): Promise<ListedObject[]> {
+      return Readable.from(storage.listAll()).toArray() as Promise<ListedObject[]>;
+    }
+
     async function expectAbsent(key: string): Promise<void> {
       await expect(storage.get(key)).rejects.toThrow(ObjectNotFound);
+      await expect(storage.head(key)).rejects.toThrow(ObjectNotFound);
       expect(await subject.leftovers()).toEqual([]);
     }
 
@@ -91,6 +97,16 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
         }
       });
 
+      it.each([0, 3_000_001])('is known without its %i bytes', async (bytes) => {
+        const key = newKey({ ext: 'jpg' });
+        await storage.uploadBuffer(key, Buffer.alloc(bytes));
+        const { stream, range: _, ...opened } = await storage.get(key);
+        stream.destroy();
+
+        expect(await storage.head(key)).toEqual(opened);
+        expect(opened).toMatchObject({ bytes, contentType: 'image/jpeg' });
+      });
+
       it('is whole when many write one key at once', async () => {
         const key = newKey();
         const contents = Array.from({ length: 12 }, () => randomBytes(400_000));
@@ -109,6 +125,7 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
         stream.write(randomBytes(100_000));
         await sleep(50);
         await expect(storage.get(key)).rejects.toThrow(ObjectNotFound);
+        await expect(storage.head(key)).rejects.toThrow(ObjectNotFound);
 
         stream.end();
         await upload;
@@ -127,6 +144,14 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
         ['includes its end', { start: 2, end: 5 }, '2345', { start: 2, end: 5 }],
         ['may be one byte', { start: 0, end: 0 }, '0', { start: 0, end: 0 }],
         ['stops at the last byte', { start: 8, end: 1e9 }, '89', { start: 8, end: 9 }],
+        ['may be the last ones', { last: 3 }, '789', { start: 7, end: 9 }],
+        ['may be the last of fewer', { last: 11 }, '0123456789', { start: 0, end: 9 }],
+        [
+          'may reach as far as numbers do',
+          { start: 9, end: Number.MAX_SAFE_INTEGER },
+          '9',
+          { start: 9, end: 9 },
+        ],
       ])('%s', async (_name, asked, text, range) => {
         const object = await storage.get(key, { range: asked });
 
@@ -140,6 +165,10 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
         ['begins before the first byte', { start: -1 }],
         ['has a fraction', { start: 0.5 }],
         ['is no number', { start: NaN }],
+        ['begins as far as numbers go', { start: Number.MAX_SAFE_INTEGER }],
+        ['is the last 0', { last: 0 }],
+        ['is the last of a negative number', { last: -1 }],
+        ['is the last of no number', { last: NaN }],
       ])('is refused with the whole size when it %s', async (_name, range) => {
         const refusal = storage.get(key, { range });
         await expect(refusal).rejects.toThrow(RangeNotSatisfiable);
@@ -149,9 +178,9 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
       it('of an empty object is refused', async () => {
         const empty = newKey();
         await storage.uploadBuffer(empty, Buffer.alloc(0));
-        await expect(storage.get(empty, { range: { start: 0 } })).rejects.toThrow(
-          RangeNotSatisfiable,
-        );
+        for (const range of [{ start: 0 }, { start: 0, end: 0 }, { last: 1 }]) {
+          await expect(storage.get(empty, { range })).rejects.toThrow(RangeNotSatisfiable);
+        }
       });
     });
 
@@ -319,12 +348,55 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
       );
     });
 
+    describe('a list of all', () => {
+      it('holds the pictures of everyone, in the order of their keys, and nothing else', async () => {
+        const userId = newId();
+        const users = [userId, `${userId}-0`, newId()];
+        const keys = users.flatMap((userId) =>
+          ['large', 'thumbnail'].map((variant) => newKey({ userId, variant })),
+        );
+        const elsewhere = `elsewhere/${newId()}.webp`;
+        for (const key of [...keys, elsewhere]) {
+          await storage.uploadBuffer(key, Buffer.from('four'));
+        }
+
+        const listed = await listAll();
+        const listedKeys = listed.map(({ key }) => key);
+        expect(listedKeys).toEqual([...new Set(listedKeys)].toSorted());
+        expect(listedKeys.filter((key) => keys.includes(key))).toEqual(keys.toSorted());
+        expect(listedKeys.filter((key) => !key.startsWith('images/'))).toEqual([]);
+        const own = await list(userId);
+        expect(listed.filter(({ key }) => key.startsWith(`images/${userId}/`))).toEqual(own);
+        await storage.delete(elsewhere);
+      });
+
+      it('may be left before its end, and be read while what it lists is deleted', async () => {
+        const userId = newId();
+        const keys = ['large', 'medium', 'thumbnail'].map((variant) => newKey({ userId, variant }));
+        for (const key of keys) await storage.uploadBuffer(key, Buffer.from('x'));
+
+        for await (const { key } of storage.listAll()) {
+          expect(isStorageKey(key)).toBe(true);
+          break;
+        }
+        const seen: string[] = [];
+        for await (const { key } of storage.listAll()) {
+          if (!keys.includes(key)) continue;
+          seen.push(key);
+          await storage.delete(key);
+        }
+        expect(seen).toEqual(keys.toSorted());
+        expect(await list(userId)).toEqual([]);
+      });
+    });
+
     describe('a hostile key', () => {
       it('is refused by every method, and reaches nothing', async () => {
         for (const key of [...HOSTILE_KEYS, ...scrambledKeys(500)]) {
           const attempts = [
             () => storage.uploadBuffer(key, Buffer.from('x')),
             () => storage.get(key),
+            () => storage.head(key),
             () => storage.delete(key),
             () => storage.getPublicUrl(key),
             () => storage.createSignedUrl(key, 60),

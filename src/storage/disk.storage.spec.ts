@@ -99,7 +99,13 @@ describe('the disk driver', () => {
     }
 
     await expect(storage.get(folder)).rejects.toThrow(ObjectNotFound);
+    await expect(storage.head(folder)).rejects.toThrow(ObjectNotFound);
     expect(await Readable.from(storage.list('user')).toArray()).toMatchObject([{ key }]);
+    expect(await Readable.from(storage.listAll()).toArray()).toMatchObject([{ key }]);
+  });
+
+  it('lists nothing of an empty store', async () => {
+    expect(await Readable.from(storage.listAll()).toArray()).toEqual([]);
   });
 
   it('keeps files over a restart', async () => {
@@ -147,7 +153,9 @@ describe('the disk driver', () => {
       await symlink(join(outside, '1-image/large.webp'), join(root, key));
 
       await expect(storage.get(key)).rejects.toThrow(ObjectNotFound);
+      await expect(storage.head(key)).rejects.toThrow(ObjectNotFound);
       expect(await Readable.from(storage.list('user')).toArray()).toEqual([]);
+      expect(await Readable.from(storage.listAll()).toArray()).toEqual([]);
       await expectUntouched();
       await storage.uploadBuffer(key, Buffer.from('own'));
       await storage.delete(key);
@@ -159,7 +167,9 @@ describe('the disk driver', () => {
       await symlink(outside, join(root, 'images/user'));
 
       await expect(storage.get(key)).rejects.toThrow(ObjectNotFound);
+      await expect(storage.head(key)).rejects.toThrow(ObjectNotFound);
       expect(await Readable.from(storage.list('user')).toArray()).toEqual([]);
+      expect(await Readable.from(storage.listAll()).toArray()).toEqual([]);
       await storage.delete(key);
       await expect(storage.uploadBuffer(key, Buffer.from('own'))).rejects.toThrow('symbolic link');
       await expect(
@@ -167,6 +177,15 @@ describe('the disk driver', () => {
       ).rejects.toThrow('symbolic link');
       expect(await readdir(join(root, '.incoming'))).toEqual([]);
       await expectUntouched();
+    });
+
+    it('as the folder of all pictures is not followed', async () => {
+      await mkdir(join(outside, 'user'));
+      await writeFile(join(outside, 'user/large.webp'), 'secret');
+      await symlink(outside, join(root, 'images'));
+
+      expect(await Readable.from(storage.listAll()).toArray()).toEqual([]);
+      await expect(storage.head('images/user/large.webp')).rejects.toThrow(ObjectNotFound);
     });
 
     it('that lead nowhere make an upload fail, and nothing appears behind them', async () => {

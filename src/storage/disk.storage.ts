@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants, createWriteStream } from 'node:fs';
+import { constants, createWriteStream, type Stats } from 'node:fs';
 import {
   lstat,
   mkdir,
@@ -24,12 +24,20 @@ import {
   ObjectNotFound,
   resolveRange,
   Storage,
+  type AskedRange,
   type ListedObject,
+  type ObjectHead,
   type StoredFile,
   type StoredObject,
   type UploadOptions,
 } from './storage.js';
-import { assertStorageKey, contentTypeOf, imagePrefix, isStorageKey } from './storage-key.js';
+import {
+  assertStorageKey,
+  contentTypeOf,
+  imagePrefix,
+  IMAGES_FOLDER,
+  isStorageKey,
+} from './storage-key.js';
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
@@ -94,10 +102,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
     }
   }
 
-  override async get(
-    key: string,
-    { range }: { range?: { start: number; end?: number } } = {},
-  ): Promise<StoredObject> {
+  override async get(key: string, { range }: { range?: AskedRange } = {}): Promise<StoredObject> {
     const file = await this.openFile(key);
     try {
       const stats = await file.stat();
@@ -107,15 +112,20 @@ export class DiskStorage extends Storage implements OnModuleInit {
       const { start, end } = resolved ?? { start: 0, end: Math.max(0, stats.size - 1) };
       return {
         stream: file.createReadStream({ start, end, highWaterMark: READ_BYTES }),
-        bytes: stats.size,
         range: resolved,
-        contentType: contentTypeOf(key),
-        lastModified: stats.mtime,
+        ...describe(key, stats),
       };
     } catch (error) {
       await file.close();
       throw error;
     }
+  }
+
+  override async head(key: string): Promise<ObjectHead> {
+    const path = this.pathOf(key);
+    const stats = (await isRealFolder(dirname(path))) && (await ignoreMissing(lstat(path)));
+    if (!stats || !stats.isFile()) throw new ObjectNotFound(key);
+    return describe(key, stats);
   }
 
   override async delete(key: string): Promise<void> {
@@ -129,6 +139,11 @@ export class DiskStorage extends Storage implements OnModuleInit {
     const start = imagePrefix(userId, prefix);
     const folder = start.slice(0, start.lastIndexOf('/'));
     if (await isRealFolder(join(this.root, folder))) yield* this.walk(folder, start);
+  }
+
+  override async *listAll(): AsyncGenerator<ListedObject> {
+    if (!(await isRealFolder(join(this.root, IMAGES_FOLDER)))) return;
+    yield* this.walk(IMAGES_FOLDER, `${IMAGES_FOLDER}/`);
   }
 
   /** Signed like any other address but without an end, so that it can be cached and handed on. */
@@ -245,6 +260,10 @@ export class DiskStorage extends Storage implements OnModuleInit {
       }
     }
   }
+}
+
+function describe(key: string, { size, mtime }: Stats): ObjectHead {
+  return { bytes: size, contentType: contentTypeOf(key), lastModified: mtime };
 }
 
 /**

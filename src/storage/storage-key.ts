@@ -43,13 +43,16 @@ export interface ImageKeyParts {
   ext: string;
 }
 
+/** The folder of all pictures, and so far of all that is stored. */
+export const IMAGES_FOLDER = 'images';
+
 /**
  * `images/{userId}/{epochMs}-{imageId}/{variant}.{ext}`
  *
  * @throws InvalidStorageKey when a part has any other character than a name may have
  */
 export function imageKey({ userId, epochMs, imageId, variant, ext }: ImageKeyParts): string {
-  const key = `images/${userId}/${epochMs}-${imageId}/${variant}.${ext}`;
+  const key = `${IMAGES_FOLDER}/${userId}/${epochMs}-${imageId}/${variant}.${ext}`;
   // Part by part, because a slash inside a part would make a well-formed key of another folder.
   const parts = [userId, String(epochMs), imageId, variant, ext];
   if (!parts.every((part) => NAME_PATTERN.test(part))) throw new InvalidStorageKey(key);
@@ -63,7 +66,7 @@ export function imageKey({ userId, epochMs, imageId, variant, ext }: ImageKeyPar
  * @throws InvalidStorageKey when the user's id is no name, or the prefix begins no key
  */
 export function imagePrefix(userId: string, prefix = ''): string {
-  const whole = `images/${userId}/${prefix}`;
+  const whole = `${IMAGES_FOLDER}/${userId}/${prefix}`;
   if (whole.length > MAX_KEY_LENGTH || !NAME_PATTERN.test(userId) || !PREFIX_PATTERN.test(prefix)) {
     throw new InvalidStorageKey(whole);
   }

@@ -6,6 +6,12 @@ export interface ByteRange {
   end: number;
 }
 
+/**
+ * What part of an object is asked for: from `start` to `end` or the last byte, whichever comes
+ * first, or its `last` bytes, of which it may have fewer.
+ */
+export type AskedRange = { start: number; end?: number } | { last: number };
+
 export interface UploadOptions {
   /**
    * For stores that keep one. By default, and on the disk always, the type follows from the key's
@@ -26,15 +32,19 @@ export interface ListedObject extends StoredFile {
   lastModified: Date;
 }
 
-export interface StoredObject {
-  /** Whoever asked for it must read it to its end or destroy it: an open file hangs on it. */
-  stream: Readable;
+/** What is known of an object without reading it. */
+export interface ObjectHead {
   /** Size of the whole object, also when only a range of it was asked for. */
   bytes: number;
-  /** What the stream carries, when a range was asked for. */
-  range?: ByteRange;
   contentType: string;
   lastModified: Date;
+}
+
+export interface StoredObject extends ObjectHead {
+  /** Whoever asked for it must read it to its end or destroy it: an open file hangs on it. */
+  stream: Readable;
+  /** What the stream carries, when a range was asked for. */
+  range?: ByteRange;
 }
 
 /** Nothing is stored under this key. */
@@ -80,15 +90,16 @@ export abstract class Storage {
   }
 
   /**
-   * Opens an object. Without `end`, or with one past the end, a range goes on to the last byte.
+   * Opens an object.
    *
    * @throws ObjectNotFound
-   * @throws RangeNotSatisfiable when the range begins past the end, is empty or is no range
+   * @throws RangeNotSatisfiable when the range begins past the end, is empty or is no range; an
+   *   empty object has none
    */
-  abstract get(
-    key: string,
-    options?: { range?: { start: number; end?: number } },
-  ): Promise<StoredObject>;
+  abstract get(key: string, options?: { range?: AskedRange }): Promise<StoredObject>;
+
+  /** What {@link get} would tell, without opening the object. @throws ObjectNotFound */
+  abstract head(key: string): Promise<ObjectHead>;
 
   /** Deletes an object; one that is gone already is no error. Readers that have it open go on. */
   abstract delete(key: string): Promise<void>;
@@ -98,6 +109,15 @@ export abstract class Storage {
    * as they are consumed. What is stored or deleted meanwhile may or may not be among them.
    */
   abstract list(userId: string, prefix?: string): AsyncIterable<ListedObject>;
+
+  /**
+   * The objects of all users, that is all keys below `images/`, ascending by key. They are read as
+   * they are consumed, so that memory holds one folder or one page at a time, never all of them.
+   *
+   * As in {@link list}, what is stored or deleted meanwhile may or may not be among them: an object
+   * that is missing here may have come later, and one that is listed may be gone already.
+   */
+  abstract listAll(): AsyncIterable<ListedObject>;
 
   /** An address that serves the object to anyone, for as long as the object exists. */
   abstract getPublicUrl(key: string): string;
@@ -117,15 +137,14 @@ export abstract class Storage {
 export const MAX_SIGNED_URL_SECONDS = 604_800;
 
 /**
- * The range with its end filled in.
+ * The first and the last byte of what was asked for.
  *
+ * @param bytes size of the whole object
  * @throws RangeNotSatisfiable
  */
-export function resolveRange(
-  key: string,
-  bytes: number,
-  { start, end = bytes - 1 }: { start: number; end?: number },
-): ByteRange {
+export function resolveRange(key: string, bytes: number, asked: AskedRange): ByteRange {
+  const { start, end = bytes - 1 } =
+    'last' in asked ? { start: Math.max(0, bytes - asked.last) } : asked;
   const range = { start, end: Math.min(end, bytes - 1) };
   const isWhole = Number.isInteger(range.start) && Number.isInteger(range.end);
   if (!isWhole || range.start < 0 || range.start > range.end) {
