@@ -1,21 +1,20 @@
+import { createHash } from 'node:crypto';
 import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiParam } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Operation } from '../core/openapi.js';
-import { defineProblem, notFound, Problem, validationFailed } from '../core/problem.js';
+import { Problem, validationFailed } from '../core/problem.js';
 import { Public } from '../core/public.js';
+import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from './file-answers.js';
+import { orProblem, sendStoredFile } from './serve-file.js';
 import { FileUrlSigner } from './signed-url.js';
-import { openFile } from './open-file.js';
-import { Storage } from './storage.js';
+import { invalidSignature } from './storage.problems.js';
+import { type ObjectHead, Storage } from './storage.js';
 import { isStorageKey } from './storage-key.js';
 
-const invalidSignature = defineProblem({
-  code: 'invalid-signature',
-  status: 403,
-  title: 'The link is not valid',
-  help: 'The link to this file was altered or has expired. Ask the API for the resource again: its answer holds a new link.',
-});
+/** For how long a browser may keep a file, at most, as long as its link lives. */
+const MAX_AGE_SECONDS = 900;
 
 const signedQuery = z.strictObject({
   expires: z.string().max(20).default(''),
@@ -33,11 +32,14 @@ export class FilesController {
   @Get('*')
   @Public()
   @ApiParam({ name: 'path', type: String, description: 'The key of the file, slashes included.' })
+  @TakesFileHeaders()
   @Operation({
     summary: 'Fetch a file by a signed link',
-    description: 'The links stand in the answers of other routes; nobody makes them by hand.',
-    answers: { 200: { description: 'The file', binary: 'application/octet-stream' } },
-    problems: [invalidSignature, notFound, validationFailed],
+    description:
+      'The links stand in the answers of other routes; nobody makes them by hand. ' +
+      'HEAD answers the same headers.',
+    answers: fileAnswers(),
+    problems: [invalidSignature, ...FILE_PROBLEMS, validationFailed],
   })
   async fetch(
     @Req() request: FastifyRequest<{ Params: { '*': string } }>,
@@ -48,15 +50,33 @@ export class FilesController {
     if (!isStorageKey(key) || !this.signer.verify(key, expires, signature)) {
       throw new Problem(invalidSignature);
     }
-    const { stream, bytes, contentType, lastModified } = await openFile(this.storage, key);
-    await reply
-      .headers({
-        'content-type': contentType,
-        'content-length': bytes,
-        'content-disposition': 'inline',
-        'cache-control': 'private, max-age=60',
-        'last-modified': lastModified.toUTCString(),
-      })
-      .send(stream);
+    const head = await orProblem(this.storage.head(key));
+    await sendStoredFile(request, reply, {
+      storage: this.storage,
+      key,
+      etag: etagOf(key, head),
+      lastModified: head.lastModified,
+      cacheControl: cacheControlOf(expires),
+      fileName: key.split('/').slice(-2).join('-'),
+    });
   }
+}
+
+/**
+ * The same in every process and after every restart. It is strong because a key that was written is
+ * not written again with other content. Hashed, so that nobody takes it apart and relies on it.
+ */
+function etagOf(key: string, { bytes, lastModified }: ObjectHead): string {
+  const text = JSON.stringify([key, bytes, lastModified.getTime()]);
+  return `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+}
+
+/**
+ * No cache outlives the link, and none between holds what was meant for one person. A key never
+ * gets other content, so while the file is kept there is nothing to ask again: `immutable`.
+ */
+function cacheControlOf(expires: string): string {
+  if (expires === 'never') return `public, max-age=${MAX_AGE_SECONDS}, immutable`;
+  const left = Math.floor(Number(expires) - Date.now() / 1_000);
+  return `private, max-age=${Math.max(0, Math.min(left, MAX_AGE_SECONDS))}, immutable`;
 }
