@@ -60,6 +60,9 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     strictPreflight: false,
     exposedHeaders: [
+      'accept-ranges',
+      'content-disposition',
+      'content-range',
       'etag',
       'idempotency-replayed',
       'location',

@@ -184,6 +184,8 @@ describe('a stored file', () => {
     const ours = await get(link, { origin: 'https://app.example.com' }).expect(200);
     expect(ours.headers['access-control-allow-origin']).toBe('https://app.example.com');
     expect(ours.headers['vary']).toMatch(/\borigin\b/i);
+    const readable = ours.headers['access-control-expose-headers']?.split(', ');
+    expect(readable).toEqual(expect.arrayContaining(['accept-ranges', 'content-range', 'etag']));
   });
 });
 
