@@ -1,3 +1,5 @@
+import type { ContainerRefusalCode, FormatName, PictureLimits } from '../containers/container.js';
+
 /**
  * What decoding makes of an upload, as the parent and its decoding children share it.
  *
@@ -15,49 +17,64 @@ export type VariantName = keyof typeof VARIANTS;
 /** The names of {@link VARIANTS}, largest first. */
 export const VARIANT_NAMES = Object.keys(VARIANTS) as VariantName[];
 
-/** The formats that are decoded; the children block every other loader. */
-export const DECODED_FORMATS = ['jpeg', 'png', 'webp'] as const;
+/** The formats of variants: WebP for everyone, AVIF for clients that accept it. */
+export const VARIANT_FORMATS = { webp: 'image/webp', avif: 'image/avif' } as const;
 
-export type DecodedFormat = (typeof DECODED_FORMATS)[number];
+export type VariantFormat = keyof typeof VARIANT_FORMATS;
 
-export interface DecodeTask {
+export interface DecodeTask extends PictureLimits {
   /** Path of the file to decode. */
   input: string;
   /**
-   * An existing folder that receives one file for each variant. After an error it may hold some of
+   * An existing folder that receives the files that are made. After an error it may hold some of
    * them, whole or cut off: only the result says that they are complete.
    */
   outputFolder: string;
-  /** The most pixels (width times height) that the picture may have, at least 1. */
-  maxPixels: number;
   /** WebP quality of the variants, from 1 to 100. */
   quality: number;
-  /** CPU spent on each variant, from 0 (fastest) to 6 (smallest). */
+  /** CPU spent on each WebP variant, from 0 (fastest) to 6 (smallest). */
   effort: number;
+  /** Whether each variant is made as AVIF, too; animations are not. */
+  avif: boolean;
 }
 
-export interface DecodedVariant {
-  name: VariantName;
-  /** Path of the WebP file, in the task's output folder. */
+/** A file in the output folder of a task. */
+export interface MadeFile {
   path: string;
+  bytes: number;
+  /** SHA-256 in hex. */
+  checksum: string;
+  /** As a viewer shows it, in pixels: upright. */
   width: number;
   height: number;
-  bytes: number;
+}
+
+export interface DecodedVariant extends MadeFile {
+  name: VariantName;
+  format: VariantFormat;
+}
+
+/** The upload without its metadata: the same pixels, its ICC profile and its orientation. */
+export interface StrippedOriginal extends MadeFile {
+  format: FormatName;
 }
 
 export interface DecodeResult {
-  format: DecodedFormat;
-  /** Width of the original in pixels once it stands upright. */
-  width: number;
-  /** Height of the original in pixels once it stands upright. */
-  height: number;
-  hasAlpha: boolean;
-  /** All of {@link VARIANTS}, largest first. */
+  /** Without metadata, losslessly. */
+  original: StrippedOriginal;
+  /** All of {@link VARIANTS} as WebP, largest first, then as AVIF when the task asks for it. */
   variants: DecodedVariant[];
+  /** 1 for a still picture; animations are kept. */
+  frames: number;
+  hasAlpha: boolean;
+  /** The ThumbHash of the picture, in base64: at most 25 bytes. */
+  placeholder: string;
+  /** `#rrggbb`, in lower case. */
+  dominantColor: string;
 }
 
-/** `undecodable`: corrupt, cut off, or of a format that is not decoded. */
-export type RefusalCode = 'undecodable' | 'too-many-pixels';
+/** `undecodable`: damage that only decoding shows. The others are what the structure shows. */
+export type RefusalCode = 'undecodable' | ContainerRefusalCode;
 
 /** The file itself is at fault: trying again cannot help. The message is for logs. */
 export class DecodeRefused extends Error {
