@@ -36,8 +36,10 @@ export class Darkroom {
       input: join(this.folder, name),
       outputFolder,
       maxPixels: 50_000_000,
+      maxFrames: 500,
       quality: 80,
       effort: 0,
+      avif: false,
       ...options,
     };
   }

@@ -12,10 +12,17 @@ import { DecodeRefused, type DecodeReply, type DecodeTask } from './variants.js'
 sharp.concurrency(1);
 // No operation is repeated here: a cache would only keep the pixels of the last file.
 sharp.cache(false);
-// Of the loaders that libvips has (SVG, PDF, TIFF, ImageMagick …), only those of DECODED_FORMATS.
+// Of the loaders that libvips has (SVG, PDF, TIFF, ImageMagick …), only those of formats that are
+// taken. The one for AVIF (libheif) has no decoder of HEVC; it reads the profile of a HEIC.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
-  operation: ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadWebp'],
+  operation: [
+    'VipsForeignLoadJpeg',
+    'VipsForeignLoadPng',
+    'VipsForeignLoadWebp',
+    'VipsForeignLoadNsgif',
+    'VipsForeignLoadHeif',
+  ],
 });
 
 // A terminal's Ctrl-C and a service manager's stop reach the whole group; the parent decides when.

@@ -1,0 +1,59 @@
+import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
+import { DecodeRefused } from './variants.js';
+
+/** Upright 8-bit sRGB, with alpha where the picture has it, and without metadata. */
+export interface Pixels {
+  data: Uint8Array;
+  info: Pick<OutputInfo, 'width' | 'height' | 'channels' | 'premultiplied'>;
+}
+
+/** What no file may talk libvips out of, whatever it holds. */
+export function inputOptions(maxPixels: number): SharpOptions {
+  return {
+    // Refuses every truncated file and PNGs with a wrong checksum. `warning` would refuse a few more
+    // of the damaged JPEGs, but also sound ones from careless cameras; `truncated` finds no less today.
+    failOn: 'error',
+    limitInputPixels: maxPixels,
+    unlimited: false,
+    sequentialRead: true,
+  };
+}
+
+export function fromRaw({ data, info: { width, height, channels, premultiplied } }: Pixels): Sharp {
+  return sharp(data, { raw: { width, height, channels, premultiplied } });
+}
+
+/** Shrinks a picture so that its longest side has at most so many pixels; never enlarges it. */
+export function within(longestSide: number) {
+  const side = { width: longestSide, height: longestSide };
+  return { ...side, fit: 'inside', withoutEnlargement: true } as const;
+}
+
+/** The pixels themselves when they are small enough already. */
+export async function shrink(pixels: Pixels, longestSide: number): Promise<Pixels> {
+  if (Math.max(pixels.info.width, pixels.info.height) <= longestSide) return pixels;
+  return toPixels(fromRaw(pixels).resize(within(longestSide)));
+}
+
+export function toPixels(image: Sharp): Promise<Pixels> {
+  return image.raw().toBuffer({ resolveWithObject: true });
+}
+
+/**
+ * Runs a step that fails because of the file, unless memory ran out.
+ *
+ * @throws DecodeRefused `undecodable`
+ */
+export async function blamingFile<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof DecodeRefused) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    // The libraries below say this in words only; the same file may well succeed another time.
+    if (/out of memory|insufficient memory|creating thread/i.test(reason)) throw error;
+    throw new DecodeRefused('undecodable', `The picture cannot be decoded: ${reason}`, {
+      cause: error,
+    });
+  }
+}
