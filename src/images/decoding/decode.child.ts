@@ -33,7 +33,11 @@ process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 process.on('message', (task: DecodeTask) => {
-  void answer(task).then((reply) => process.send?.(reply));
+  void answer(task).then((reply) => {
+    process.send?.(reply);
+    // Pixels are no burden to V8, which keeps those of several tasks: a quarter more memory in use.
+    globalThis.gc?.();
+  });
 });
 
 async function answer(task: DecodeTask): Promise<DecodeReply> {

@@ -1,23 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { DecodeRefused, type DecodeReply, type DecodeResult, type DecodeTask } from './variants.js';
-
-/** The child ended by itself: a crash, the kernel's out-of-memory killer, or a failed start. */
-export class DecoderCrashed extends Error {
-  override readonly name = 'DecoderCrashed';
-
-  constructor(exitCode: number | null, signal: NodeJS.Signals | null) {
-    super(`The decoder ended with ${signal ?? `code ${exitCode ?? 'unknown'}`}.`);
-  }
-}
-
-/** The child was killed because its task took too long. */
-export class DecoderTimedOut extends Error {
-  override readonly name = 'DecoderTimedOut';
-
-  constructor(timeoutMs: number) {
-    super(`The decoder took longer than ${timeoutMs} ms.`);
-  }
-}
+import { Admission } from './admission.js';
+import { Decoder, type DecoderOptions } from './decoder.js';
+import { type DecodeResult, type DecodeTask } from './variants.js';
 
 /** The pool was closed before the task was done. */
 export class DecoderPoolClosed extends Error {
@@ -31,6 +14,13 @@ export class DecoderPoolClosed extends Error {
 export interface DecoderPoolOptions {
   /** The most children at once, and so the most tasks that run at once; at least 1. */
   size: number;
+  /** What the tasks that run at once may take together, by their estimates, in MB. */
+  memoryMb: number;
+  /**
+   * A child that holds more than so many MB is killed, on Linux, unless the estimate of its task
+   * allows it more. Default: `memoryMb`, as the estimates are generous.
+   */
+  maxChildMb?: number;
   /** After how many tasks a child is replaced, against slow leaks and fragmented memory. Default: 500. */
   tasksPerChild?: number;
   /** The module that each child runs. Default: `decode.child.js`. */
@@ -42,12 +32,18 @@ export interface DecoderPoolOptions {
 export interface RunOptions {
   /** How long the child may take, in milliseconds: its start counts, waiting for a child does not. */
   timeoutMs: number;
+  /** What the child will take at most, in MB: see {@link estimateMemoryMb}. */
+  memoryMb: number;
   /** Takes the task out of the queue, or kills the child that runs it. */
   signal?: AbortSignal;
 }
 
+/** How much more than its estimate a task may take when that is beyond the usual limit. */
+const TOLERATED_EXCESS = 1.5;
+
 /**
- * Decodes pictures in child processes, so that a file which crashes or hangs libvips fails alone.
+ * Decodes pictures in child processes, so that a file which crashes, hangs or exhausts libvips
+ * fails alone.
  *
  * Built on `fork` and not on a pool from npm: tinypool can leave a waiting task unsettled when a
  * child dies while starting, piscina has only threads, and workerpool would be a dependency in
@@ -55,83 +51,55 @@ export interface RunOptions {
  * only by a task that needs it. So a child that cannot start fails its task and nothing spins.
  */
 export class DecoderPool {
-  private readonly options: Required<DecoderPoolOptions>;
+  private readonly options: DecoderOptions;
+  private readonly maxChildMb: number;
+  private readonly admission: Admission;
   /** Every child that has not ended, busy or idle. */
   private readonly decoders = new Set<Decoder>();
-  /** Tasks that wait for a place, first come first. */
-  private readonly waiting = new Set<PromiseWithResolvers<undefined>>();
-  private freePlaces: number;
   private closed = false;
 
   constructor({
     size,
+    memoryMb,
+    maxChildMb = memoryMb,
     tasksPerChild = 500,
     childModule = new URL('./decode.child.js', import.meta.url),
     execArgv = [],
   }: DecoderPoolOptions) {
-    this.options = { size, tasksPerChild, childModule, execArgv };
-    this.freePlaces = size;
+    this.options = { tasksPerChild, childModule, execArgv };
+    this.maxChildMb = maxChildMb;
+    this.admission = new Admission(size, memoryMb);
   }
 
   /**
-   * Runs one task, after those that came before it.
+   * Runs one task, after those that came before it have begun.
    *
    * Once it settles, nothing more is written to the output folder: a child that is killed is
    * waited for.
    *
    * @throws DecodeRefused when the file is at fault
-   * @throws DecoderCrashed, DecoderTimedOut when the child did not survive the task
+   * @throws DecoderCrashed, DecoderTimedOut, DecoderOutOfMemory when the child did not survive it
    * @throws DecoderPoolClosed when the pool is closed first
    * @throws the signal's reason when it is aborted first
    */
-  async run(task: DecodeTask, { timeoutMs, signal }: RunOptions): Promise<DecodeResult> {
-    await this.takePlace(signal);
+  async run(task: DecodeTask, { timeoutMs, memoryMb, signal }: RunOptions): Promise<DecodeResult> {
+    await this.admission.enter(memoryMb, signal);
     try {
       signal?.throwIfAborted();
-      return await this.idleDecoder().run(task, timeoutMs, signal);
+      const killAtMb = Math.max(this.maxChildMb, Math.ceil(memoryMb * TOLERATED_EXCESS));
+      return await this.idleDecoder().run(task, { timeoutMs, killAtMb, signal });
     } finally {
-      this.leavePlace();
+      this.admission.leave(memoryMb);
     }
   }
 
   /** Kills all children, rejects what waits and what runs, and resolves when the children are gone. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const turn of this.waiting) turn.reject(new DecoderPoolClosed());
-    this.waiting.clear();
+    this.admission.rejectWaiting(new DecoderPoolClosed());
     const decoders = [...this.decoders];
     for (const decoder of decoders) decoder.end(new DecoderPoolClosed());
     await Promise.all(decoders.map((decoder) => decoder.ended));
-  }
-
-  private async takePlace(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.freePlaces > 0) {
-      this.freePlaces -= 1;
-      return;
-    }
-    const turn = Promise.withResolvers<undefined>();
-    const giveUp = () => {
-      this.waiting.delete(turn);
-      turn.reject(signal?.reason);
-    };
-    this.waiting.add(turn);
-    signal?.addEventListener('abort', giveUp);
-    try {
-      await turn.promise;
-    } finally {
-      signal?.removeEventListener('abort', giveUp);
-    }
-  }
-
-  private leavePlace(): void {
-    const [next] = this.waiting;
-    if (next === undefined) {
-      this.freePlaces += 1;
-      return;
-    }
-    this.waiting.delete(next);
-    next.resolve(undefined);
   }
 
   private idleDecoder(): Decoder {
@@ -143,82 +111,5 @@ export class DecoderPool {
     this.decoders.add(decoder);
     void decoder.ended.then(() => this.decoders.delete(decoder));
     return decoder;
-  }
-}
-
-/** One child process and the task that it is busy with. */
-class Decoder {
-  /** Resolves when the process is gone. */
-  readonly ended: Promise<void>;
-  private readonly child: ChildProcess;
-  private tasksLeft: number;
-  private reply?: PromiseWithResolvers<DecodeReply>;
-  private ending?: { reason: unknown };
-
-  constructor({ childModule, execArgv, tasksPerChild }: Required<DecoderPoolOptions>) {
-    this.tasksLeft = tasksPerChild;
-    this.child = fork(childModule, {
-      execArgv,
-      // Nothing of the parent's environment: hostile files are decoded here, and secrets live there.
-      // Two arenas save a quarter of the memory at no cost in speed.
-      env: { MALLOC_ARENA_MAX: '2' },
-      serialization: 'advanced',
-      // Standard output belongs to the parent's log.
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
-    this.child.on('message', (reply: DecodeReply) => this.reply?.resolve(reply));
-    this.ended = new Promise((resolve) => {
-      this.child.on('error', (error) => {
-        this.end(error);
-        // A process that could not even be made does not always say that it closed.
-        if (this.child.pid === undefined) resolve();
-      });
-      // Unlike `exit`, this comes after the last message.
-      this.child.on('close', (code, signal) => {
-        this.ending ??= { reason: new DecoderCrashed(code, signal) };
-        resolve();
-      });
-    });
-    void this.ended.then(() => this.reply?.reject(this.ending?.reason));
-  }
-
-  get idle(): boolean {
-    return this.reply === undefined && this.ending === undefined;
-  }
-
-  async run(task: DecodeTask, timeoutMs: number, signal?: AbortSignal): Promise<DecodeResult> {
-    this.reply = Promise.withResolvers();
-    this.tasksLeft -= 1;
-    const timer = setTimeout(() => {
-      this.end(new DecoderTimedOut(timeoutMs));
-    }, timeoutMs);
-    const abort = () => {
-      this.end(signal?.reason);
-    };
-    signal?.addEventListener('abort', abort);
-    try {
-      // Where this is impossible or fails, the child is ending, and that rejects the reply.
-      if (this.child.connected) this.child.send(task, () => undefined);
-      return this.resultOf(await this.reply.promise);
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-      this.reply = undefined;
-      if (this.tasksLeft === 0) this.end();
-    }
-  }
-
-  /** Kills the process; the task that it is busy with rejects with the first reason given. */
-  end(reason?: unknown): void {
-    this.ending ??= { reason };
-    this.child.kill('SIGKILL');
-  }
-
-  private resultOf(reply: DecodeReply): DecodeResult {
-    if ('result' in reply) return reply.result;
-    if ('refusal' in reply) throw new DecodeRefused(reply.refusal.code, reply.refusal.message);
-    // After an error that nobody foresaw, such as no memory left, the child is not to be trusted.
-    this.end();
-    throw Object.assign(new Error(reply.failure.message), reply.failure);
   }
 }
