@@ -24,6 +24,14 @@ export function whole(defaultValue: number, bounds: Bounds) {
   return wholeNumber(bounds).default(defaultValue);
 }
 
+/** A time of every day, as HH:MM. */
+export function timeOfDay(defaultValue: string) {
+  return z
+    .string()
+    .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day such as 03:00')
+    .default(defaultValue);
+}
+
 /** Items separated by commas. */
 const list = z
   .string()

@@ -5,6 +5,7 @@ import {
   origins,
   postgresUrl,
   secret,
+  timeOfDay,
   whole,
   wholeNumber,
 } from './env-values.js';
@@ -174,6 +175,14 @@ const variables = z.object({
     section: 'Queue and worker',
     help: 'How many images one worker converts at once, each in a child process of its own.',
   }),
+  DECODE_MEMORY_MB: documented(whole(1_200, { min: 128, max: 1024 * 1024 }), {
+    section: 'Queue and worker',
+    help: 'What the pictures that one worker decodes at once may take in memory, as estimated, in MiB; a larger one is decoded alone.',
+  }),
+  IMAGE_AVIF: documented(z.stringbool().default(false), {
+    section: 'Queue and worker',
+    help: 'Whether variants are made as AVIF, too, for clients that accept it; costs several times the CPU.',
+  }),
   WEBP_EFFORT: documented(whole(2, { min: 0, max: 6 }), {
     section: 'Queue and worker',
     help: 'CPU spent on each variant, from 0 (fastest) to 6 (smallest).',
@@ -190,6 +199,23 @@ const variables = z.object({
   SIGNED_URL_SECONDS: documented(whole(900, { min: 10, max: 604_800 }), {
     section: 'Files',
     help: 'How long the file links in answers are valid, in seconds.',
+  }),
+  CLEANUP_GRACE_SECONDS: documented(whole(30 * 60, { min: 1, max: 30 * 86_400 }), {
+    section: 'Files',
+    help: 'How long files stay that no row needs any more, or yet, in seconds; none is taken for lost before UPLOAD_TIMEOUT_MS.',
+  }),
+  CLEANUP_AT: documented(timeOfDay('03:00'), {
+    section: 'Files',
+    help: 'When the nightly clean-up runs, as HH:MM in UTC.',
+  }),
+  IMAGE_RETENTION_DAYS: documented(wholeNumber({ min: 1, max: 36_500 }).optional(), {
+    section: 'Files',
+    help: 'After how many days uploads that are linked to nothing are deleted. Default: never.',
+    example: '365',
+  }),
+  RESUMABLE_UPLOAD_HOURS: documented(whole(24, { min: 1, max: 720 }), {
+    section: 'Files',
+    help: 'How long a resumable upload may be continued, in hours.',
   }),
 
   UPLOAD_MAX_BYTES: documented(whole(20 * MEBIBYTE, { min: 1024, max: 1024 * MEBIBYTE }), {
@@ -210,7 +236,11 @@ const variables = z.object({
   ),
   IMAGE_MAX_PIXELS: documented(whole(50_000_000, { min: 1, max: 1_000_000_000 }), {
     section: 'Limits',
-    help: 'The most pixels that an image may have.',
+    help: 'The most pixels that an image may have, over all its frames.',
+  }),
+  IMAGE_MAX_FRAMES: documented(whole(60, { min: 1, max: 10_000 }), {
+    section: 'Limits',
+    help: 'The most frames that an animation may have.',
   }),
   IMAGE_DECODE_TIMEOUT_MS: documented(whole(10 * SECONDS, { min: 100, max: 10 * MINUTES }), {
     section: 'Limits',

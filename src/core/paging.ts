@@ -20,7 +20,7 @@ const pageParameters = {
     .describe('How many items to answer, at most 100.'),
   cursor: z
     .string()
-    .max(200)
+    .max(2_000)
     .optional()
     .describe('`nextCursor` of the page before; not together with `offset`.'),
   offset: z.coerce
@@ -67,54 +67,72 @@ export function pageOf<T extends z.ZodType>(item: T) {
   });
 }
 
-/** Where a page ends: its last row's sort time and id. */
+/** Where a page ends: in which order, and the last row's value in it, with its id for ties. */
 export interface PagePosition {
-  /** ISO 8601 in UTC. */
-  createdAt: string;
+  /** The name of the list's order, so that a cursor of another order is refused. */
+  order: string;
+  /** As PostgreSQL writes it. */
+  value: string;
   id: string;
 }
 
-/** The last millisecond of the year 9999: PostgreSQL and ISO 8601 agree up to there. */
-const LAST_MS = 253_402_300_799_999;
-const positionSchema = z.tuple([z.int().min(0).max(LAST_MS), z.uuid()]);
+/** What a row of a list must have for paging. */
+export interface PagedRow {
+  id: string;
+  /** What the list is sorted by. */
+  sortValue: string;
+}
 
 /** The opaque cursor of a position. */
-export function encodeCursor({ createdAt, id }: PagePosition): string {
-  return Buffer.from(JSON.stringify([Date.parse(createdAt), id])).toString('base64url');
+export function encodeCursor({ order, value, id }: PagePosition): string {
+  return Buffer.from(JSON.stringify([order, value, id])).toString('base64url');
 }
 
 /**
  * The position behind a cursor.
  *
- * @throws Problem `validation-failed` when the cursor was not made by {@link encodeCursor}
+ * @param order the order that the list is in now
+ * @param valueSchema what a value of that order may be; it goes into a query
+ * @throws Problem `validation-failed` when the cursor was not made by {@link encodeCursor} for it
  */
-export function decodeCursor(cursor: string): PagePosition {
-  const parsed = positionSchema.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString()));
+export function decodeCursor(
+  cursor: string,
+  order: string,
+  valueSchema: z.ZodType<string>,
+): PagePosition {
+  const parsed = z
+    .tuple([z.literal(order), valueSchema, z.uuid()])
+    .safeParse(parseJson(Buffer.from(cursor, 'base64url').toString()));
   if (!parsed.success) {
     throw new Problem(validationFailed, 'The cursor is not one that this list answered.', {
-      errors: [{ path: 'query.cursor', message: 'is not a cursor of this list' }],
+      errors: [{ path: 'query.cursor', message: 'is not a cursor of this list in this order' }],
     });
   }
-  const [createdMs, id] = parsed.data;
-  return { createdAt: new Date(createdMs).toISOString(), id };
+  const [, value, id] = parsed.data;
+  return { order, value, id };
 }
+
+/** Times that PostgreSQL and ISO 8601 agree on, to the millisecond. */
+export const timeValue: z.ZodType<string> = z.iso.datetime({ precision: 3 }).refine(
+  // Years before 1 and after 9999 are written differently.
+  (value) => value >= '0001-01-01' && Number.isFinite(Date.parse(value)),
+);
 
 /**
  * Cuts a page out of rows that were read with `limit + 1`.
  *
  * @param rows in list order, at most one more than the limit
  */
-export function cutPage<Row extends PagePosition, T>(
+export function cutPage<Row extends PagedRow>(
   rows: Row[],
-  limit: number,
-  present: (row: Row) => T,
-  total?: number,
-): Page<T> {
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
+  { limit, order, total }: { limit: number; order: string; total: number | undefined },
+): Page<Row> {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  const hasMore = rows.length > limit && last !== undefined;
   return {
-    items: shown.map(present),
-    nextCursor: rows.length > limit && last ? encodeCursor(last) : null,
+    items,
+    nextCursor: hasMore ? encodeCursor({ order, value: last.sortValue, id: last.id }) : null,
     ...(total !== undefined && { total }),
   };
 }

@@ -2,13 +2,14 @@ import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import { Idempotency } from './idempotency.js';
 import { Reconciler } from './reconciler.js';
+import { Timers } from './timers.js';
 
 const HOUR_MS = 60 * 60 * 1_000;
 
 /** The reconciler, for the worker. */
 @Module({
   imports: [ScheduleModule.forRoot()],
-  providers: [Reconciler],
+  providers: [Reconciler, Timers],
   exports: [Reconciler],
 })
 export class ReconcilerModule {

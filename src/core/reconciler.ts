@@ -8,12 +8,18 @@ import {
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { ENV, type Env } from './env.js';
 import { Shutdown } from './shutdown.js';
+import { Timers } from './timers.js';
+
+/** How late a daily sweep may be, in milliseconds. */
+const LOOK_FOR_DAILY_MS = 10_000;
 
 /** Puts right what a crash or a lost queue left behind; harmless when there is nothing to do. */
 export interface Sweep {
   readonly name: string;
   /** The least time between two runs in this process, in milliseconds. Default: every tick. */
   readonly everyMs?: number;
+  /** A time of day, as HH:MM in UTC, for what runs once a day on one of all replicas. */
+  readonly dailyAt?: string;
   /** @returns how many rows it dealt with */
   run(): Promise<number>;
 }
@@ -28,13 +34,17 @@ export interface Sweep {
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(Reconciler.name);
-  private readonly sweeps: { sweep: Sweep; lastRun: number }[] = [];
-  private tick: Promise<void> | undefined;
+  private readonly sweeps: {
+    sweep: Sweep;
+    lastRun: number;
+    running?: Promise<void> | undefined;
+  }[] = [];
 
   constructor(
     @Inject(ENV) private readonly env: Env,
     private readonly scheduler: SchedulerRegistry,
     private readonly shutdown: Shutdown,
+    private readonly timers: Timers,
   ) {}
 
   register(sweep: Sweep): void {
@@ -43,29 +53,45 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   onApplicationBootstrap(): void {
     const interval = setInterval(() => {
-      this.tick ??= this.runAll().finally(() => (this.tick = undefined));
+      this.runAll();
     }, this.env.RECONCILE_EVERY_MS);
     this.scheduler.addInterval('reconciler', interval);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.scheduler.deleteInterval('reconciler');
-    await this.tick;
+    await Promise.all(this.sweeps.map(({ running }) => running));
   }
 
-  private async runAll(): Promise<void> {
-    await Promise.all(
-      this.sweeps.map(async (entry) => {
-        const { sweep, lastRun } = entry;
-        if (this.shutdown.begun || performance.now() - lastRun < (sweep.everyMs ?? 0)) return;
-        entry.lastRun = performance.now();
-        try {
-          const found = await sweep.run();
-          if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Swept' });
-        } catch (error) {
-          this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
-        }
-      }),
-    );
+  /** Each sweep by itself: a long one holds up no other. */
+  private runAll(): void {
+    for (const entry of this.sweeps) {
+      const { sweep, lastRun, running } = entry;
+      if (this.shutdown.begun || running) continue;
+      if (performance.now() - lastRun < leastPause(sweep)) continue;
+      entry.lastRun = performance.now();
+      entry.running = this.runOne(sweep).finally(() => {
+        entry.running = undefined;
+      });
+    }
   }
+
+  private async runOne(sweep: Sweep): Promise<void> {
+    try {
+      const found = await this.run(sweep);
+      if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Swept' });
+    } catch (error) {
+      this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
+    }
+  }
+
+  private async run(sweep: Sweep): Promise<number> {
+    if (sweep.dailyAt === undefined) return sweep.run();
+    return (await this.timers.runDaily(sweep.name, sweep.dailyAt, () => sweep.run())) ?? 0;
+  }
+}
+
+/** A daily sweep is looked at now and then, and runs when its row says so. */
+function leastPause({ everyMs = 0, dailyAt }: Sweep): number {
+  return dailyAt === undefined ? everyMs : LOOK_FOR_DAILY_MS;
 }
