@@ -5,6 +5,7 @@ import { DatabaseModule } from './database.module.js';
 import { ImagesWorkerModule } from './images/images-worker.module.js';
 import { QueueModule } from './queue/queue.module.js';
 import { QueueWorkerModule } from './queue/queue-worker.module.js';
+import { StorageWorkerModule } from './storage/storage-worker.module.js';
 
 /** The worker: the same features without HTTP, and their processors. */
 @Module({})
@@ -17,6 +18,7 @@ export class WorkerModule {
         DatabaseModule,
         QueueModule,
         QueueWorkerModule,
+        StorageWorkerModule,
         ImagesWorkerModule,
       ],
     };

@@ -60,6 +60,11 @@ export function imageKey({ userId, epochMs, imageId, variant, ext }: ImageKeyPar
   return key;
 }
 
+/** The folder of a key, with a slash at its end. */
+export function folderOf(key: string): string {
+  return key.slice(0, key.lastIndexOf('/') + 1);
+}
+
 /**
  * What the keys of {@link Storage.list} begin with.
  *

@@ -3,6 +3,7 @@ import { Capabilities } from '../core/capabilities.js';
 import { ENV, type Env } from '../core/env.js';
 import { Readiness } from '../core/readiness.js';
 import { DiskStorage } from './disk.storage.js';
+import { FileRemovals } from './file-removals.js';
 import { FilesController } from './files.controller.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
@@ -11,10 +12,11 @@ import { Storage } from './storage.js';
 @Module({
   controllers: [FilesController],
   providers: [
+    FileRemovals,
     FileUrlSigner,
     { provide: Storage, inject: [ENV, FileUrlSigner], useFactory: chooseDriver },
   ],
-  exports: [Storage],
+  exports: [FileRemovals, Storage],
 })
 export class StorageModule {
   constructor(storage: Storage, capabilities: Capabilities, readiness: Readiness) {

@@ -1,0 +1,72 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { newId } from '../core/ids.js';
+import { Storage } from './storage.js';
+
+/** The most targets of one round. */
+const ROUND_SIZE = 100;
+/** After how long a removal that failed, or whose process died, is tried again, in seconds. */
+const AGAIN_AFTER_SECONDS = 60;
+
+/**
+ * Removes files from storage after the transaction that gave them up, and never before: what is to
+ * go is a row of that transaction. A crash in between only delays it.
+ */
+@Injectable()
+export class FileRemovals {
+  private readonly logger = new Logger(FileRemovals.name);
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly storage: Storage,
+  ) {}
+
+  /**
+   * Has files removed once the transaction of `em` is committed.
+   *
+   * @param targets keys, or folders of a user with a slash at their end
+   * @param afterSeconds how long they may still be fetched
+   */
+  async schedule(em: EntityManager, targets: string[], afterSeconds: number): Promise<void> {
+    for (const target of targets) {
+      await em.execute(
+        `insert into file_removals (id, target, due_at)
+         values (?, ?, now() + make_interval(secs => ?))`,
+        [newId(), target, afterSeconds],
+      );
+    }
+  }
+
+  /** Removes what is due; replicas share the work. @returns how many targets are gone */
+  async removeDue(): Promise<number> {
+    const due = await this.em.execute<{ id: string; target: string }[]>(
+      `update file_removals set due_at = now() + make_interval(secs => ?)
+       where id in (select id from file_removals where due_at <= now()
+                    order by due_at limit ? for update skip locked)
+       returning id, target`,
+      [AGAIN_AFTER_SECONDS, ROUND_SIZE],
+    );
+    const done = await Promise.all(due.map(({ id, target }) => this.remove(id, target)));
+    return done.filter((isDone) => isDone).length;
+  }
+
+  private async remove(id: string, target: string): Promise<boolean> {
+    try {
+      for await (const key of this.keysOf(target)) await this.storage.delete(key);
+      await this.em.execute(`delete from file_removals where id = ?`, [id]);
+      return true;
+    } catch (error) {
+      this.logger.warn({ err: error, target, msg: 'Not removed; it is tried again' });
+      return false;
+    }
+  }
+
+  private async *keysOf(target: string): AsyncGenerator<string> {
+    if (!target.endsWith('/')) {
+      yield target;
+      return;
+    }
+    const [, userId = '', ...folder] = target.split('/');
+    for await (const { key } of this.storage.list(userId, folder.join('/'))) yield key;
+  }
+}
