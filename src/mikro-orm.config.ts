@@ -6,12 +6,31 @@ import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
 import type { Env } from './core/env.js';
 import { IdempotencyKey } from './core/idempotency-key.entity.js';
-import { Image, ImageVariant } from './images/image.entity.js';
+import { Timer } from './core/timer.entity.js';
+import { DeletedImage } from './images/deleted-image.entity.js';
+import { Image } from './images/image.entity.js';
+import { ImageLink } from './images/image-link.entity.js';
+import { ImageVariant } from './images/image-variant.entity.js';
+import { ResumableUpload } from './images/upload/resumable-upload.entity.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
 import { FailedJob } from './queue/failed-job.entity.js';
+import { FileRemoval } from './storage/file-removal.entity.js';
 
 /** Every table of ours. */
-const ENTITIES = [FailedJob, IdempotencyKey, Image, ImageVariant, Studio, StudioMember, User];
+const ENTITIES = [
+  DeletedImage,
+  FailedJob,
+  FileRemoval,
+  IdempotencyKey,
+  Image,
+  ImageLink,
+  ImageVariant,
+  ResumableUpload,
+  Studio,
+  StudioMember,
+  Timer,
+  User,
+];
 
 /** Where migrations lie: beside the compiled code, and in the sources where they are written. */
 const COMPILED_MIGRATIONS = join(import.meta.dirname, '../migrations');

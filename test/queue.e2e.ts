@@ -17,7 +17,6 @@ import { RowChanges } from '../src/core/row-changes.js';
 import { Shutdown } from '../src/core/shutdown.js';
 import { DatabaseModule } from '../src/database.module.js';
 import { Image } from '../src/images/image.entity.js';
-import { UPLOAD_FORMATS } from '../src/images/upload/upload-format.js';
 import { workerOptions } from '../src/queue/backend.js';
 import { Dispatcher } from '../src/queue/dispatcher.js';
 import { JobRefusal } from '../src/queue/job-errors.js';
@@ -72,7 +71,17 @@ class TestProcessor extends JobProcessor<Image> {
     script.started.push(image.id);
     await script.work(image, attempt);
     return (row) => {
-      row.complete({ width: 1, height: 1 });
+      row.complete({
+        version: 1,
+        storageKey: row.storageKey,
+        storedBytes: 1,
+        width: 1,
+        height: 1,
+        frames: 1,
+        hasAlpha: false,
+        placeholder: '',
+        dominantColor: '#000000',
+      });
     };
   }
 
@@ -153,7 +162,14 @@ async function createRows(userId: string, count: number): Promise<string[]> {
       id,
       userId,
       storageKey: `images/${userId}/1-${id}/original.png`,
-      format: UPLOAD_FORMATS.png,
+      facts: {
+        format: 'png',
+        width: 1,
+        height: 1,
+        frames: 1,
+        orientation: 1,
+        progressive: false,
+      },
       bytes: 1,
       checksum: '0'.repeat(64),
       title: null,

@@ -1,8 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/user.entity.js';
 import { dueIn, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
-import { type DecodeResult, type VariantName, VARIANT_NAMES } from './decoding/variants.js';
-import type { UploadFormat } from './upload/upload-format.js';
+import { CONTAINER_FORMATS, type FormatName, type PictureFacts } from './containers/container.js';
 
 export const IMAGE_TYPES = ['UPLOADED', 'GENERATED'] as const;
 export const IMAGE_STATUSES = ['PENDING', 'PROCESSING', 'COMPLETED', 'FAILED'] as const;
@@ -12,16 +11,22 @@ export type ImageType = (typeof IMAGE_TYPES)[number];
 export type ImageStatus = (typeof IMAGE_STATUSES)[number];
 export type Visibility = (typeof VISIBILITIES)[number];
 
-/** What is known of a picture: its size at once, its dimensions when it has been decoded. */
+/** What is known of a picture: most of it from the structure of its file, at once. */
 export interface ImageMetadata {
   /** Upright, in pixels. */
-  width: number | null;
-  height: number | null;
-  /** Of the original, in bytes. */
+  width: number;
+  height: number;
+  /** Of the upload, in bytes. */
   size: number;
-  /** `jpeg`, `png` or `webp`: the type of the original, by its bytes. */
-  format: string;
+  /** The type of the upload, by its bytes. */
+  format: FormatName;
   mimeType: string;
+  /** 1 for a still picture. */
+  frames: number;
+  /** JPEG alone: decoding it takes more memory. */
+  progressive: boolean;
+  /** Null until it has been decoded. */
+  hasAlpha: boolean | null;
 }
 
 const ImageSchema = defineEntity({
@@ -37,13 +42,20 @@ const ImageSchema = defineEntity({
     description: p.text().nullable(),
     prompt: p.text().nullable(),
     visibility: p.enum(VISIBILITIES).default('private'),
-    /** The key of the original; variants lie beside it. */
+    /** Where the picture is decoded from: the upload at first, then its original without metadata. */
     storageKey: p.string().length(200),
+    /** How often its files have been made; 0 when they never were. Part of their keys and links. */
+    version: p.integer().default(0),
+    /** What the files of the image take in storage. */
+    storedBytes: p.bigint('number'),
     metadata: p.json<ImageMetadata>(),
     coinsUsed: p.bigint('number').default(0),
     /** SHA-256 of the upload, in hex. */
     checksum: p.string().length(64),
+    /** A ThumbHash, in base64. */
     placeholder: p.string().length(100).nullable(),
+    /** `#rrggbb` */
+    dominantColor: p.string().length(7).nullable(),
     errorCode: p.string().length(100).nullable(),
     errorDetail: p.text().nullable(),
     createdAt: p.datetime(3),
@@ -52,6 +64,7 @@ const ImageSchema = defineEntity({
   },
   indexes: [
     { properties: ['userId', 'createdAt', 'id'] },
+    { properties: ['userId', 'checksum'] },
     {
       name: 'images_next_attempt_at_index',
       expression:
@@ -65,25 +78,13 @@ const ImageSchema = defineEntity({
     },
     {
       name: 'images_failed_has_error',
-      expression: `(status = 'FAILED') = (error_code is not null)`,
+      expression: `status <> 'FAILED' or error_code is not null`,
+    },
+    {
+      name: 'images_completed_was_made',
+      expression: `status <> 'COMPLETED' or version > 0`,
     },
   ],
-});
-
-const ImageVariantSchema = defineEntity({
-  name: 'ImageVariant',
-  tableName: 'image_variants',
-  comment: 'The stored sizes of a completed image',
-  properties: {
-    imageId: () =>
-      p.manyToOne(Image).mapToPk().primary().fieldName('image_id').deleteRule('cascade'),
-    name: p.enum(VARIANT_NAMES).primary(),
-    storageKey: p.string().length(200),
-    width: p.integer(),
-    height: p.integer(),
-    bytes: p.integer(),
-    format: p.string().length(10),
-  },
 });
 
 /** What an upload brings. */
@@ -91,13 +92,28 @@ interface Upload {
   id: string;
   userId: string;
   storageKey: string;
-  format: UploadFormat;
+  facts: PictureFacts;
   bytes: number;
   checksum: string;
   title: string | null;
   description: string | null;
   visibility: Visibility;
   requestId: string | undefined;
+}
+
+/** What a conversion made; its files are stored already. */
+interface MadeImage {
+  version: number;
+  /** The key of the original without metadata. */
+  storageKey: string;
+  /** What all files take together. */
+  storedBytes: number;
+  width: number;
+  height: number;
+  frames: number;
+  hasAlpha: boolean;
+  placeholder: string;
+  dominantColor: string;
 }
 
 export class Image extends ImageSchema.class implements WorkRow {
@@ -111,13 +127,9 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.description = upload.description;
     this.visibility = upload.visibility;
     this.storageKey = upload.storageKey;
-    this.metadata = {
-      width: null,
-      height: null,
-      size: upload.bytes,
-      format: upload.format.name,
-      mimeType: upload.format.mimeType,
-    };
+    this.version = 0;
+    this.storedBytes = upload.bytes;
+    this.metadata = metadataOf(upload.facts, upload.bytes);
     this.coinsUsed = 0;
     this.checksum = upload.checksum;
     this.createdAt = new Date();
@@ -127,24 +139,44 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.requestId = upload.requestId ?? null;
   }
 
-  /** Begins an attempt to make the variants. */
+  /** Begins an attempt to make the files. */
   start(): void {
     this.expect('PENDING', 'PROCESSING');
     this.status = 'PROCESSING';
   }
 
-  /** Ends the work with the variants, which are stored already. */
-  complete({ width, height }: Pick<DecodeResult, 'width' | 'height'>): void {
+  /** Ends the work with a new version of the files, which are stored already. */
+  complete({ width, height, frames, hasAlpha, ...made }: MadeImage): void {
     this.expect('PROCESSING');
     this.status = 'COMPLETED';
-    this.metadata = { ...this.metadata, width, height };
+    this.metadata = { ...this.metadata, width, height, frames, hasAlpha };
+    this.version = made.version;
+    this.storageKey = made.storageKey;
+    this.storedBytes = made.storedBytes;
+    this.placeholder = made.placeholder;
+    this.dominantColor = made.dominantColor;
+    this.errorCode = null;
+    this.errorDetail = null;
   }
 
+  /** Ends the work without success. What an earlier version made stays, and so does COMPLETED. */
   fail(error: WorkError): void {
     this.expect('PENDING', 'PROCESSING');
-    this.status = 'FAILED';
+    this.status = this.version > 0 ? 'COMPLETED' : 'FAILED';
     this.errorCode = error.code;
     this.errorDetail = error.detail;
+  }
+
+  /** Has a finished image made anew; one that is being made stays as it is. @returns whether it was finished */
+  redo(requestId: string | undefined): boolean {
+    if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return false;
+    this.status = 'PENDING';
+    this.errorCode = null;
+    this.errorDetail = null;
+    this.attempts = 0;
+    this.nextAttemptAt = dueIn(0);
+    this.requestId = requestId ?? null;
+    return true;
   }
 
   private expect(...allowed: ImageStatus[]): void {
@@ -155,23 +187,20 @@ export class Image extends ImageSchema.class implements WorkRow {
 }
 ImageSchema.setClass(Image);
 
-export class ImageVariant extends ImageVariantSchema.class {
-  constructor(variant: {
-    imageId: string;
-    name: VariantName;
-    storageKey: string;
-    width: number;
-    height: number;
-    bytes: number;
-  }) {
-    super();
-    this.imageId = variant.imageId;
-    this.name = variant.name;
-    this.storageKey = variant.storageKey;
-    this.width = variant.width;
-    this.height = variant.height;
-    this.bytes = variant.bytes;
-    this.format = 'webp';
-  }
+function metadataOf(facts: PictureFacts, bytes: number): ImageMetadata {
+  const { format, frames, progressive } = facts;
+  return {
+    ...uprightSize(facts),
+    size: bytes,
+    format,
+    mimeType: CONTAINER_FORMATS[format].mimeType,
+    frames,
+    progressive,
+    hasAlpha: null,
+  };
 }
-ImageVariantSchema.setClass(ImageVariant);
+
+/** Orientations 5 to 8 lay the picture on its side: EXIF 2.32, tag 0x0112. */
+function uprightSize({ width, height, orientation }: PictureFacts) {
+  return orientation < 5 ? { width, height } : { width: height, height: width };
+}

@@ -1,9 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Storage } from '../storage/storage.js';
-import { type ImageAnswer, type ImageRow, presentImage } from './image.schema.js';
+import { type VariantName, VARIANT_NAMES } from './decoding/variants.js';
+import type { FileRow, ImageRow } from './image.queries.js';
+import type { ImageAnswer, ImageMetadataAnswer } from './image.schema.js';
 
-/** Presents images with links to their files that work for a while without signing in. */
+const MEBIBYTE = 1024 * 1024;
+
+/** Presents images with links to their files that work in a browser without signing in. */
 @Injectable()
 export class ImagePresenter {
   constructor(
@@ -11,9 +15,81 @@ export class ImagePresenter {
     @Inject(ENV) private readonly env: Env,
   ) {}
 
-  present(image: ImageRow): Promise<ImageAnswer> {
-    return presentImage(image, (key) =>
-      this.storage.createSignedUrl(key, this.env.SIGNED_URL_SECONDS),
-    );
+  async present(image: ImageRow): Promise<ImageAnswer> {
+    const variants = Object.fromEntries(
+      await Promise.all(
+        variantsOf(image).map(async (file) => [
+          file.name,
+          { url: await this.linkTo(image, file), ...shape(file) },
+        ]),
+      ),
+    ) as ImageAnswer['variants'];
+    const { progressive: _, ...metadata } = image.metadata;
+    return {
+      id: image.id,
+      userId: image.userId,
+      type: image.type,
+      status: image.status,
+      title: image.title,
+      description: image.description,
+      prompt: image.prompt,
+      visibility: image.visibility,
+      storageUrl: variants.large?.url ?? null,
+      displayUrl: variants.medium?.url ?? null,
+      thumbnailUrl: variants.thumbnail?.url ?? null,
+      metadata,
+      dimensions: { width: metadata.width, height: metadata.height },
+      sizeMb: Math.round((metadata.size / MEBIBYTE) * 100) / 100,
+      ready: image.version > 0,
+      coinsUsed: image.coinsUsed,
+      variants,
+      placeholder: image.placeholder,
+      dominantColor: image.dominantColor,
+      error: presentError(image),
+      createdAt: image.createdAt,
+      updatedAt: image.updatedAt,
+    };
   }
+
+  /**
+   * A public file has one address for each of its versions, which anyone may cache for ever. A
+   * private one has an address that works for a while.
+   */
+  private linkTo(image: ImageRow, file: FileRow): string | Promise<string> {
+    return image.visibility === 'public'
+      ? `${this.env.PUBLIC_URL}/api/v1/images/${image.id}/file?size=${file.name}&v=${image.version}`
+      : this.storage.createSignedUrl(file.storageKey, this.env.SIGNED_URL_SECONDS);
+  }
+}
+
+export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
+  const { progressive: _, ...metadata } = image.metadata;
+  return {
+    id: image.id,
+    status: image.status,
+    title: image.title,
+    description: image.description,
+    ...metadata,
+    checksum: image.checksum,
+    variants: Object.fromEntries(variantsOf(image).map((file) => [file.name, shape(file)])),
+    createdAt: image.createdAt,
+    updatedAt: image.updatedAt,
+  };
+}
+
+/** The sizes that everyone can show; AVIF is chosen by `Accept` behind the same links. */
+function variantsOf(image: ImageRow): (FileRow & { name: VariantName })[] {
+  return VARIANT_NAMES.flatMap((name) =>
+    image.files.flatMap((file) =>
+      file.name === name && file.format === 'webp' ? [{ ...file, name }] : [],
+    ),
+  );
+}
+
+function shape({ width, height, bytes, format }: FileRow) {
+  return { width, height, bytes, format };
+}
+
+function presentError({ errorCode, errorDetail }: ImageRow): ImageAnswer['error'] {
+  return errorCode === null ? null : { code: errorCode, detail: errorDetail ?? '' };
 }

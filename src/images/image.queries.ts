@@ -3,41 +3,93 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { type Kysely, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import { cutPage, decodeCursor, type Page } from '../core/paging.js';
-import type { ImageRow, ListQuery, VariantRow } from './image.schema.js';
+import { isoTime, sortingOf } from './image-order.js';
+import type { ImageMetadata, ImageStatus, ImageType, Visibility } from './image.entity.js';
+import type { ListQuery } from './image.schema.js';
+import type { FormatName } from './containers/container.js';
+import type { FileSize } from './image-variant.entity.js';
+
+/** A stored file as it is read for presenting and serving. */
+export interface FileRow {
+  name: FileSize;
+  format: FormatName;
+  storageKey: string;
+  width: number;
+  height: number;
+  bytes: number;
+  /** SHA-256 in hex. */
+  checksum: string;
+  /** ISO 8601 in UTC. */
+  createdAt: string;
+}
+
+/** An image as it is read for presenting, with its files. */
+export interface ImageRow {
+  id: string;
+  userId: string;
+  type: ImageType;
+  status: ImageStatus;
+  title: string | null;
+  description: string | null;
+  prompt: string | null;
+  visibility: Visibility;
+  storageKey: string;
+  version: number;
+  metadata: ImageMetadata;
+  coinsUsed: number;
+  checksum: string;
+  placeholder: string | null;
+  dominantColor: string | null;
+  errorCode: string | null;
+  errorDetail: string | null;
+  /** ISO 8601 in UTC. */
+  createdAt: string;
+  updatedAt: string;
+  files: FileRow[];
+}
 
 /** The tables as these queries see them, with PostgreSQL's names. */
 interface ImageTables {
   images: {
     id: string;
     user_id: string;
-    type: ImageRow['type'];
-    status: ImageRow['status'];
+    type: ImageType;
+    status: ImageStatus;
     title: string | null;
     description: string | null;
     prompt: string | null;
-    visibility: ImageRow['visibility'];
+    visibility: Visibility;
     storage_key: string;
-    metadata: ImageRow['metadata'];
+    version: number;
+    stored_bytes: string;
+    metadata: ImageMetadata;
     coins_used: string;
     checksum: string;
     placeholder: string | null;
+    dominant_color: string | null;
     error_code: string | null;
     error_detail: string | null;
     created_at: string;
     updated_at: string;
   };
-  image_variants: {
+  image_variants: Omit<FileRow, 'storageKey' | 'createdAt'> & {
     image_id: string;
-    name: VariantRow['name'];
     storage_key: string;
-    width: number;
-    height: number;
-    bytes: number;
-    format: string;
+    created_at: string;
   };
+  image_links: { image_id: string };
 }
 
-type ImageFilter = Pick<ListQuery, 'type' | 'status'>;
+type ImageFilter = Pick<ListQuery, 'type' | 'status' | 'text' | 'linked'>;
+
+/** How many images of a type and status there are, and what they take. */
+export interface StatsRow {
+  type: ImageType;
+  status: ImageStatus;
+  count: number;
+  bytes: number;
+  coins: number;
+}
 
 /** Reads images for presenting. Plain SQL: entities cost four times as much on a list. */
 @Injectable()
@@ -54,72 +106,105 @@ export class ImageQueries {
     return this.select().where('images.id', '=', id).executeTakeFirstOrThrow();
   }
 
-  /** A page of the images of one user, newest first. */
+  /** The newest upload of a user with these bytes, unless it failed. */
+  async findEqual(userId: string, checksum: string): Promise<ImageRow | undefined> {
+    return this.select()
+      .where('images.user_id', '=', userId)
+      .where('images.checksum', '=', checksum)
+      .where('images.type', '=', 'UPLOADED')
+      .where('images.status', '<>', 'FAILED')
+      .orderBy('images.created_at', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+  }
+
+  /** A page of the images of one user. */
   async list(
     userId: string,
-    { limit, cursor, offset, total, ...filter }: ListQuery,
+    { limit, cursor, offset, total, sort, ...filter }: ListQuery,
   ): Promise<Page<ImageRow>> {
+    const { expression, cast, direction, value } = sortingOf(sort);
     let rows = this.select()
-      .where((images) => images.and(matching(userId, filter)))
-      .orderBy('images.created_at', 'desc')
-      .orderBy('images.id', 'desc')
+      .select(sql<string>`${value}`.as('sortValue'))
+      .where(matching(userId, filter))
+      .orderBy(expression, direction)
+      .orderBy('images.id', direction)
       .limit(limit + 1);
     if (offset !== undefined) rows = rows.offset(offset);
     if (cursor !== undefined) {
-      const { createdAt, id } = decodeCursor(cursor);
+      const after = decodeCursor(cursor, sort, cast.schema);
+      const beyond = sql.raw(direction === 'desc' ? '<' : '>');
       rows = rows.where(
-        sql<boolean>`(images.created_at, images.id) < (${createdAt}::timestamptz, ${id}::uuid)`,
+        sql<boolean>`(${expression}, images.id) ${beyond}
+          (${after.value}::${sql.raw(cast.type)}, ${after.id}::uuid)`,
       );
     }
     const count = total ? await this.count(userId, filter) : undefined;
-    return cutPage(await rows.execute(), limit, (row) => row, count);
+    return cutPage(await rows.execute(), { limit, order: sort, total: count });
+  }
+
+  /** What a user has, by type and status. */
+  async stats(userId: string): Promise<StatsRow[]> {
+    return this.database
+      .selectFrom('images')
+      .select([
+        'type',
+        'status',
+        sql<number>`count(*)::float8`.as('count'),
+        sql<number>`sum(stored_bytes)::float8`.as('bytes'),
+        sql<number>`sum(coins_used)::float8`.as('coins'),
+      ])
+      .where('user_id', '=', userId)
+      .groupBy(['type', 'status'])
+      .execute();
   }
 
   private async count(userId: string, filter: ImageFilter): Promise<number> {
     const { count } = await this.database
       .selectFrom('images')
       .select(sql<string>`count(*)`.as('count'))
-      .where((images) => images.and(matching(userId, filter)))
+      .where(matching(userId, filter))
       .executeTakeFirstOrThrow();
     return Number(count);
   }
 
   private select() {
-    return this.database
-      .selectFrom('images')
-      .select((images) => [
-        'images.id',
-        'images.user_id as userId',
-        'images.type',
-        'images.status',
-        'images.title',
-        'images.description',
-        'images.prompt',
-        'images.visibility',
-        'images.storage_key as storageKey',
-        'images.metadata',
-        sql<number>`images.coins_used::float8`.as('coinsUsed'),
-        'images.checksum',
-        'images.placeholder',
-        'images.error_code as errorCode',
-        'images.error_detail as errorDetail',
-        isoTime('images.created_at').as('createdAt'),
-        isoTime('images.updated_at').as('updatedAt'),
-        jsonArrayFrom(
-          images
-            .selectFrom('image_variants')
-            .select([
-              'name',
-              'image_variants.storage_key as storageKey',
-              'width',
-              'height',
-              'bytes',
-              'format',
-            ])
-            .whereRef('image_variants.image_id', '=', 'images.id')
-            .orderBy('width', 'desc'),
-        ).as('variants'),
-      ]);
+    return this.database.selectFrom('images').select((images) => [
+      'images.id',
+      'images.user_id as userId',
+      'images.type',
+      'images.status',
+      'images.title',
+      'images.description',
+      'images.prompt',
+      'images.visibility',
+      'images.storage_key as storageKey',
+      'images.version',
+      'images.metadata',
+      sql<number>`images.coins_used::float8`.as('coinsUsed'),
+      'images.checksum',
+      'images.placeholder',
+      'images.dominant_color as dominantColor',
+      'images.error_code as errorCode',
+      'images.error_detail as errorDetail',
+      isoTime('images.created_at').as('createdAt'),
+      isoTime('images.updated_at').as('updatedAt'),
+      jsonArrayFrom(
+        images
+          .selectFrom('image_variants as files')
+          .select([
+            'files.name',
+            'files.format',
+            'files.storage_key as storageKey',
+            'files.width',
+            'files.height',
+            'files.bytes',
+            'files.checksum',
+            isoTime('files.created_at').as('createdAt'),
+          ])
+          .whereRef('files.image_id', '=', 'images.id'),
+      ).as('files'),
+    ]);
   }
 
   private get database(): Kysely<ImageTables> {
@@ -127,15 +212,19 @@ export class ImageQueries {
   }
 }
 
-function matching(userId: string, { type, status }: ImageFilter) {
-  return {
-    'images.user_id': userId,
-    ...(type && { 'images.type': type }),
-    ...(status && { 'images.status': status }),
-  };
-}
-
-/** A timestamp as it goes over the wire, so that it need not become a Date in between. */
-function isoTime(column: string) {
-  return sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+function matching(userId: string, { type, status, text, linked }: ImageFilter) {
+  const conditions = [sql<boolean>`images.user_id = ${userId}`];
+  if (type) conditions.push(sql`images.type = ${type}`);
+  if (status) conditions.push(sql`images.status = ${status}`);
+  if (text !== undefined) {
+    const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+    conditions.push(
+      sql`concat_ws(' ', images.title, images.description, images.prompt) ilike ${pattern}`,
+    );
+  }
+  if (linked !== undefined) {
+    const isLinked = sql`exists (select from image_links where image_id = images.id)`;
+    conditions.push(linked ? sql`${isLinked}` : sql`not ${isLinked}`);
+  }
+  return sql<boolean>`${sql.join(conditions, sql` and `)}`;
 }

@@ -1,28 +1,24 @@
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../core/paging.js';
 import { text } from '../core/text.js';
-import { VARIANT_NAMES, type VariantName } from './decoding/variants.js';
-import {
-  IMAGE_STATUSES,
-  IMAGE_TYPES,
-  type ImageMetadata,
-  type ImageStatus,
-  type ImageType,
-  VISIBILITIES,
-  type Visibility,
-} from './image.entity.js';
+import { CONTAINER_FORMATS } from './containers/container.js';
+import type { VariantName } from './decoding/variants.js';
+import { IMAGE_STATUSES, IMAGE_TYPES, type ImageStatus, VISIBILITIES } from './image.entity.js';
+import { FILE_SIZES } from './image-variant.entity.js';
 
+const FORMAT_NAMES = Object.keys(CONTAINER_FORMATS);
+
+/** Text or nothing: an empty one is none. */
 const optionalText = (max: number) =>
   text({ max })
     .transform((value) => (value === '' ? null : value))
-    .nullable()
-    .default(null);
+    .nullable();
 
 /** The fields of an upload beside its file. */
 export const uploadFieldsSchema = z
   .strictObject({
-    title: optionalText(200),
-    description: optionalText(4_000),
+    title: optionalText(200).default(null),
+    description: optionalText(4_000).default(null),
     visibility: z.enum(VISIBILITIES).default('private'),
   })
   .meta({ id: 'ImageUpload' });
@@ -31,9 +27,47 @@ export type UploadFields = z.output<typeof uploadFieldsSchema>;
 
 export const imageParams = z.strictObject({ id: z.uuid() });
 
+/** The query of an upload; `wait` is read by its own decorator. */
+export const uploadQuery = z.object({
+  force: z
+    .stringbool()
+    .default(false)
+    .describe('Whether a file that you have uploaded before becomes another image all the same.'),
+});
+
+/** What an owner may change of an image. Fields that are left out stay as they are. */
+export const imageChangesSchema = z
+  .strictObject({
+    title: optionalText(200).optional(),
+    description: optionalText(4_000).optional(),
+    visibility: z.enum(VISIBILITIES).optional(),
+  })
+  .meta({ id: 'ImageChanges' });
+
+export type ImageChanges = z.output<typeof imageChangesSchema>;
+
+/** How a list of images can be sorted; a minus sign is for descending. */
+export const IMAGE_ORDERS = [
+  '-createdAt',
+  'createdAt',
+  '-updatedAt',
+  'updatedAt',
+  'title',
+  '-title',
+  'size',
+  '-size',
+] as const;
+
+export type ImageOrder = (typeof IMAGE_ORDERS)[number];
+
 export const listQuery = pageQuery({
   type: z.enum(IMAGE_TYPES).optional(),
   status: z.enum(IMAGE_STATUSES).optional(),
+  text: text({ min: 1, max: 100 })
+    .optional()
+    .describe('Part of the title, the description or the prompt, in any case.'),
+  linked: z.stringbool().optional().describe('Whether a course or a session uses the image.'),
+  sort: z.enum(IMAGE_ORDERS).default('-createdAt'),
 });
 
 export type ListQuery = z.output<typeof listQuery>;
@@ -42,11 +76,25 @@ export const fileQuery = z.object({
   size: z
     .string()
     .default('large')
-    .describe(`One of ${VARIANT_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
+    .describe(
+      `One of ${FILE_SIZES.map((name) => `\`${name}\``).join(', ')}; \`original\` is for the owner alone.`,
+    ),
+  v: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('The version that the link was made for; a public file may then be cached for ever.'),
 });
 
+export type FileQuery = z.output<typeof fileQuery>;
+
 const storedVariant = z.object({
-  url: z.url().describe('Valid for 15 minutes, unless the operator chose another time.'),
+  url: z
+    .url()
+    .describe(
+      'Of a public image for good; of a private one for 15 minutes, unless the operator chose another time.',
+    ),
   width: z.int(),
   height: z.int(),
   bytes: z.int(),
@@ -63,11 +111,13 @@ function perVariant<T extends z.ZodType>(schema: T) {
 }
 
 const metadataSchema = z.object({
-  width: z.int().nullable().describe('Of the original, upright, in pixels; null until decoded.'),
-  height: z.int().nullable(),
-  size: z.int().describe('Of the original, in bytes.'),
-  format: z.string().describe('`jpeg`, `png` or `webp`.'),
+  width: z.int().describe('Of the original, upright, in pixels.'),
+  height: z.int(),
+  size: z.int().describe('Of the upload, in bytes.'),
+  format: z.string().describe(`One of ${FORMAT_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
   mimeType: z.string(),
+  frames: z.int().describe('1 for a still picture.'),
+  hasAlpha: z.boolean().nullable().describe('Null until decoded.'),
 });
 
 export const imageSchema = z
@@ -84,14 +134,23 @@ export const imageSchema = z
     displayUrl: z.url().nullable().describe('The medium variant; null until COMPLETED.'),
     thumbnailUrl: z.url().nullable().describe('The smallest variant; null until COMPLETED.'),
     metadata: metadataSchema,
-    dimensions: z.object({ width: z.int().nullable(), height: z.int().nullable() }),
-    sizeMb: z.number().describe('Of the original, in units of 1,048,576 bytes.'),
-    ready: z.boolean().describe('Whether the status is COMPLETED.'),
+    dimensions: z.object({ width: z.int(), height: z.int() }),
+    sizeMb: z.number().describe('Of the upload, in units of 1,048,576 bytes.'),
+    ready: z
+      .boolean()
+      .describe('Whether its files can be fetched: it is COMPLETED, or is being made anew.'),
     coinsUsed: z.number(),
     variants: z.object(perVariant(storedVariant)).describe('All three once COMPLETED, else none.'),
-    placeholder: z.string().nullable(),
-    dominantColor: z.string().nullable(),
-    error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    placeholder: z.string().nullable().describe('A ThumbHash in base64; null until COMPLETED.'),
+    dominantColor: z.string().nullable().describe('`#rrggbb`; null until COMPLETED.'),
+    error: z
+      .object({ code: z.string(), detail: z.string() })
+      .nullable()
+      .describe('Why it FAILED; of a COMPLETED image, why it could not be made anew.'),
+    duplicate: z
+      .literal(true)
+      .optional()
+      .describe('In the answer to an upload: you have uploaded this file before.'),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
   })
@@ -115,99 +174,26 @@ export const imageMetadataSchema = metadataSchema
 export type ImageAnswer = z.output<typeof imageSchema>;
 export type ImageMetadataAnswer = z.output<typeof imageMetadataSchema>;
 
-/** A variant as it is read for presenting. */
-export interface VariantRow {
-  name: VariantName;
-  storageKey: string;
-  width: number;
-  height: number;
-  bytes: number;
-  format: string;
+const bytes = z.int().describe('What the files take in storage.');
+
+export const imageStatsSchema = z
+  .object({
+    count: z.int(),
+    bytes,
+    quotaBytes: z.int().describe('What the files of your account may take in all.'),
+    coins: z.number().describe('Spent on images.'),
+    byType: z.object(each(IMAGE_TYPES, z.object({ count: z.int(), bytes, coins: z.number() }))),
+    byStatus: z.object(each(IMAGE_STATUSES, z.object({ count: z.int(), bytes }))),
+  })
+  .meta({ id: 'ImageStats' });
+
+export type ImageStats = z.output<typeof imageStatsSchema>;
+
+function each<K extends string, T>(keys: readonly K[], value: T): Record<K, T> {
+  return Object.fromEntries(keys.map((key) => [key, value])) as Record<K, T>;
 }
 
-/** An image as it is read for presenting, with its variants. */
-export interface ImageRow {
-  id: string;
-  userId: string;
-  type: ImageType;
-  status: ImageStatus;
-  title: string | null;
-  description: string | null;
-  prompt: string | null;
-  visibility: Visibility;
-  storageKey: string;
-  metadata: ImageMetadata;
-  coinsUsed: number;
-  checksum: string;
-  placeholder: string | null;
-  errorCode: string | null;
-  errorDetail: string | null;
-  /** ISO 8601 in UTC. */
-  createdAt: string;
-  updatedAt: string;
-  variants: VariantRow[];
-}
-
-const MEBIBYTE = 1024 * 1024;
-
-/**
- * @param linkTo an address that serves a stored object to whoever holds it
- */
-export async function presentImage(
-  image: ImageRow,
-  linkTo: (key: string) => string | Promise<string>,
-): Promise<ImageAnswer> {
-  const variants = Object.fromEntries(
-    await Promise.all(
-      image.variants.map(async ({ name, storageKey, ...size }) => [
-        name,
-        { url: await linkTo(storageKey), ...size },
-      ]),
-    ),
-  ) as ImageAnswer['variants'];
-  const { width, height, size } = image.metadata;
-  return {
-    id: image.id,
-    userId: image.userId,
-    type: image.type,
-    status: image.status,
-    title: image.title,
-    description: image.description,
-    prompt: image.prompt,
-    visibility: image.visibility,
-    storageUrl: variants.large?.url ?? null,
-    displayUrl: variants.medium?.url ?? null,
-    thumbnailUrl: variants.thumbnail?.url ?? null,
-    metadata: image.metadata,
-    dimensions: { width, height },
-    sizeMb: Math.round((size / MEBIBYTE) * 100) / 100,
-    ready: image.status === 'COMPLETED',
-    coinsUsed: image.coinsUsed,
-    variants,
-    placeholder: image.placeholder,
-    dominantColor: null,
-    error: presentError(image),
-    createdAt: image.createdAt,
-    updatedAt: image.updatedAt,
-  };
-}
-
-export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
-  return {
-    id: image.id,
-    status: image.status,
-    title: image.title,
-    description: image.description,
-    ...image.metadata,
-    checksum: image.checksum,
-    variants: Object.fromEntries(
-      image.variants.map(({ name, storageKey: _, ...size }) => [name, size]),
-    ),
-    createdAt: image.createdAt,
-    updatedAt: image.updatedAt,
-  };
-}
-
-function presentError({ errorCode, errorDetail }: ImageRow): ImageAnswer['error'] {
-  return errorCode === null ? null : { code: errorCode, detail: errorDetail ?? '' };
+/** Whether nothing more will happen to an image by itself. */
+export function isFinal({ status }: { status: ImageStatus }): boolean {
+  return status === 'COMPLETED' || status === 'FAILED';
 }

@@ -1,7 +1,9 @@
 import { Module } from '@nestjs/common';
+import { ENV, type Env } from '../core/env.js';
 import { Reconciler } from '../core/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler.module.js';
 import { ImageConversion } from './conversion/conversion.service.js';
+import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 
@@ -10,7 +12,16 @@ const MINUTE_MS = 60_000;
 /** The work of the images feature, for the worker. */
 @Module({
   imports: [ImagesModule, ReconcilerModule],
-  providers: [ImageConversion, ImageConversionProcessor],
+  providers: [
+    ImageConversion,
+    ImageConversionProcessor,
+    {
+      provide: DecoderPool,
+      inject: [ENV],
+      useFactory: (env: Env) =>
+        new DecoderPool({ size: env.IMAGE_CONCURRENCY, memoryMb: env.DECODE_MEMORY_MB }),
+    },
+  ],
 })
 export class ImagesWorkerModule {
   constructor(reconciler: Reconciler, conversion: ImageConversion) {

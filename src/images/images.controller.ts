@@ -1,10 +1,11 @@
 import {
+  Body,
   Controller,
   Delete,
   Get,
-  Headers,
   HttpCode,
   Param,
+  Patch,
   Post,
   Query,
   Req,
@@ -30,27 +31,29 @@ import {
 } from '../core/problem.js';
 import { Public } from '../core/public.js';
 import { MAX_WAIT_SECONDS, WaitSeconds } from '../core/wait.js';
+import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from '../storage/file-answers.js';
+import { sendStoredFile } from '../storage/serve-file.js';
 import {
+  type FileQuery,
   fileQuery,
+  type ImageChanges,
+  imageChangesSchema,
   imageMetadataSchema,
   imagePageSchema,
   imageParams,
   imageSchema,
-  uploadFieldsSchema,
+  imageStatsSchema,
+  isFinal,
   listQuery,
   type ListQuery,
+  uploadFieldsSchema,
+  uploadQuery,
 } from './image.schema.js';
-import { ImageUploads } from './upload/uploads.service.js';
-import { sendImageFile } from './image-file.js';
-import {
-  emptyFile,
-  fileTooLarge,
-  imageFailed,
-  quotaExceeded,
-  unsupportedType,
-} from './images.problems.js';
-import { VARIANT_NAMES } from './decoding/variants.js';
+import { ImageFiles } from './image-files.service.js';
+import { FILE_SIZES } from './image-variant.entity.js';
+import { containerProblems, fileTooLarge, imageFailed, quotaExceeded } from './images.problems.js';
 import { ImagesService } from './images.service.js';
+import { ImageUploads } from './upload/uploads.service.js';
 
 /** What the document shows of the form: the fields, as they are checked, and the file. */
 const UPLOAD_FORM = {
@@ -60,7 +63,7 @@ const UPLOAD_FORM = {
     image: {
       type: 'string',
       format: 'binary',
-      description: 'JPEG, PNG or WebP; `file` works too.',
+      description: 'JPEG, PNG, WebP, GIF, AVIF or HEIC; `file` works too.',
     },
     ...z.toJSONSchema(uploadFieldsSchema, { io: 'input' }).properties,
   },
@@ -71,11 +74,14 @@ const UPLOAD_HEADERS = {
   'idempotency-replayed': '`true` when this is the first answer to the same request again.',
 };
 
-/** Uploads, shows, serves and deletes pictures. */
+const RETRY_AFTER_SECONDS = '1';
+
+/** Uploads, shows, changes, serves and deletes pictures. */
 @Controller('api/v1/images')
 export class ImagesController {
   constructor(
     private readonly images: ImagesService,
+    private readonly files: ImageFiles,
     private readonly uploads: ImageUploads,
   ) {}
 
@@ -93,20 +99,21 @@ export class ImagesController {
   })
   @Operation({
     summary: 'Upload a picture',
-    description: 'The variants are made after the answer, unless you ask to wait for them.',
+    description:
+      'The variants are made after the answer, unless you ask to wait for them. A file that you have ' +
+      'uploaded before is answered with the image that it became.',
     answers: {
       201: { description: 'The image is final', schema: imageSchema, headers: UPLOAD_HEADERS },
       202: { description: 'The image is being made', schema: imageSchema, headers: UPLOAD_HEADERS },
     },
     problems: [
-      emptyFile,
+      ...Object.values(containerProblems),
       fileTooLarge,
       idempotencyInProgress,
       idempotencyMismatch,
       quotaExceeded,
       requestTimeout,
       unsupportedMediaType,
-      unsupportedType,
       validationFailed,
     ],
   })
@@ -115,9 +122,10 @@ export class ImagesController {
     @CurrentUser() user: Principal,
     @IdempotencyKeyHeader() idempotencyKey: string | undefined,
     @WaitSeconds() waitSeconds: number,
+    @Query({ schema: uploadQuery }) { force }: z.output<typeof uploadQuery>,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const options = { idempotencyKey, waitSeconds };
+    const options = { idempotencyKey, waitSeconds, force };
     const { status, body, replayed } = await this.uploads.receive(request, user, options);
     void reply.code(status).header('location', `/api/v1/images/${body.id}`);
     if (replayed) void reply.header('idempotency-replayed', 'true');
@@ -126,12 +134,21 @@ export class ImagesController {
 
   @Get()
   @Operation({
-    summary: 'List your images, newest first',
+    summary: 'List your images',
     answers: { 200: { description: 'A page of images', schema: imagePageSchema } },
     problems: [validationFailed],
   })
   list(@CurrentUser() user: Principal, @Query({ schema: listQuery }) query: ListQuery) {
     return this.images.list(user, query);
+  }
+
+  @Get('stats')
+  @Operation({
+    summary: 'Show how many images you have and what they take',
+    answers: { 200: { description: 'The numbers', schema: imageStatsSchema } },
+  })
+  stats(@CurrentUser() user: Principal) {
+    return this.images.stats(user);
   }
 
   @Get(':id')
@@ -156,40 +173,76 @@ export class ImagesController {
 
   @Get(':id/file')
   @Public('anyone-or-user')
-  @ApiHeader({ name: 'If-None-Match', required: false })
-  @ApiQuery({ name: 'size', required: false, enum: VARIANT_NAMES, schema: { default: 'large' } })
+  @TakesFileHeaders()
+  @ApiQuery({ name: 'size', required: false, enum: FILE_SIZES, schema: { default: 'large' } })
   @Operation({
     summary: 'Fetch the bytes of a picture',
-    description: 'Anyone may fetch a public image; a private one only its owner.',
+    description:
+      'Anyone may fetch a public image; a private one, and every original, only its owner.',
     answers: {
-      200: {
-        description: 'The picture',
-        binary: 'image/webp',
-        headers: { etag: 'Send it as `If-None-Match` next time.' },
-      },
+      ...fileAnswers('image/webp'),
       202: {
         description: 'Not made yet',
         schema: imageSchema,
         headers: { 'retry-after': 'When to try again, in seconds.' },
       },
-      304: { description: 'You have it already' },
     },
-    problems: [imageFailed, malformed, notFound, validationFailed],
+    problems: [...FILE_PROBLEMS, imageFailed, malformed, validationFailed],
   })
   async file(
     @OptionalUser() user: Principal | undefined,
     @Param({ schema: imageParams }) { id }: { id: string },
-    @Query({ schema: fileQuery }) { size }: { size: string },
-    @Headers('if-none-match') ifNoneMatch: string | undefined,
+    @Query({ schema: fileQuery }) query: FileQuery,
+    @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ) {
-    await sendImageFile(reply, await this.images.file(user, id, size), ifNoneMatch);
+    const found = await this.files.find(user, id, query, request.headers.accept);
+    if (found.ready) return sendStoredFile(request, reply, found.file);
+    await reply.code(202).header('retry-after', RETRY_AFTER_SECONDS).send(found.image);
+  }
+
+  @Patch(':id')
+  @Operation({
+    summary: 'Change the title, the description or the visibility',
+    answers: { 200: { description: 'The image as it is now', schema: imageSchema } },
+    problems: [notFound, unsupportedMediaType, validationFailed],
+  })
+  change(
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+    @Body({ schema: imageChangesSchema }) changes: ImageChanges,
+  ) {
+    return this.images.change(user, id, changes);
+  }
+
+  @Post(':id/reprocess')
+  @ApiHeader({ name: 'Prefer', required: false, description: '`wait=SECONDS`, at most 30.' })
+  @Operation({
+    summary: 'Make the files of an image anew',
+    description: 'Those that it has are served until the new ones take their place.',
+    answers: {
+      200: { description: 'The image is final', schema: imageSchema },
+      202: { description: 'The image is being made', schema: imageSchema },
+    },
+    problems: [notFound, validationFailed],
+  })
+  async reprocess(
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+    @WaitSeconds() waitSeconds: number,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const image = await this.images.reprocess(user, id, waitSeconds);
+    void reply.code(isFinal(image) ? 200 : 202);
+    return image;
   }
 
   @Delete(':id')
   @HttpCode(204)
   @Operation({
     summary: 'Delete an image and its files',
+    description:
+      'Its files can be fetched by their links for a while. Deleting it again is no error.',
     answers: { 204: { description: 'Deleted' } },
     problems: [notFound, validationFailed],
   })

@@ -1,8 +1,10 @@
 import { Module } from '@nestjs/common';
 import { QueueModule } from '../queue/queue.module.js';
 import { StorageModule } from '../storage/storage.module.js';
+import { ImageFiles } from './image-files.service.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries } from './image.queries.js';
+import { ImageQuota } from './upload/image-quota.js';
 import { ImageUploads } from './upload/uploads.service.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { ImagesController } from './images.controller.js';
@@ -12,7 +14,7 @@ import { ImagesService } from './images.service.js';
 @Module({
   imports: [StorageModule, QueueModule.forJob(convertImage)],
   controllers: [ImagesController],
-  providers: [ImagePresenter, ImageQueries, ImageUploads, ImagesService],
+  providers: [ImageFiles, ImagePresenter, ImageQueries, ImageQuota, ImageUploads, ImagesService],
   exports: [ImageQueries, ImagesService, StorageModule],
 })
 export class ImagesModule {}

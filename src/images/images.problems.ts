@@ -1,4 +1,5 @@
-import { defineProblem } from '../core/problem.js';
+import { defineProblem, type ProblemDefinition } from '../core/problem.js';
+import type { ContainerRefusalCode } from './containers/container.js';
 
 export const emptyFile = defineProblem({
   code: 'empty-file',
@@ -11,7 +12,7 @@ export const unsupportedType = defineProblem({
   code: 'unsupported-type',
   status: 415,
   title: 'The file is not a picture that we take',
-  help: 'Uploads are JPEG, PNG or WebP. The type is told by the bytes of the file, not by its name.',
+  help: 'Uploads are JPEG, PNG, WebP, GIF, AVIF or HEIC. The type is told by the bytes of the file, not by its name.',
 });
 
 export const fileTooLarge = defineProblem({
@@ -19,6 +20,34 @@ export const fileTooLarge = defineProblem({
   status: 413,
   title: 'The file is too large',
   help: 'The file is larger than an upload may be: 20 MB, unless the operator chose another limit.',
+});
+
+export const tooManyPixels = defineProblem({
+  code: 'too-many-pixels',
+  status: 422,
+  title: 'The picture has too many pixels',
+  help: 'Width times height times frames is more than a picture may have: 50 million, unless the operator chose another limit.',
+});
+
+export const tooManyFrames = defineProblem({
+  code: 'too-many-frames',
+  status: 422,
+  title: 'The animation has too many frames',
+  help: 'The file has more frames than an animation may have: 60, unless the operator chose another limit.',
+});
+
+export const truncated = defineProblem({
+  code: 'truncated',
+  status: 422,
+  title: 'The file is cut off',
+  help: 'The file ends before its picture does. It was probably not copied to its end.',
+});
+
+export const corruptFile = defineProblem({
+  code: 'corrupt-file',
+  status: 422,
+  title: 'The file is damaged',
+  help: 'The structure of the file contradicts itself, so no picture can be read from it.',
 });
 
 export const quotaExceeded = defineProblem({
@@ -34,3 +63,13 @@ export const imageFailed = defineProblem({
   title: 'The picture could not be made',
   help: 'There are no files of this image, because its conversion failed. Its `error` says why.',
 });
+
+/** The problem of a file that is refused for what its structure shows. */
+export const containerProblems: Record<ContainerRefusalCode, ProblemDefinition> = {
+  'empty-file': emptyFile,
+  'unsupported-type': unsupportedType,
+  'too-many-pixels': tooManyPixels,
+  'too-many-frames': tooManyFrames,
+  truncated,
+  'corrupt-file': corruptFile,
+};

@@ -1,53 +1,52 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Principal } from '../auth/access.js';
+import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
-import { malformed, notFound, Problem } from '../core/problem.js';
+import { notFound, Problem } from '../core/problem.js';
+import { currentRequestId } from '../core/request-context.js';
 import { RowChanges } from '../core/row-changes.js';
-import { openFile } from '../storage/open-file.js';
-import { Storage, type StoredObject } from '../storage/storage.js';
-import { VARIANT_NAMES } from './decoding/variants.js';
-import { ImagePresenter } from './image.presenter.js';
-import { ImageQueries } from './image.queries.js';
+import { Dispatcher } from '../queue/dispatcher.js';
+import { FileRemovals } from '../storage/file-removals.js';
+import { folderOf } from '../storage/storage-key.js';
+import { convertImage } from './conversion/conversion.jobs.js';
+import { Image } from './image.entity.js';
+import { ImagePresenter, presentMetadata } from './image.presenter.js';
+import { ImageQueries, type ImageRow } from './image.queries.js';
 import {
   type ImageAnswer,
+  type ImageChanges,
   type ImageMetadataAnswer,
-  type ImageRow,
+  type ImageStats,
+  isFinal,
   type ListQuery,
-  presentMetadata,
-  type VariantRow,
 } from './image.schema.js';
-import { imageFailed } from './images.problems.js';
+import { presentStats } from './image-stats.js';
 
-/** What a request for a file finds: the file, or an image whose files are still being made. */
-export type ImageFile =
-  | {
-      state: 'ready';
-      image: ImageRow;
-      variant: VariantRow;
-      etag: string;
-      open: () => Promise<StoredObject>;
-    }
-  | { state: 'unfinished'; image: ImageAnswer };
-
-/** Shows, serves and deletes images. */
+/** Shows, changes and deletes images. */
 @Injectable()
 export class ImagesService {
-  private readonly logger = new Logger(ImagesService.name);
-
   constructor(
     private readonly em: EntityManager,
-    private readonly storage: Storage,
     private readonly changes: RowChanges,
+    private readonly dispatcher: Dispatcher,
+    private readonly removals: FileRemovals,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
+    @Inject(ENV) private readonly env: Env,
   ) {}
 
-  /** The signed-in user's images, newest first. */
+  /** The signed-in user's images. */
   async list({ userId }: Principal, query: ListQuery): Promise<Page<ImageAnswer>> {
     const page = await this.queries.list(userId, query);
     const items = await Promise.all(page.items.map((image) => this.presenter.present(image)));
     return { ...page, items };
+  }
+
+  /** What the signed-in user has and how much of the quota it takes. */
+  async stats({ userId }: Principal): Promise<ImageStats> {
+    return presentStats(await this.queries.stats(userId), this.env.STORAGE_QUOTA_BYTES);
   }
 
   /** @throws Problem `not-found` */
@@ -60,58 +59,75 @@ export class ImagesService {
     return presentMetadata(await this.findOwn(principal, id));
   }
 
-  /**
-   * A variant of an own image, or of a public one for anyone.
-   *
-   * @throws Problem `malformed`, `not-found`, `image-failed`
-   */
-  async file(principal: Principal | undefined, id: string, size: string): Promise<ImageFile> {
-    const name = VARIANT_NAMES.find((each) => each === size);
-    if (!name)
-      throw new Problem(malformed, `There is no size ${JSON.stringify(size.slice(0, 40))}.`);
-    const image = await this.queries.find(id);
-    if (!image || !maySee(principal, image)) throw new Problem(notFound);
-    if (image.status === 'FAILED') throw new Problem(imageFailed, image.errorDetail ?? undefined);
-    const variant = image.variants.find((each) => each.name === name);
-    if (!variant) return { state: 'unfinished', image: await this.presenter.present(image) };
-    return {
-      state: 'ready',
-      image,
-      variant,
-      etag: `"${image.checksum.slice(0, 16)}-${name}-${Date.parse(image.updatedAt).toString(36)}"`,
-      open: () => openFile(this.storage, variant.storageKey),
-    };
+  /** Changes what the owner may say of an image. @throws Problem `not-found` */
+  async change(principal: Principal, id: string, changes: ImageChanges): Promise<ImageAnswer> {
+    await this.update(principal, id, (image) => {
+      const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+      Object.assign(image, Object.fromEntries(given));
+    });
+    return this.show(principal, id);
   }
 
   /**
-   * Deletes an image: its row at once, so that a running conversion finds nothing to complete,
-   * then its files.
+   * Has the files of an image made anew. Those that it has are served until the new ones take their
+   * place, and stay when that fails.
+   *
+   * @param waitSeconds how long to wait for the image to be final
+   * @throws Problem `not-found`
+   */
+  async reprocess(principal: Principal, id: string, waitSeconds: number): Promise<ImageAnswer> {
+    await this.update(principal, id, (image) => image.redo(currentRequestId()));
+    await this.dispatcher.enqueue(convertImage, id);
+    await this.changes.waitFor(id, waitSeconds, async () => {
+      const image = await this.queries.find(id);
+      return !image || isFinal(image) ? true : undefined;
+    });
+    return this.show(principal, id);
+  }
+
+  /**
+   * Deletes an image: its row at once, so that a running conversion finds nothing to complete, and
+   * its files after the grace. Deleting it again within a day succeeds, too.
    *
    * @throws Problem `not-found`
    */
   async delete({ userId }: Principal, id: string): Promise<void> {
-    const deleted = await this.em.fork().transactional(async (em) => {
-      const rows = await em.execute<{ storage_key: string }[]>(
+    await this.em.fork().transactional(async (em) => {
+      const [deleted] = await em.execute<{ storage_key: string }[]>(
         'delete from images where id = ? and user_id = ? returning storage_key',
         [id, userId],
       );
+      if (!deleted) return this.requireDeleted(em, userId, id);
+      await em.execute(
+        'insert into deleted_images (id, user_id, deleted_at) values (?, ?, now())',
+        [id, userId],
+      );
+      const folder = folderOf(deleted.storage_key);
+      await this.removals.schedule(em, [folder], this.env.CLEANUP_GRACE_SECONDS);
       await this.changes.announce(em, id);
-      return rows[0];
     });
-    if (!deleted) throw new Problem(notFound);
-    await this.removeFiles(userId, deleted.storage_key);
   }
 
-  /** Removes all files of an image whose row is gone. Never throws. */
-  async removeFiles(userId: string, storageKey: string): Promise<void> {
-    const folder = storageKey.split('/')[2] ?? '';
-    try {
-      for await (const { key } of this.storage.list(userId, `${folder}/`)) {
-        await this.storage.delete(key);
-      }
-    } catch (error) {
-      this.logger.warn({ err: error, storageKey, msg: 'Files are left to the clean-up' });
-    }
+  private async requireDeleted(em: EntityManager, userId: string, id: string): Promise<void> {
+    const deleted = await em.execute('select 1 from deleted_images where id = ? and user_id = ?', [
+      id,
+      userId,
+    ]);
+    if (deleted.length === 0) throw new Problem(notFound);
+  }
+
+  private async update(
+    { userId }: Principal,
+    id: string,
+    change: (image: Image) => void,
+  ): Promise<void> {
+    await this.em.fork().transactional(async (em) => {
+      const lockMode = LockMode.PESSIMISTIC_WRITE;
+      const image = await em.findOne(Image, { id, userId }, { lockMode });
+      if (!image) throw new Problem(notFound);
+      change(image);
+      await this.changes.announce(em, id);
+    });
   }
 
   private async findOwn({ userId }: Principal, id: string): Promise<ImageRow> {
@@ -119,8 +135,4 @@ export class ImagesService {
     if (image?.userId !== userId) throw new Problem(notFound);
     return image;
   }
-}
-
-function maySee(principal: Principal | undefined, image: ImageRow): boolean {
-  return image.visibility === 'public' || image.userId === principal?.userId;
 }

@@ -3,34 +3,40 @@ import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
-import { Storage } from '../../storage/storage.js';
-import { DecoderCrashed, DecoderPool, DecoderTimedOut } from '../decoding/decoder-pool.js';
-import { type DecodedVariant, DecodeRefused, type DecodeResult } from '../decoding/variants.js';
-import { type Image, ImageVariant } from '../image.entity.js';
+import { FileRemovals } from '../../storage/file-removals.js';
+import { ObjectNotFound, Storage, type StoredObject } from '../../storage/storage.js';
+import { folderOf } from '../../storage/storage-key.js';
+import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
+import { DecoderPool } from '../decoding/decoder-pool.js';
+import { estimateMemoryMb } from '../decoding/memory.js';
+import type { DecodeResult, MadeFile } from '../decoding/variants.js';
+import type { Image } from '../image.entity.js';
 import { ImageQueries } from '../image.queries.js';
-import { ImagesService } from '../images.service.js';
+import { type FileSize, ImageVariant } from '../image-variant.entity.js';
+import { asRefusal, isFatalToDecoder } from './refusals.js';
 
 /** Where originals lie while they are decoded, below `DATA_DIR`. */
 const WORK_FOLDER = 'work';
 /** Longer than any attempt: what is older was left by a worker that was killed. */
 const LEFT_BEHIND_AFTER_MS = 5 * 60 * 1_000;
 
-/** Turns an original into its variants. All of them are stored before the row is completed. */
+/** Turns an upload into the files of an image. All are stored before the row is completed. */
 @Injectable()
 export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   private readonly workFolder: string;
-  private readonly decoders: DecoderPool;
 
   constructor(
+    private readonly em: EntityManager,
     private readonly storage: Storage,
+    private readonly removals: FileRemovals,
     private readonly queries: ImageQueries,
-    private readonly images: ImagesService,
+    private readonly decoders: DecoderPool,
     @Inject(ENV) private readonly env: Env,
   ) {
-    this.decoders = new DecoderPool({ size: env.IMAGE_CONCURRENCY });
     this.workFolder = join(env.DATA_DIR, WORK_FOLDER);
   }
 
@@ -53,24 +59,23 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Makes and stores the variants of an image. Doing it twice overwrites the same keys.
+   * Makes and stores the files of an image. Doing it twice overwrites the same keys.
    *
-   * @throws JobRefusal `undecodable`, `too-many-pixels`, `decoder-crashed`, `decode-timeout`
+   * @throws JobRefusal with what the picture or its file is refused for
    */
   async convert(image: Image, attempt: Attempt): Promise<WriteOutcome<Image>> {
     const folder = await mkdtemp(join(this.workFolder, 'image-'));
     try {
-      const original = join(folder, 'original');
-      const { stream } = await this.storage.get(image.storageKey);
-      await pipeline(stream, createWriteStream(original), { signal: attempt.signal });
-      const decoded = await this.decode(original, folder, attempt);
-      const variants = await Promise.all(
-        decoded.variants.map((variant) => this.store(image, variant, attempt.signal)),
+      const source = join(folder, 'source');
+      const { stream } = await this.open(image.storageKey);
+      await pipeline(stream, createWriteStream(source), { signal: attempt.signal });
+      const decoded = await this.decode(image, source, folder, attempt);
+      const version = image.version + 1;
+      const made = [{ name: 'original' as const, ...decoded.original }, ...decoded.variants];
+      const files = await Promise.all(
+        made.map((file) => this.store(image, version, file, attempt.signal)),
       );
-      return (row, em) => {
-        row.complete(decoded);
-        em.persist(variants);
-      };
+      return (row, em) => this.replaceFiles(row, em, { version, files, decoded });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -79,14 +84,24 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   /** Removes what an attempt stored for an image that was deleted meanwhile. */
   async discardIfDeleted(image: Image): Promise<void> {
     if (await this.queries.find(image.id)) return;
-    await this.images.removeFiles(image.userId, image.storageKey);
+    await this.removals.schedule(this.em, [folderOf(image.storageKey)], 0);
   }
 
   async onApplicationShutdown(): Promise<void> {
     await this.decoders.close();
   }
 
+  private async open(key: string): Promise<StoredObject> {
+    try {
+      return await this.storage.get(key);
+    } catch (error) {
+      if (!(error instanceof ObjectNotFound)) throw error;
+      throw new JobRefusal('file-missing', 'The file of the picture is gone.', { cause: error });
+    }
+  }
+
   private async decode(
+    image: Image,
     input: string,
     outputFolder: string,
     attempt: Attempt,
@@ -95,10 +110,16 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       input,
       outputFolder,
       maxPixels: this.env.IMAGE_MAX_PIXELS,
+      maxFrames: this.env.IMAGE_MAX_FRAMES,
       quality: this.env.WEBP_QUALITY,
       effort: this.env.WEBP_EFFORT,
+      avif: this.env.IMAGE_AVIF,
     };
-    const options = { timeoutMs: this.env.IMAGE_DECODE_TIMEOUT_MS, signal: attempt.signal };
+    const options = {
+      memoryMb: estimateMemoryMb(image.metadata),
+      timeoutMs: this.env.IMAGE_DECODE_TIMEOUT_MS,
+      signal: attempt.signal,
+    };
     try {
       return await this.decoders.run(task, options).catch((error: unknown) => {
         // A decoder may die of something else once; a file that kills two is at fault itself.
@@ -112,34 +133,44 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
 
   private async store(
     image: Image,
-    { path, ...variant }: DecodedVariant,
+    version: number,
+    { path, ...file }: MadeFile & { name: FileSize; format: FormatName },
     signal: AbortSignal,
   ): Promise<ImageVariant> {
-    const storageKey = image.storageKey.replace(/[^/]+$/, `${variant.name}.webp`);
-    const options = { contentType: 'image/webp', signal };
-    await this.storage.upload(storageKey, createReadStream(path), options);
-    return new ImageVariant({ imageId: image.id, storageKey, ...variant });
+    const { extension, mimeType } = CONTAINER_FORMATS[file.format];
+    const storageKey = `${folderOf(image.storageKey)}${file.name}-${version}.${extension}`;
+    await this.storage.upload(storageKey, createReadStream(path), {
+      contentType: mimeType,
+      signal,
+    });
+    return new ImageVariant({ imageId: image.id, storageKey, ...file });
   }
-}
 
-function isFatalToDecoder(error: unknown): boolean {
-  return error instanceof DecoderCrashed || error instanceof DecoderTimedOut;
-}
-
-/** The file's own faults end its work; anything else is thrown as it is, and tried again. */
-function asRefusal(error: unknown): unknown {
-  if (error instanceof DecodeRefused) {
-    return error.code === 'too-many-pixels'
-      ? new JobRefusal(error.code, 'The picture has more pixels than are taken.', { cause: error })
-      : new JobRefusal(error.code, 'The file is damaged or is no picture.', { cause: error });
-  }
-  if (error instanceof DecoderCrashed) {
-    return new JobRefusal('decoder-crashed', 'The file cannot be decoded safely.', {
-      cause: error,
+  /**
+   * Puts a new version in the place of the one before. The upload, which holds what its owner did
+   * not mean to show, goes at once; files that links lead to stay for the grace.
+   */
+  private async replaceFiles(
+    image: Image,
+    em: EntityManager,
+    { version, files, decoded }: { version: number; files: ImageVariant[]; decoded: DecodeResult },
+  ): Promise<void> {
+    const older = await em.execute<{ storage_key: string }[]>(
+      'delete from image_variants where image_id = ? returning storage_key',
+      [image.id],
+    );
+    const upload = image.version === 0 ? [image.storageKey] : [];
+    const linked = older.map(({ storage_key }) => storage_key);
+    await this.removals.schedule(em, upload, 0);
+    await this.removals.schedule(em, linked, this.env.CLEANUP_GRACE_SECONDS);
+    em.persist(files);
+    image.complete({
+      ...decoded,
+      version,
+      storageKey: files[0]?.storageKey ?? image.storageKey,
+      storedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      width: decoded.original.width,
+      height: decoded.original.height,
     });
   }
-  if (error instanceof DecoderTimedOut) {
-    return new JobRefusal('decode-timeout', 'The file takes too long to decode.', { cause: error });
-  }
-  return error;
 }

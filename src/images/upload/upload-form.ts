@@ -1,8 +1,5 @@
-import { createHash } from 'node:crypto';
-import { finished, type Readable, Transform } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import {
-  malformed,
   Problem,
   payloadTooLarge,
   requestTimeout,
@@ -11,8 +8,14 @@ import {
 } from '../../core/problem.js';
 import { parseOrRefuse } from '../../core/validation.js';
 import { type UploadFields, uploadFieldsSchema } from '../image.schema.js';
-import { emptyFile, fileTooLarge, unsupportedType } from '../images.problems.js';
-import { detectFormat, SIGNATURE_BYTES, type UploadFormat } from './upload-format.js';
+import {
+  brokenOff,
+  type FileLimits,
+  type ReceivedFile,
+  receiveFile,
+  type StoreFile,
+  tooLarge,
+} from './incoming-file.js';
 
 /** What an upload form may hold: one file, and a few short fields around it. */
 const FORM_LIMITS = { files: 2, fields: 20, parts: 22, fieldNameSize: 100, fieldSize: 20_000 };
@@ -23,34 +26,19 @@ const FORM_OVERHEAD = 1024 * 1024;
 /** How long a client may go on sending what has been refused already, in milliseconds. */
 const DISCARD_MS = 5_000;
 
-export interface UploadLimits {
-  maxBytes: number;
+export interface UploadLimits extends FileLimits {
   /** How long the client may send nothing, in milliseconds. */
   idleMs: number;
   /** How long the upload may take in all, in milliseconds. */
   totalMs: number;
 }
 
-/** Stores a file while it arrives. */
-export type StoreFile = (
-  format: UploadFormat,
-  bytes: Readable,
-  signal: AbortSignal,
-) => Promise<void>;
-
-export interface ReceivedUpload {
+export interface ReceivedUpload extends ReceivedFile {
   fields: UploadFields;
-  format: UploadFormat;
-  bytes: number;
-  /** SHA-256 in hex. */
-  checksum: string;
 }
 
-type ReceivedFile = Omit<ReceivedUpload, 'fields'>;
-
 /**
- * Receives a multipart form with one picture, in the field `image` or `file`. The file is never
- * held in memory: it is counted, hashed and handed to `store` while it streams.
+ * Receives a multipart form with one picture, in the field `image` or `file`.
  *
  * @throws Problem naming what is wrong with the request; what was stored is then the caller's to
  * remove
@@ -93,75 +81,10 @@ async function readForm(
     if (file || !FILE_FIELDS.includes(part.fieldname)) {
       throw fieldProblem(part.fieldname, 'is not the one file of an upload');
     }
-    file = await receiveFile(part.file, limits, store, signal);
+    file = await receiveFile(part.file, limits, (format, bytes) => store(format, bytes, signal));
   }
   if (!file) throw fieldProblem('image', 'is missing: the picture goes there');
   return { ...file, fields: parseOrRefuse(uploadFieldsSchema, { ...fields }, 'body') };
-}
-
-async function receiveFile(
-  stream: Readable,
-  limits: UploadLimits,
-  store: StoreFile,
-  signal: AbortSignal,
-): Promise<ReceivedFile> {
-  const start = await takeStart(stream, SIGNATURE_BYTES);
-  if (start.length === 0) throw new Problem(emptyFile);
-  const format = detectFormat(start);
-  if (!format) throw new Problem(unsupportedType);
-
-  const hash = createHash('sha256');
-  let bytes = 0;
-  const measure = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      hash.update(chunk);
-      done(bytes > limits.maxBytes ? tooLarge(limits) : null, chunk);
-    },
-  });
-  // pipe() passes no errors on: a file that breaks off must end the storing as well.
-  finished(stream, (error) => {
-    if (error) measure.destroy(brokenOff(error));
-  });
-  measure.write(start);
-  await store(format, stream.pipe(measure), signal);
-  return { format, bytes, checksum: hash.digest('hex') };
-}
-
-/**
- * Takes the first bytes out of a stream: at least `size`, and fewer only when there are no more.
- *
- * @throws Problem `malformed` when the stream breaks off before
- *
- * It reads whatever has come and never asks for a number of bytes: with fewer there, such a read
- * would be told at once, and for ever, that there is something to read.
- */
-async function takeStart(stream: Readable, size: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  while (length < size && !stream.readableEnded && !stream.destroyed) {
-    const chunk = stream.read() as Buffer | null;
-    if (chunk) {
-      chunks.push(chunk);
-      length += chunk.length;
-    } else {
-      await somethingNew(stream);
-    }
-  }
-  if (!stream.readableEnded && stream.destroyed) throw brokenOff(stream.errored);
-  return Buffer.concat(chunks);
-}
-
-/** Settles when a stream has more to read, or never will have. */
-function somethingNew(stream: Readable): Promise<void> {
-  const events = ['readable', 'end', 'close', 'error'];
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      for (const event of events) stream.off(event, settle);
-      resolve();
-    };
-    for (const event of events) stream.on(event, settle);
-  });
 }
 
 /** Gives an upload up that stands still or goes on for too long. */
@@ -212,10 +135,6 @@ function fieldProblem(name: string | undefined, message: string): Problem {
   return new Problem(validationFailed, `${path} ${message}`, { errors: [{ path, message }] });
 }
 
-function tooLarge({ maxBytes }: UploadLimits): Problem {
-  return new Problem(fileTooLarge, `An upload may have at most ${maxBytes} bytes.`);
-}
-
 /** The parts of the form. Whatever the parser cannot take is a problem of the request. */
 async function* partsOf(request: FastifyRequest) {
   try {
@@ -233,10 +152,4 @@ function asFormProblem(error: unknown): Problem {
     return new Problem(payloadTooLarge, 'The form has too many parts.', { cause: error });
   }
   return brokenOff(error);
-}
-
-function brokenOff(cause: unknown): Problem {
-  return new Problem(malformed, 'The form is not well-formed, or broke off before its end.', {
-    cause,
-  });
 }

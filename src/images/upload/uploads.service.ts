@@ -5,18 +5,18 @@ import type { Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/idempotency.js';
 import { newId } from '../../core/ids.js';
-import { Problem } from '../../core/problem.js';
 import { currentRequestId } from '../../core/request-context.js';
 import { RowChanges } from '../../core/row-changes.js';
 import { Dispatcher } from '../../queue/dispatcher.js';
 import { Storage } from '../../storage/storage.js';
 import { imageKey } from '../../storage/storage-key.js';
+import { convertImage } from '../conversion/conversion.jobs.js';
 import { Image } from '../image.entity.js';
 import { ImagePresenter } from '../image.presenter.js';
 import { ImageQueries } from '../image.queries.js';
-import type { ImageAnswer } from '../image.schema.js';
-import { convertImage } from '../conversion/conversion.jobs.js';
-import { quotaExceeded } from '../images.problems.js';
+import { type ImageAnswer, isFinal } from '../image.schema.js';
+import { ImageQuota } from './image-quota.js';
+import type { StoreFile } from './incoming-file.js';
 import { type ReceivedUpload, receiveUpload } from './upload-form.js';
 
 const UPLOAD_ROUTE = 'images.upload';
@@ -33,6 +33,8 @@ interface UploadOptions {
   idempotencyKey: string | undefined;
   /** How long to wait for the image to be final, in seconds. */
   waitSeconds: number;
+  /** Whether a file that the owner has uploaded before becomes another image all the same. */
+  force: boolean;
 }
 
 /** An upload whose file is stored, and whose row is not there yet. */
@@ -55,41 +57,61 @@ export class ImageUploads {
     private readonly changes: RowChanges,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
+    private readonly quota: ImageQuota,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
   /**
-   * Takes one upload. Until its row is committed nothing of it stays when anything fails.
+   * Takes an upload that comes as a form.
    *
    * @throws Problem naming what is wrong with the request, `quota-exceeded`, `idempotency-…`
    */
   async receive(
     request: FastifyRequest,
     { userId }: Principal,
-    { idempotencyKey, waitSeconds }: UploadOptions,
+    options: UploadOptions,
   ): Promise<UploadAnswer> {
     // Not with a key: the request may have been answered already, before the account was full.
-    if (idempotencyKey === undefined) await this.requireSpace(this.em, userId, 0);
-    const upload = await this.store(request, userId);
-    const run = await this.begin(upload, idempotencyKey);
+    if (options.idempotencyKey === undefined) await this.quota.require(this.em, userId, 0);
+    return this.take(userId, options, (store) => receiveUpload(request, this.limits(), store));
+  }
+
+  /**
+   * Takes one upload, however it comes. Until its row is committed nothing of it stays when
+   * anything fails.
+   *
+   * @param read reads the upload, handing its file to the function that it is given
+   * @throws Problem `quota-exceeded`, `idempotency-…`, and whatever `read` throws
+   */
+  async take(
+    userId: string,
+    { idempotencyKey, waitSeconds, force }: UploadOptions,
+    read: (store: StoreFile) => Promise<ReceivedUpload>,
+  ): Promise<UploadAnswer> {
+    const upload = await this.store(userId, read);
+    const run = await this.begin(upload, idempotencyKey, force);
     if (!(run instanceof IdempotentRun)) {
       await this.discard(upload.storageKey);
       return { status: run.status, body: run.body as ImageAnswer, replayed: true };
     }
-    const body = await this.create(upload, run);
-    await this.dispatcher.enqueue(convertImage, upload.id);
-    const final = await this.awaitFinal(run, upload.id, waitSeconds);
-    return { ...(final ?? { status: 202, body }), replayed: false };
+    const answer = await this.create(upload, run, force);
+    if (answer.body.duplicate) await this.discard(upload.storageKey);
+    await this.dispatcher.enqueue(convertImage, answer.body.id);
+    const final = await this.awaitFinal(run, answer.body, waitSeconds);
+    return { ...(final ?? answer), replayed: false };
   }
 
-  /** Streams the file to storage, and removes it again when the form turns out to be refused. */
-  private async store(request: FastifyRequest, userId: string): Promise<StoredUpload> {
+  /** Streams the file to storage, and removes it again when the upload turns out to be refused. */
+  private async store(
+    userId: string,
+    read: (store: StoreFile) => Promise<ReceivedUpload>,
+  ): Promise<StoredUpload> {
     const id = newId();
     const epochMs = Date.now();
     let storageKey = '';
     try {
-      const upload = await receiveUpload(request, this.limits(), async (format, bytes, signal) => {
-        const file = { userId, epochMs, imageId: id, variant: 'original', ext: format.extension };
+      const upload = await read(async (format, bytes, signal) => {
+        const file = { userId, epochMs, imageId: id, variant: 'upload', ext: format.extension };
         storageKey = imageKey(file);
         await this.storage.upload(storageKey, bytes, { contentType: format.mimeType, signal });
       });
@@ -100,9 +122,9 @@ export class ImageUploads {
     }
   }
 
-  private async begin(upload: StoredUpload, key: string | undefined) {
+  private async begin(upload: StoredUpload, key: string | undefined, force: boolean) {
     const { userId, fields, checksum, storageKey } = upload;
-    const content = { ...fields, file: checksum };
+    const content = { ...fields, file: checksum, ...(force && { force }) };
     try {
       return await this.idempotency.begin({ ownerId: userId, route: UPLOAD_ROUTE, key, content });
     } catch (error) {
@@ -111,17 +133,19 @@ export class ImageUploads {
     }
   }
 
-  /** Commits the row, with the answer for its key, or leaves nothing. */
-  private async create(upload: StoredUpload, run: IdempotentRun): Promise<ImageAnswer> {
-    const { fields, ...file } = upload;
+  /**
+   * Commits the row, with the answer for its key, or leaves nothing. The account is locked, so
+   * that of equal uploads side by side only one becomes an image, and none passes the quota.
+   */
+  private async create(upload: StoredUpload, run: IdempotentRun, force: boolean) {
     try {
       return await this.em.fork().transactional(async (em) => {
-        await this.reserveQuota(em, file.userId, file.bytes);
-        em.persist(new Image({ ...file, ...fields, requestId: currentRequestId() }));
-        await em.flush();
-        const body = await this.presenter.present(await new ImageQueries(em).get(file.id));
-        await run.complete(em, { status: 202, body });
-        return body;
+        await this.quota.lock(em, upload.userId);
+        const body =
+          (force ? undefined : await this.findEqual(em, upload)) ?? (await this.insert(em, upload));
+        const answer = { status: isFinal(body) ? 201 : 202, body };
+        await run.complete(em, answer);
+        return answer;
       });
     } catch (error) {
       await run.abandon().catch(() => undefined);
@@ -130,36 +154,37 @@ export class ImageUploads {
     }
   }
 
-  /** Locks the account, so that uploads side by side cannot pass the quota together. */
-  private async reserveQuota(em: EntityManager, userId: string, bytes: number): Promise<void> {
-    await em.execute('select 1 from users where id = ? for no key update', [userId]);
-    await this.requireSpace(em, userId, bytes);
+  /** What the owner already made of the same bytes; a failure is no reason not to try again. */
+  private async findEqual(
+    em: EntityManager,
+    { userId, checksum }: StoredUpload,
+  ): Promise<ImageAnswer | undefined> {
+    const equal = await new ImageQueries(em).findEqual(userId, checksum);
+    return equal && { ...(await this.presenter.present(equal)), duplicate: true };
   }
 
-  /** @throws Problem `quota-exceeded` */
-  private async requireSpace(em: EntityManager, userId: string, bytes: number): Promise<void> {
-    const [used] = await em.execute<{ bytes: string }[]>(
-      `select coalesce(sum((metadata->>'size')::bigint), 0)
-            + coalesce((select sum(v.bytes) from image_variants v
-                        join images i on i.id = v.image_id where i.user_id = ?), 0) as bytes
-       from images where user_id = ?`,
-      [userId, userId],
-    );
-    if (Number(used?.bytes ?? 0) + bytes > this.env.STORAGE_QUOTA_BYTES) {
-      throw new Problem(quotaExceeded, `Your quota is ${this.env.STORAGE_QUOTA_BYTES} bytes.`);
-    }
+  private async insert(em: EntityManager, upload: StoredUpload): Promise<ImageAnswer> {
+    const { fields, ...file } = upload;
+    await this.quota.require(em, file.userId, file.bytes);
+    em.persist(new Image({ ...file, ...fields, requestId: currentRequestId() }));
+    await em.flush();
+    return this.presenter.present(await new ImageQueries(em).get(file.id));
   }
 
   /**
    * The answer for an image that became final in time. Whatever goes wrong here, the upload has
    * been taken, and the client must not hear otherwise.
    */
-  private async awaitFinal(run: IdempotentRun, id: string, seconds: number) {
-    if (seconds === 0) return undefined;
+  private async awaitFinal(run: IdempotentRun, body: ImageAnswer, seconds: number) {
+    if (seconds === 0 || isFinal(body)) return undefined;
+    const { id, duplicate } = body;
     try {
       const image = await this.changes.waitFor(id, seconds, () => this.findFinal(id));
       if (!image) return undefined;
-      const answer = { status: 201, body: await this.presenter.present(image) };
+      const answer = {
+        status: 201,
+        body: { ...(await this.presenter.present(image)), ...(duplicate && { duplicate }) },
+      };
       await run.amend(answer);
       return answer;
     } catch (error) {
@@ -174,7 +199,7 @@ export class ImageUploads {
 
   private async findFinal(id: string) {
     const image = await this.queries.find(id);
-    return image?.status === 'COMPLETED' || image?.status === 'FAILED' ? image : undefined;
+    return image && isFinal(image) ? image : undefined;
   }
 
   /** A connection that breaks during COMMIT leaves open whether the row is there: look. */
@@ -196,6 +221,8 @@ export class ImageUploads {
   private limits() {
     return {
       maxBytes: this.env.UPLOAD_MAX_BYTES,
+      maxPixels: this.env.IMAGE_MAX_PIXELS,
+      maxFrames: this.env.IMAGE_MAX_FRAMES,
       idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
       totalMs: this.env.UPLOAD_TIMEOUT_MS,
     };

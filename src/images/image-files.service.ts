@@ -1,0 +1,80 @@
+import { Injectable } from '@nestjs/common';
+import type { Principal } from '../auth/access.js';
+import { malformed, notFound, Problem } from '../core/problem.js';
+import { Storage } from '../storage/storage.js';
+import type { ServedFile } from '../storage/serve-file.js';
+import { VARIANT_FORMATS } from './decoding/variants.js';
+import { ImagePresenter } from './image.presenter.js';
+import { type FileRow, ImageQueries, type ImageRow } from './image.queries.js';
+import type { FileQuery, ImageAnswer } from './image.schema.js';
+import { FILE_SIZES, type FileSize } from './image-variant.entity.js';
+import { imageFailed } from './images.problems.js';
+
+/** What a request for a file finds: the file, or an image whose files are still being made. */
+export type ImageFile = { ready: true; file: ServedFile } | { ready: false; image: ImageAnswer };
+
+/** Behind a link with a version, bytes never change. A year is the longest that RFC 9111 has use for. */
+const FOREVER = 'public, max-age=31536000, immutable';
+const ASK_EACH_TIME = 'private, no-cache';
+
+/** Finds the files of images for those who may see them. */
+@Injectable()
+export class ImageFiles {
+  constructor(
+    private readonly storage: Storage,
+    private readonly queries: ImageQueries,
+    private readonly presenter: ImagePresenter,
+  ) {}
+
+  /**
+   * A file of an own image, or of a public one for anyone. The original is for its owner alone.
+   *
+   * @param accept the request's `Accept` header: those who name AVIF get it where there is one
+   * @throws Problem `malformed`, `not-found`, `image-failed`
+   */
+  async find(
+    principal: Principal | undefined,
+    id: string,
+    query: FileQuery,
+    accept: string | undefined,
+  ): Promise<ImageFile> {
+    const size = FILE_SIZES.find((each) => each === query.size);
+    if (!size) {
+      throw new Problem(malformed, `There is no size ${JSON.stringify(query.size.slice(0, 40))}.`);
+    }
+    const image = await this.queries.find(id);
+    if (!image || !maySee(principal, image, size)) throw new Problem(notFound);
+    if (image.status === 'FAILED') throw new Problem(imageFailed, image.errorDetail ?? undefined);
+    const files = image.files.filter(({ name }) => name === size);
+    const file = choose(files, accept);
+    if (!file) return { ready: false, image: await this.presenter.present(image) };
+    const isPublic = image.visibility === 'public' && size !== 'original';
+    return {
+      ready: true,
+      file: {
+        storage: this.storage,
+        key: file.storageKey,
+        etag: `"${file.checksum.slice(0, 32)}"`,
+        lastModified: new Date(file.createdAt),
+        cacheControl: isPublic && query.v === image.version ? FOREVER : ASK_EACH_TIME,
+        fileName: `${image.id}-${size}.${file.storageKey.split('.').at(-1) ?? file.format}`,
+        ...(files.length > 1 && { vary: 'accept' }),
+      },
+    };
+  }
+}
+
+function maySee(principal: Principal | undefined, image: ImageRow, size: FileSize): boolean {
+  const isOwn = image.userId === principal?.userId;
+  return isOwn || (image.visibility === 'public' && size !== 'original');
+}
+
+/** AVIF for those who ask for it by name, and else the format that everyone shows. */
+function choose(files: FileRow[], accept = ''): FileRow | undefined {
+  const wantsAvif = accept.split(',').some((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    return type === VARIANT_FORMATS.avif && !parameters.some((each) => /^q=0(\.0*)?$/.test(each));
+  });
+  const avif = wantsAvif ? files.find(({ format }) => format === 'avif') : undefined;
+  return avif ?? files.find(({ format }) => format !== 'avif') ?? files[0];
+}

@@ -1,0 +1,57 @@
+import { type RawBuilder, sql } from 'kysely';
+import { z } from 'zod';
+import { timeValue } from '../core/paging.js';
+import type { ImageOrder } from './image.schema.js';
+
+/** How a list is sorted: by an expression over `images`, and by id where that is equal. */
+export interface Sorting {
+  expression: RawBuilder<unknown>;
+  direction: 'asc' | 'desc';
+  /** The expression's value as text, for the cursor. */
+  value: RawBuilder<string>;
+  /** How that text becomes a value again, and what it may be. */
+  cast: { type: 'timestamptz' | 'text' | 'bigint'; schema: z.ZodType<string> };
+}
+
+const textValue = z
+  .string()
+  .max(400)
+  .refine((value) => value.isWellFormed() && !value.includes('\0'));
+
+const wholeValue = z.string().regex(/^\d{1,15}$/);
+
+type Column = Omit<Sorting, 'direction'>;
+
+const COLUMNS: Record<Exclude<ImageOrder, `-${string}`>, Column> = {
+  createdAt: timeColumn('images.created_at'),
+  updatedAt: timeColumn('images.updated_at'),
+  title: {
+    expression: sql`lower(coalesce(images.title, ''))`,
+    value: sql<string>`lower(coalesce(images.title, ''))`,
+    cast: { type: 'text', schema: textValue },
+  },
+  size: {
+    expression: sql`(images.metadata->>'size')::bigint`,
+    value: sql<string>`images.metadata->>'size'`,
+    cast: { type: 'bigint', schema: wholeValue },
+  },
+};
+
+/** How the orders that clients name are done in SQL. */
+export function sortingOf(order: ImageOrder): Sorting {
+  const column = order.replace('-', '') as keyof typeof COLUMNS;
+  return { ...COLUMNS[column], direction: order.startsWith('-') ? 'desc' : 'asc' };
+}
+
+/** A timestamp as it goes over the wire, so that it need not become a Date in between. */
+export function isoTime(column: string) {
+  return sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
+function timeColumn(column: string): Column {
+  return {
+    expression: sql.ref(column),
+    value: isoTime(column),
+    cast: { type: 'timestamptz', schema: timeValue },
+  };
+}

@@ -1,0 +1,25 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Response } from 'supertest';
+import type { Account, TestingApp } from './testing-app.js';
+
+/**
+ * Uploads and waits until the image is final. The same file becomes another image each time: what
+ * is done with equal files has tests of its own.
+ */
+export async function uploadPicture(
+  app: TestingApp,
+  as: Account,
+  file: Buffer,
+  fields: Record<string, string> = {},
+): Promise<Response> {
+  const request = app.as(as).post('/api/v1/images/upload?force=true').set('prefer', 'wait=30');
+  return request.field(fields).attach('image', file, 'picture.jpg');
+}
+
+/** Names of everything in storage that belongs to an account. */
+export async function storedFiles(app: TestingApp, account: Account): Promise<string[]> {
+  const folder = join(app.variables['DATA_DIR'] ?? '', 'files/images', account.userId);
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+}
