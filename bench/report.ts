@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
+import { cpuMsOfTree } from './process-usage.ts';
 import { type Spread } from './statistics.ts';
 
 const RESULTS = join(import.meta.dirname, 'RESULTS.md');
@@ -25,12 +26,14 @@ export interface Table {
 export interface Conditions {
   command: string;
   startedAt: Date;
-  /** Processes that wanted to run, over the last minute: other work falsifies figures. */
-  load: number;
+  /** What the machine and the bench itself had used until then, in milliseconds of CPU. */
+  busyMs: number;
+  ownMs: number;
 }
 
 export function conditionsNow(command: string): Conditions {
-  return { command, startedAt: new Date(), load: loadavg()[0] ?? NaN };
+  const ownMs = cpuMsOfTree(process.pid);
+  return { command, startedAt: new Date(), busyMs: machineBusyMs(), ownMs };
 }
 
 /** One row of a table of {@link FIGURE_COLUMNS}; the limit is what the project aims at. */
@@ -85,14 +88,21 @@ export function presentTable({ title, note, columns, rows }: Table): string {
   return `### ${title}\n\n${note}\n\n${rows.length === 0 ? '' : `${lines.join('\n')}\n`}`;
 }
 
-function describe({ command, startedAt, load }: Conditions): string {
-  const seconds = Math.round((Date.now() - startedAt.getTime()) / 1_000);
+function describe({ command, startedAt, busyMs, ownMs }: Conditions): string {
+  const tookMs = Date.now() - startedAt.getTime();
+  // What others do at the same time falsifies figures: they are to be read with it.
+  const othersMs = machineBusyMs() - busyMs - (cpuMsOfTree(process.pid) - ownMs);
   const cores = availableParallelism();
   const memory = (totalmem() / (1024 * MEBIBYTE)).toFixed(0);
   return [
-    `- \`${command}\`, ${startedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC, ${seconds} s`,
-    `- ${cores} cores of ${cpus()[0]?.model ?? 'an unknown CPU'}, ${memory} GB of memory; load before the start ${load.toFixed(1)}`,
+    `- \`${command}\`, ${startedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC, ${(tookMs / 1_000).toFixed(0)} s`,
+    `- ${cores} cores of ${cpus()[0]?.model ?? 'an unknown CPU'}, ${memory} GB of memory; meanwhile other programs used ${Math.max(0, othersMs / tookMs).toFixed(1)} cores`,
     `- Node ${process.version} on ${process.platform}-${process.arch}`,
     '',
   ].join('\n');
+}
+
+/** What all CPUs have worked since the machine started. */
+function machineBusyMs(): number {
+  return cpus().reduce((total, { times }) => total + times.user + times.nice + times.sys, 0);
 }

@@ -15,6 +15,9 @@ const COMPARED_SIDE = 16;
 /** Of 255, in the mean: quality 80 and other colour profiles stay far below it, a turn far above. */
 const GREATEST_DIFFERENCE = 12;
 
+/** For a row that says only why it is empty. */
+const EMPTY_CELLS = ['', '', '', '', ''];
+
 interface Served {
   name: string;
   status: number;
@@ -53,7 +56,12 @@ export async function measurePhotographs(
   const rows: string[][] = [];
   for (const name of readdirSync(folder).sort()) {
     if (!EXTENSIONS.includes(extname(name).toLowerCase())) continue;
-    rows.push([name, ...(await uploadAndLook(client, join(folder, name)))]);
+    // One file that nobody can read must not take the figures of the others with it.
+    const cells = await uploadAndLook(client, join(folder, name)).catch((error: unknown) => [
+      `**${String(error).split('\n')[0] ?? ''}**`,
+      ...EMPTY_CELLS,
+    ]);
+    rows.push([name, ...cells]);
   }
   client.close();
   return {
