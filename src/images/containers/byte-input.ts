@@ -1,5 +1,5 @@
 /** Room that is made at least, so that bytes that come one by one are not copied for each. */
-const MIN_ROOM = 4096;
+const MIN_ROOM = 256;
 
 /**
  * The bytes of a file as they arrive, for walks that read as if all of them were there.

@@ -22,7 +22,7 @@ const LOOP_BYTES = 19;
 
 /**
  * A GIF: CompuServe's specification of 1990. Its parts are the header with the colour table, and
- * the blocks. Pictures that stand out of the canvas make it larger, as decoders do.
+ * the blocks.
  */
 export function* walkGif(
   input: ByteInput,
@@ -36,6 +36,7 @@ export function* walkGif(
   visit(0, input.position);
   let frames = 0;
   for (;;) {
+    tally.countPart();
     while (!input.has(2) && !(input.has(1) && input.byte(0) === TRAILER)) yield;
     const start = input.position;
     const block = input.byte(0);
@@ -48,7 +49,7 @@ export function* walkGif(
       frames += 1;
       tally.setFrames(frames);
       const descriptor = input.peek(IMAGE_DESCRIPTOR_BYTES);
-      growCanvas(descriptor, tally);
+      if (frames === 1) growCanvas(descriptor, tally);
       // The smallest code size of the compression follows the descriptor and its colours.
       input.skip(IMAGE_DESCRIPTOR_BYTES + colourTableBytes(descriptor[9] ?? 0) + 1);
     } else if (block === EXTENSION) {
@@ -75,6 +76,7 @@ function colourTableBytes(flags: number): number {
   return flags & 0x80 ? 3 * 2 ** ((flags & 0x07) + 1) : 0;
 }
 
+/** A first picture that stands out of the canvas makes it larger; decoders crop the others. */
 function growCanvas(descriptor: Buffer, tally: PictureTally): void {
   const width = descriptor.readUInt16LE(1) + descriptor.readUInt16LE(5);
   const height = descriptor.readUInt16LE(3) + descriptor.readUInt16LE(7);

@@ -34,7 +34,7 @@ export const MARKER = {
 
 /**
  * Baseline, extended and progressive, by Huffman or arithmetic coding: what the libjpeg-turbo of
- * the decoding children reads. It knows no lossless and no hierarchical picture.
+ * the decoding children reads as 8 bits. Lossless ones it might read, but no browser shows them.
  */
 const DECODED_FRAMES: readonly number[] = [
   MARKER.SOF0,
@@ -74,19 +74,15 @@ export function* walkJpeg(
     while (!toMarker(input)) yield;
     const start = input.position;
     const marker = input.byte(1);
+    tally.countPart();
     if (marker === MARKER.EOI) {
       if (progress.scans === 0) throw corrupt('The JPEG has no scan.');
-      input.skip(2);
       visit(start, start + 2);
       return;
     }
-    if (standsAlone(marker)) {
-      input.skip(2);
-      continue;
-    }
     checkMarker(marker);
     while (!input.has(4)) yield;
-    const length = 2 + input.peek(4).readUInt16BE(2);
+    const length = 2 + ((input.byte(2) << 8) | input.byte(3));
     if (length < 4) throw corrupt('A segment of the JPEG is shorter than its own length.');
     if (isRead(marker, progress)) {
       while (!input.has(length)) yield;
@@ -95,46 +91,28 @@ export function* walkJpeg(
     input.skip(length);
     if (marker === MARKER.SOS) {
       countScan(progress);
-      yield* skipScanData(input);
+      // Its data goes on to the next marker.
+      while (!toMarker(input)) yield;
     }
     visit(start, input.position);
   }
 }
 
-/** Moves to the next marker: 0xFF and a byte that is neither a fill byte nor a stuffed zero. */
+/** Moves to the next marker, from wherever it is. */
 function toMarker(input: ByteInput): boolean {
   while (input.has(2)) {
-    if (input.byte(0) !== 0xff) {
-      const next = input.unread().indexOf(0xff);
-      if (next === -1) input.skipArrived();
-      else input.skip(next);
-    } else if (input.byte(1) === 0xff) {
-      input.skip(1);
-    } else if (input.byte(1) === 0) {
-      input.skip(2);
-    } else {
-      return true;
-    }
+    if (input.byte(0) === 0xff && !isPassedOver(input.byte(1))) return true;
+    const bytes = input.unread();
+    const marker = findMarker(bytes);
+    if (marker !== -1) input.skip(marker);
+    // A last 0xFF may be the first half of a marker.
+    else input.skip(bytes.at(-1) === 0xff ? bytes.length - 1 : bytes.length);
   }
   return false;
 }
 
-function* skipScanData(input: ByteInput): Generator<undefined, void> {
-  for (;;) {
-    while (!input.has(2)) yield;
-    const bytes = input.unread();
-    const marker = findEndOfScan(bytes);
-    if (marker !== -1) {
-      input.skip(marker);
-      return;
-    }
-    // A last 0xFF may be the first half of a marker.
-    input.skip(bytes.at(-1) === 0xff ? bytes.length - 1 : bytes.length);
-  }
-}
-
-/** The first marker other than RSTn, or -1. Stuffed zeros and fill bytes belong to the data. */
-function findEndOfScan(bytes: Buffer): number {
+/** @returns where the first marker begins, or -1 */
+function findMarker(bytes: Buffer): number {
   const last = bytes.length - 1;
   let at = 0;
   while (at < last) {
@@ -143,20 +121,24 @@ function findEndOfScan(bytes: Buffer): number {
       if (at === -1 || at === last) return -1;
     }
     const next = bytes[at + 1] ?? 0;
-    if (next === 0xff) at += 1;
-    else if (next === 0 || isRestart(next)) at += 2;
-    else return at;
+    if (!isPassedOver(next)) return at;
+    // After a fill byte comes another, or the marker.
+    at += next === 0xff ? 1 : 2;
   }
   return -1;
 }
 
-function isRestart(marker: number): boolean {
-  return marker >= MARKER.RST0 && marker <= MARKER.RST7;
-}
-
-/** No length follows. libjpeg ignores these outside of a scan's data. */
-function standsAlone(marker: number): boolean {
-  return marker === MARKER.TEM || isRestart(marker);
+/**
+ * What follows 0xFF without being the marker of a segment: a stuffed zero, a fill byte, and the
+ * markers that stand alone. Inside of a scan these are its data; elsewhere libjpeg ignores them.
+ */
+function isPassedOver(byte: number): boolean {
+  return (
+    byte === 0 ||
+    byte === 0xff ||
+    byte === MARKER.TEM ||
+    (byte >= MARKER.RST0 && byte <= MARKER.RST7)
+  );
 }
 
 /** Start of frame, of whatever coding: SOF0 to SOF15 without DHT, JPG and DAC. */

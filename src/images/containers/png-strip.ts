@@ -71,7 +71,6 @@ function profileChunk(data: Buffer): Buffer {
     const profile = inflateSync(compressed, { maxOutputLength: MAX_PROFILE_BYTES });
     return chunk('iCCP', Buffer.concat([Buffer.from('icc\0\0', 'latin1'), deflateSync(profile)]));
   } catch {
-    // Decoders pass over such a profile, too.
     return Buffer.alloc(0);
   }
 }

@@ -34,6 +34,7 @@ export function* walkPng(
   const progress = { hasData: false, hasExif: false, animated: false, frameHeaders: 0 };
   input.skip(PNG_SIGNATURE_BYTES);
   for (;;) {
+    tally.countPart();
     while (!input.has(PNG_HEADER_BYTES)) yield;
     const header = input.peek(PNG_HEADER_BYTES);
     const length = header.readUInt32BE(0);

@@ -5,10 +5,17 @@ import {
   type PictureLimits,
 } from './container.js';
 
+/**
+ * Segments, chunks or blocks of a file. Sound files have some thousands; millions of empty ones
+ * would only cost time.
+ */
+const MAX_PARTS = 100_000;
+
 /** What a walk has learnt so far. It refuses a picture as soon as a limit is passed. */
 export class PictureTally {
   readonly facts: PictureFacts;
   private readonly limits: PictureLimits;
+  private parts = 0;
 
   constructor(format: FormatName, limits: PictureLimits) {
     this.limits = limits;
@@ -33,6 +40,13 @@ export class PictureTally {
     }
     this.facts.frames = frames;
     if (this.facts.width > 0) this.checkSize(this.facts.width, this.facts.height);
+  }
+
+  /** @throws ContainerRefused `corrupt-file` */
+  countPart(): void {
+    this.parts += 1;
+    if (this.parts <= MAX_PARTS) return;
+    throw new ContainerRefused('corrupt-file', `The file has more than ${MAX_PARTS} parts.`);
   }
 
   /** For a part of the picture that is decoded by itself, such as a tile or a frame. */

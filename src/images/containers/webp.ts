@@ -50,7 +50,7 @@ export function* walkWebp(
   const progress: Progress = { flags: undefined, hasImage: false, hasExif: false, frames: 0 };
   let first = true;
   while (end - input.position >= CHUNK_HEADER_BYTES) {
-    const chunk = yield* nextChunk(input, end);
+    const chunk = yield* nextChunk(input, end, tally);
     yield* readChunk(input, chunk, first, progress, tally);
     first = false;
     input.skip(chunk.paddedEnd - input.position);
@@ -63,7 +63,12 @@ export function* walkWebp(
   if (!progress.hasImage && progress.frames === 0) throw corrupt('The WebP has no picture.');
 }
 
-function* nextChunk(input: ByteInput, containerEnd: number): Generator<undefined, Chunk> {
+function* nextChunk(
+  input: ByteInput,
+  containerEnd: number,
+  tally: PictureTally,
+): Generator<undefined, Chunk> {
+  tally.countPart();
   while (!input.has(CHUNK_HEADER_BYTES)) yield;
   const header = input.peek(CHUNK_HEADER_BYTES);
   const start = input.position;
@@ -127,17 +132,17 @@ function setImageSize({ width, height }: Size, { flags }: Progress, tally: Pictu
 function* readFrame(
   input: ByteInput,
   frame: Chunk,
-  { facts }: PictureTally,
+  tally: PictureTally,
 ): Generator<undefined, void> {
   const header = yield* peekData(input, frame, ANMF_HEADER_BYTES);
   const [x, y] = [2 * header.readUIntLE(0, 3), 2 * header.readUIntLE(3, 3)];
   const [width, height] = [1 + header.readUIntLE(6, 3), 1 + header.readUIntLE(9, 3)];
-  if (x + width > facts.width || y + height > facts.height) {
+  if (x + width > tally.facts.width || y + height > tally.facts.height) {
     throw corrupt('A frame of the WebP stands out of its canvas.');
   }
   input.skip(CHUNK_HEADER_BYTES + ANMF_HEADER_BYTES);
   while (frame.end - input.position >= CHUNK_HEADER_BYTES) {
-    const chunk = yield* nextChunk(input, frame.end);
+    const chunk = yield* nextChunk(input, frame.end, tally);
     if (isImage(chunk.type)) {
       const size = yield* readImageSize(input, chunk);
       if (size.width === width && size.height === height) return;

@@ -1,0 +1,280 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { deflateSync, inflateSync } from 'node:zlib';
+import sharp, { type Metadata } from 'sharp';
+import {
+  animation,
+  drawing,
+  inserted,
+  marked,
+  pngChunk,
+  samples,
+  segment,
+  zTxt,
+} from '../../../test/container-samples.js';
+import { stripMetadata } from './strip.js';
+
+const limits = { maxPixels: 50_000_000, maxFrames: 100 };
+const strip = (file: Buffer) => stripMetadata(file, limits).picture;
+const ORIENTATIONS = [1, 2, 3, 4, 5, 6, 7, 8] as const;
+let files: Record<string, Buffer>;
+
+beforeAll(async () => {
+  files = await samples();
+});
+
+/** HEVC is not among what sharp decodes; its coded bytes are compared instead. */
+async function pixels(file: Buffer): Promise<Buffer> {
+  const { compression } = await sharp(file).metadata();
+  if (compression === 'hevc') return file.subarray(file.indexOf('mdat') + 4);
+  return sharp(file, { animated: true }).autoOrient().raw().toBuffer();
+}
+
+describe('a stripped picture', () => {
+  it('has the same pixels, profile and animation', async () => {
+    for (const [name, file] of Object.entries(files)) {
+      const picture = strip(file);
+      const [before, after] = await Promise.all(
+        [file, picture].map((each) => sharp(each, { animated: true }).metadata()),
+      );
+      expect([name, after!.icc]).toEqual([name, before!.icc]);
+      const facts = ({ pages, delay, loop, width, height, hasAlpha, depth }: Metadata) => {
+        return { pages, delay, loop, width, height, hasAlpha, depth };
+      };
+      expect([name, facts(after!)]).toEqual([name, facts(before!)]);
+      expect([name, after!.xmp, after!.iptc]).toEqual([name, undefined, undefined]);
+      if (name === 'marked HEIC') continue;
+      expect([name, (await pixels(picture)).equals(await pixels(file))]).toEqual([name, true]);
+    }
+  });
+
+  it('keeps every coded byte of a HEIC', () => {
+    const file = files['marked HEIC']!;
+    const picture = strip(file);
+    expect(picture.length).toBe(file.length);
+    const kept = file.filter((byte, at) => picture[at] === byte).length;
+    // What is left of 2,098 bytes without EXIF, XMP and the name of the metadata's type.
+    expect(kept).toBeGreaterThan(file.length - 400);
+    expect(
+      file.filter((byte, at) => picture[at] !== byte && picture[at] !== 0).length,
+    ).toBeLessThan(30);
+  });
+
+  it('is not changed by stripping it again', () => {
+    for (const [name, file] of Object.entries(files)) {
+      const once = strip(file);
+      expect([name, strip(once).equals(once)]).toEqual([name, true]);
+    }
+  });
+
+  it('has nothing of what the upload told beside its pixels', () => {
+    for (const [name, file] of Object.entries(files)) {
+      const glued = Buffer.concat([file, Buffer.from('PK\u0003\u0004MARKER<script>')]);
+      const picture = strip(glued).toString('latin1');
+      expect([name, /MARKER|GPS|<script|xmp|adobe:ns/.test(picture)]).toEqual([name, false]);
+    }
+    expect(files['marked JPEG']!.includes('MARKER-XMP')).toBe(true);
+    expect(files['marked AVIF']!.includes('MARKER-EXIF')).toBe(true);
+    expect(files['marked HEIC']!.includes('MARKER-XMP')).toBe(true);
+  });
+
+  it.each(['jpeg', 'png', 'webp'] as const)(
+    'stands upright in all orientations: %s',
+    async (format) => {
+      for (const orientation of ORIENTATIONS) {
+        const file = await marked().withMetadata({ orientation }).toFormat(format).toBuffer();
+        const { facts, picture } = stripMetadata(file, limits);
+        expect(facts).toMatchObject({ orientation, width: 60, height: 44 });
+        const { orientation: kept, exif } = await sharp(picture).metadata();
+        expect(kept ?? 1).toBe(orientation);
+        expect(exif === undefined).toBe(orientation === 1);
+        expect(picture.includes('MARKER')).toBe(false);
+        expect((await pixels(picture)).equals(await pixels(file))).toBe(true);
+        expect(strip(picture).equals(picture)).toBe(true);
+      }
+    },
+  );
+});
+
+describe('of a JPEG', () => {
+  it('nothing stays in segments, between them and after the end', async () => {
+    const jpeg = files['marked JPEG']!;
+    const sof = jpeg.indexOf('ffc0', 'hex');
+    const planted = Buffer.concat([
+      inserted(
+        jpeg,
+        sof,
+        segment(0xe0, 'JFXX\0\x10MARKER'),
+        segment(0xe1, 'http://ns.adobe.com/xap/1.0/\0MARKER'),
+        segment(0xe2, 'MPF\0MARKER'),
+        segment(0xed, 'Photoshop 3.0\x008BIM\x04\x04MARKER'),
+        segment(0xee, 'Adobe\0d\0\0\0\0\x01MARKER'),
+        segment(0xfe, 'MARKER'),
+        segment(0xef, 'MARKER'),
+        segment(0xdc, 'MARKER'),
+        Buffer.from('MARKER between segments'),
+      ),
+      // The second picture of a multi-picture file.
+      jpeg,
+    ]);
+    const picture = strip(planted);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.includes('Adobe\0d')).toBe(true);
+    expect(picture.indexOf('ffd8', 2, 'hex')).toBe(-1);
+    expect((await pixels(picture)).equals(await pixels(jpeg))).toBe(true);
+    expect((await sharp(picture).metadata()).icc).toEqual((await sharp(jpeg).metadata()).icc);
+    expect(strip(picture).equals(picture)).toBe(true);
+  });
+
+  it('the JFIF header loses its thumbnail', async () => {
+    const jpeg = files['baseline JPEG']!;
+    const scan = jpeg.subarray(jpeg.indexOf('ffdb', 'hex'));
+    const thumbnail = `JFIF\0\x01\x01\x01\0\x48\0\x48\x02\x01MARKER`;
+    const picture = strip(Buffer.concat([jpeg.subarray(0, 2), segment(0xe0, thumbnail), scan]));
+    expect(picture.subarray(2, 20).toString('hex')).toBe('ffe000104a46494600010101004800480000');
+    expect(picture.includes('MARKER')).toBe(false);
+    expect((await pixels(picture)).equals(await pixels(jpeg))).toBe(true);
+  });
+});
+
+describe('of a PNG', () => {
+  it('only chunks stay that matter to the pixels', async () => {
+    const png = files['marked PNG']!;
+    const planted = inserted(
+      png,
+      33,
+      pngChunk('tEXt', Buffer.from('Comment\0MARKER')),
+      zTxt('MARKER'),
+      pngChunk('iTXt', Buffer.from('Comment\0\0\0\0\0MARKER')),
+      pngChunk('tIME', Buffer.from('MARKER7')),
+      pngChunk('prVt', Buffer.from('MARKER')),
+      pngChunk('sBIT', Buffer.from('MARKER')),
+      pngChunk('gAMA', Buffer.from([0, 0, 0xb1, 0x8f])),
+    );
+    const picture = strip(planted);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.includes('zTXt')).toBe(false);
+    expect(picture.includes('gAMA')).toBe(true);
+    expect((await pixels(picture)).equals(await pixels(planted))).toBe(true);
+  });
+
+  it('the profile stays, and neither its name nor what hides behind it', async () => {
+    const plain = await drawing().png().toBuffer();
+    const { icc } = await sharp(files['marked PNG']).metadata();
+    const data = Buffer.concat([
+      Buffer.from('MARKER\0\0'),
+      deflateSync(icc!, { level: 9 }),
+      Buffer.from('MARKER'),
+    ]);
+    const picture = strip(inserted(plain, 33, pngChunk('iCCP', data)));
+    expect(picture.includes('MARKER')).toBe(false);
+    expect((await sharp(picture).metadata()).icc).toEqual(icc);
+    const at = picture.indexOf('iCCP');
+    const stored = picture.subarray(at + 9, at + 4 + picture.readUInt32BE(at - 4));
+    expect(inflateSync(stored)).toEqual(icc);
+  });
+
+  it('a profile that is a bomb does not stay', async () => {
+    const bomb = Buffer.concat([Buffer.from('icc\0\0'), deflateSync(Buffer.alloc(200_000_000))]);
+    const before = process.memoryUsage.rss();
+    const picture = strip(inserted(await drawing().png().toBuffer(), 33, pngChunk('iCCP', bomb)));
+    expect(process.memoryUsage.rss() - before).toBeLessThan(60_000_000);
+    expect(picture.includes('iCCP')).toBe(false);
+  });
+
+  it('the animation stays', () => {
+    const control = pngChunk('acTL', Buffer.from([0, 0, 0, 1, 0, 0, 0, 0]));
+    const frame = pngChunk('fcTL', Buffer.alloc(26));
+    const file = inserted(files.PNG!, 33, control, frame);
+    expect(strip(file).includes(Buffer.concat([control, frame]))).toBe(true);
+    expect(strip(inserted(files.PNG!, 33, frame)).includes('fcTL')).toBe(false);
+  });
+});
+
+describe('of a GIF', () => {
+  it('neither comments nor text nor data of applications stay', async () => {
+    const gif = await animation('gif');
+    const block = (label: number, ...data: string[]) =>
+      Buffer.concat([
+        Buffer.from([0x21, label]),
+        ...data.map((each) => Buffer.from(String.fromCharCode(each.length) + each, 'latin1')),
+        Buffer.alloc(1),
+      ]);
+    const firstBlock = 13 + 3 * 2 ** ((gif[10]! & 7) + 1);
+    const planted = inserted(
+      gif,
+      gif[10]! & 0x80 ? firstBlock : 13,
+      block(0xfe, 'MARKER'),
+      block(0xff, 'XMP DataXMP', 'MARKER'),
+      block(0xff, 'ICCRGBG1012', 'MARKER'),
+      block(0x01, '\0'.repeat(12), 'MARKER'),
+      block(0xff, 'NETSCAPE2.0', '\x01\x03\0', 'MARKER'),
+      block(0xf9, '\0\0\0\0', 'MARKER'),
+    );
+    const picture = strip(planted);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect((await pixels(picture)).equals(await pixels(gif))).toBe(true);
+    expect((await sharp(picture, { animated: true }).metadata()).loop).toBe(3);
+  });
+});
+
+describe('of a WebP', () => {
+  it('no chunk stays that decoders do not read, at the top or in a frame', async () => {
+    const riff = (type: string, content: Buffer | string) => {
+      const data = Buffer.from(content as string, 'latin1');
+      const header = Buffer.from(`${type}\0\0\0\0`, 'latin1');
+      header.writeUInt32LE(data.length, 4);
+      return Buffer.concat([header, data, Buffer.alloc(data.length % 2)]);
+    };
+    const webp = await animation('webp');
+    const at = webp.indexOf('ANMF');
+    const end = at + 8 + webp.readUInt32LE(at + 4);
+    const frame = riff('ANMF', Buffer.concat([webp.subarray(at + 8, end), riff('JUNK', 'MARKER')]));
+    const parts = [webp.subarray(0, at), frame, riff('META', 'MARKER '), webp.subarray(end)];
+    const planted = Buffer.concat(parts);
+    planted.writeUInt32LE(planted.length - 8, 4);
+    const picture = strip(planted);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.readUInt32LE(4)).toBe(picture.length - 8);
+    expect((await pixels(picture)).equals(await pixels(webp))).toBe(true);
+    expect(strip(picture).equals(picture)).toBe(true);
+  });
+});
+
+describe('of a HEIC or an AVIF', () => {
+  it.each(['marked HEIC', 'marked AVIF'])(
+    'no box stays that decoding does not need: %s',
+    (name) => {
+      const box = (type: string, text: string) => {
+        const bytes = Buffer.from(`\0\0\0\0${type}${text}`, 'latin1');
+        bytes.writeUInt32BE(bytes.length, 0);
+        return bytes;
+      };
+      const file = files[name]!;
+      const tail = ['uuid', 'free', 'moov', 'mdat', 'abcd'].map((type) => box(type, 'MARKER'));
+      const picture = strip(Buffer.concat([file, ...tail, Buffer.from('MARKER')]));
+      expect(picture.includes('MARKER')).toBe(false);
+      expect(picture.length).toBe(file.length + 5 * 14);
+      expect(strip(picture).equals(picture)).toBe(true);
+    },
+  );
+
+  it('metadata that lies in the bytes of a picture is refused', () => {
+    const heic = Buffer.from(files['marked HEIC']!);
+    const exif = placeOf(heic, (bytes) => bytes.includes('II*\0'));
+    const tile = heic.readUInt32BE(placeOf(heic, () => true));
+    heic.writeUInt32BE(tile + 4, exif);
+    expect(() => strip(heic)).toThrow('A picture overlaps metadata.');
+  });
+
+  /** Where the `iloc` box tells of bytes in the `mdat` box that begin as is wanted. */
+  function placeOf(file: Buffer, begins: (bytes: Buffer) => boolean): number {
+    const iloc = file.indexOf('iloc');
+    const end = iloc - 4 + file.readUInt32BE(iloc - 4);
+    for (let at = iloc + 8; at + 4 <= end; at += 2) {
+      const place = file.readUInt32BE(at);
+      const inData = place > file.indexOf('mdat') && place < file.length;
+      if (inData && begins(file.subarray(place, place + 14))) return at;
+    }
+    throw new Error('no such item');
+  }
+});
