@@ -11,6 +11,7 @@ import {
   segment,
   zTxt,
 } from '../../../test/container-samples.js';
+import { orientationExif } from './exif.js';
 import { stripMetadata } from './strip.js';
 
 const limits = { maxPixels: 50_000_000, maxFrames: 100 };
@@ -255,6 +256,16 @@ describe('of a HEIC or an AVIF', () => {
       expect(picture.includes('MARKER')).toBe(false);
       expect(picture.length).toBe(file.length + 5 * 14);
       expect(strip(picture).equals(picture)).toBe(true);
+    },
+  );
+
+  it.each(['marked HEIC', 'marked AVIF'])(
+    'EXIF stays readable and says nothing: %s',
+    async (name) => {
+      const { exif } = await sharp(strip(files[name]!)).metadata();
+      const tiff = exif!.subarray(exif!.indexOf('MM\0*'));
+      expect(tiff.subarray(0, 26)).toEqual(orientationExif(1));
+      expect(tiff.subarray(26).every((byte) => byte === 0)).toBe(true);
     },
   );
 
