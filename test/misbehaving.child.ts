@@ -11,6 +11,15 @@ const behaviours: Record<string, () => void> = {
   hang: () => {
     for (;;);
   },
+  devour: () => {
+    const bite = 20_000_000;
+    const taken: Buffer[] = [];
+    // Were nobody to watch, it would stop before the machine suffers.
+    while (taken.length < 60) {
+      taken.push(Buffer.alloc(bite, 1));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  },
 };
 
 // Before the listener of the real child.

@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { Darkroom } from '../../../test/decoding.js';
+import { Darkroom, fixture } from '../../../test/decoding.js';
+import { plain, slideshow, textured, RED, GREEN, BLUE } from '../../../test/paintings.js';
 import { decode } from './cascade.js';
-import { type DecodedVariant, type DecodeTask, VARIANTS } from './variants.js';
-
-const RED = { r: 220, g: 30, b: 30 };
-const GREEN = { r: 30, g: 200, b: 30 };
-const BLUE = { r: 30, g: 30, b: 220 };
-const WHITE = { r: 250, g: 250, b: 250 };
-/** {@link RED} by the matrices of the two colour spaces. */
-const RED_IN_P3 = { r: 202, g: 54, b: 44 };
-const EARTH = { r: 150, g: 110, b: 90 };
-/** What WebP at quality 80 and a colour conversion may change, out of 255. */
-const TOLERANCE = 6;
+import { type DecodeTask, VARIANTS } from './variants.js';
 
 let darkroom: Darkroom;
 
@@ -33,16 +25,16 @@ describe('The sizes of the variants', () => {
     { width: 4000, height: 1, sizes: ['2048x1', '1024x1', '320x1'] },
     { width: 1, height: 1, sizes: ['1x1', '1x1', '1x1'] },
   ])('are $sizes for $width × $height', async ({ width, height, sizes }) => {
-    const { variants, ...original } = await decodeBytes(
-      await plain(width, height).png().toBuffer(),
-    );
+    const result = await decodeBytes(await plain(width, height).png().toBuffer());
+    const { original, variants } = result;
 
-    expect(original).toEqual({ format: 'png', width, height, hasAlpha: false });
+    expect(result).toMatchObject({ frames: 1, hasAlpha: false });
+    expect(original).toMatchObject({ format: 'png', width, height });
     expect(variants.map(({ name }) => name)).toEqual(['large', 'medium', 'thumbnail']);
     expect(variants.map((variant) => `${variant.width}x${variant.height}`)).toEqual(sizes);
   });
 
-  it.each(['jpeg', 'png', 'webp'] as const)(
+  it.each(['jpeg', 'png', 'webp', 'gif'] as const)(
     'are exact when %s is shrunk on load',
     async (format) => {
       const picture = await plain(4099, 2731)[format]().toBuffer();
@@ -56,150 +48,39 @@ describe('The sizes of the variants', () => {
   it('are those of the files, which are WebP', async () => {
     const { variants } = await decodeBytes(await plain(1100, 500).jpeg().toBuffer());
 
-    for (const { path, width, height, bytes } of variants) {
+    for (const { path, width, height, bytes, checksum } of variants) {
       const file = await readFile(path);
       expect(file).toHaveLength(bytes);
+      expect(sha256(file)).toBe(checksum);
       expect(await sharp(file).metadata()).toMatchObject({ format: 'webp', width, height });
     }
   });
 });
 
-describe('An EXIF orientation', () => {
-  /** How an upright picture is stored under each orientation. */
-  const stored: Record<number, (upright: Sharp) => Sharp> = {
-    1: (upright) => upright,
-    2: (upright) => upright.flop(),
-    3: (upright) => upright.rotate(180),
-    4: (upright) => upright.flip(),
-    5: (upright) => upright.flip().rotate(90),
-    6: (upright) => upright.rotate(270),
-    7: (upright) => upright.flop().rotate(90),
-    8: (upright) => upright.rotate(90),
-  };
+describe('The original', () => {
+  it.each<[string, () => Promise<Buffer>]>([
+    ['jpg', () => plain().jpeg().toBuffer()],
+    ['png', () => plain().png().toBuffer()],
+    ['webp', () => plain().webp().toBuffer()],
+    ['gif', () => plain().gif().toBuffer()],
+    ['avif', () => plain().avif({ effort: 0 }).toBuffer()],
+    ['heic', () => fixture('p3.heic')],
+  ])('is kept as a file of its own format, described: %s', async (extension, picture) => {
+    const glued = Buffer.concat([await picture(), Buffer.from('<script>find-me</script>')]);
 
-  it.each(
-    (['jpeg', 'png', 'webp'] as const).flatMap((format) =>
-      Object.entries(stored).map(([orientation, store]) => ({ format, orientation, store })),
-    ),
-  )('of $orientation is upright from $format', async ({ format, orientation, store }) => {
-    const picture = await store(sharp(await fourCorners()))
-      [format]()
-      .withMetadata({ orientation: Number(orientation) })
-      .toBuffer();
+    const { original } = await decodeBytes(extension === 'heic' ? await picture() : glued);
 
-    const result = await decodeBytes(picture);
-
-    expect(result).toMatchObject({ width: 1200, height: 800 });
-    for (const variant of result.variants) {
-      const { width, height } = variant;
-      const right = width - 5;
-      const bottom = height - 5;
-      expectColour(await pixel(variant, 5, 5), RED);
-      expectColour(await pixel(variant, right, 5), GREEN);
-      expectColour(await pixel(variant, 5, bottom), BLUE);
-      expectColour(await pixel(variant, right, bottom), WHITE);
-    }
-  });
-});
-
-describe('Colours', () => {
-  // The way into CMYK is what loses so much: the small profile that comes with sharp is coarse.
-  it.each<[string, number, (picture: Sharp) => Sharp]>([
-    ['CMYK without a profile', 25, (picture) => picture.toColourspace('cmyk').jpeg()],
-    ['CMYK with a profile', 25, (picture) => picture.withIccProfile('cmyk').jpeg()],
-    ['16 bits', TOLERANCE, (picture) => picture.toColourspace('rgb16').png()],
-    [
-      '16 bits with a profile',
-      TOLERANCE,
-      (picture) => picture.toColourspace('rgb16').withIccProfile('srgb').png(),
-    ],
-    ['a palette', TOLERANCE, (picture) => picture.png({ palette: true })],
-  ])('end as sRGB from %s', async (_label, tolerance, encode) => {
-    const picture = sharp({ create: { width: 900, height: 600, channels: 3, background: EARTH } });
-
-    const { variants } = await decodeBytes(await encode(picture).toBuffer());
-
-    for (const variant of variants) {
-      expectColour(await pixel(variant, 10, 10), EARTH, tolerance);
-      expect(await sharp(variant.path).metadata()).toMatchObject({ space: 'srgb', depth: 'uchar' });
-    }
-  });
-
-  it.each<[string, (picture: Sharp) => Sharp]>([
-    ['JPEG', (picture) => picture.jpeg({ quality: 100 })],
-    ['PNG', (picture) => picture.png()],
-    ['16-bit PNG', (picture) => picture.toColourspace('rgb16').png()],
-    ['WebP', (picture) => picture.webp({ lossless: true })],
-  ])('of Display P3 end as sRGB from %s', async (_label, encode) => {
-    const picture = await encode(plain()).withIccProfile('p3').toBuffer();
-    const unconverted = await sharp(picture, { ignoreIcc: true }).raw().toBuffer();
-    expectColour([...unconverted.subarray(0, 3)], RED_IN_P3);
-
-    const { variants } = await decodeBytes(picture);
-
-    for (const variant of variants) expectColour(await pixel(variant, 10, 10), RED);
-  });
-
-  it('stay grey from 8-bit and 16-bit grey', async () => {
-    for (const space of ['b-w', 'grey16']) {
-      const picture = sharp({
-        create: { width: 500, height: 400, channels: 3, background: '#777' },
-      });
-      const { variants } = await decodeBytes(await picture.toColourspace(space).png().toBuffer());
-
-      for (const variant of variants) {
-        expectColour(await pixel(variant, 10, 10), { r: 0x77, g: 0x77, b: 0x77 });
-      }
-    }
-  });
-
-  it.each<[string, (picture: Sharp) => Sharp]>([
-    ['JPEG', (picture) => picture.jpeg()],
-    ['progressive JPEG', (picture) => picture.jpeg({ progressive: true })],
-    ['Display P3', (picture) => picture.jpeg().withIccProfile('p3')],
-    ['CMYK', (picture) => picture.toColourspace('cmyk').jpeg()],
-    ['WebP', (picture) => picture.webp()],
-    ['a turned JPEG', (picture) => picture.jpeg().withMetadata({ orientation: 6 })],
-  ])('are those of three decodes of the same file: %s', async (_label, encode) => {
-    const picture = await encode(sharp(await textured(2200, 400))).toBuffer();
-
-    const { variants } = await decodeBytes(picture);
-
-    for (const { name, path } of variants) {
-      const alone = await sharp(picture, { autoOrient: true })
-        .resize(VARIANTS[name], VARIANTS[name], { fit: 'inside' })
-        .webp({ quality: 80, effort: 0 })
-        .toBuffer();
-      const { shift, difference } = await compare(await readFile(path), alone);
-      expect(shift).toBeLessThan(2);
-      // Two ways of shrinking differ at edges; sharp with and without `fastShrinkOnLoad` by 4.
-      expect(difference).toBeLessThan(6);
-    }
-  });
-});
-
-describe('Alpha', () => {
-  it.each<[string, (picture: Sharp) => Sharp]>([
-    ['PNG', (picture) => picture.png()],
-    ['16-bit PNG', (picture) => picture.toColourspace('rgb16').png()],
-    ['WebP', (picture) => picture.webp()],
-  ])('is kept from %s', async (_label, encode) => {
-    const background = { ...RED, alpha: 0.5 };
-    const picture = sharp({ create: { width: 2500, height: 300, channels: 4, background } });
-
-    const result = await decodeBytes(await encode(picture).toBuffer());
-
-    expect(result.hasAlpha).toBe(true);
-    for (const variant of result.variants) {
-      const colour = await pixel(variant, 20, 20);
-      expectColour(colour, RED);
-      expect(colour[3]).toBeCloseTo(128, -1);
-    }
+    const file = await readFile(original.path);
+    expect(original.path).toMatch(new RegExp(`/original\\.${extension}$`));
+    expect(original).toMatchObject({ bytes: file.length, checksum: sha256(file) });
+    const { width, height } = await sharp(file).metadata();
+    expect(original).toMatchObject({ width, height });
+    expect(file.includes('find-me')).toBe(false);
   });
 });
 
 describe('Metadata', () => {
-  it.each(['jpeg', 'png', 'webp'] as const)('of %s is in no variant', async (format) => {
+  it.each(['jpeg', 'png', 'webp', 'avif'] as const)('of %s is nowhere', async (format) => {
     const picture = await plain(900, 600)
       [format]()
       .withIccProfile('p3')
@@ -213,20 +94,37 @@ describe('Metadata', () => {
       .toBuffer();
     expect(picture.includes('find-me-exif')).toBe(true);
 
-    const { variants } = await decodeBytes(picture);
+    const { original, variants } = await decodeBytes(picture, { avif: true });
 
     for (const { path } of variants) {
       const file = await readFile(path);
       const { exif, xmp, icc, iptc, orientation } = await sharp(file).metadata();
       expect({ exif, xmp, icc, iptc, orientation }).toEqual({});
-      for (const trace of ['find-me', 'EXIF', 'Exif', 'XMP', 'ICCP']) {
+      for (const trace of ['find-me', 'EXIF', 'Exif', 'XMP', 'ICCP', 'colrprof']) {
         expect(file.includes(trace)).toBe(false);
       }
+    }
+    expect((await readFile(original.path)).includes('find-me')).toBe(false);
+  });
+
+  it('of an animation is nowhere', async () => {
+    const animation = await slideshow([RED, GREEN], { width: 100, height: 80 });
+    const picture = await animation
+      .webp()
+      .withExif({ IFD0: { Copyright: 'find-me-exif' } })
+      .toBuffer();
+    expect(picture.includes('find-me-exif')).toBe(true);
+
+    const { original, variants } = await decodeBytes(picture);
+
+    for (const { path } of [original, ...variants]) {
+      const file = await readFile(path);
+      for (const trace of ['find-me', 'EXIF', 'ICCP']) expect(file.includes(trace)).toBe(false);
     }
   });
 });
 
-describe('A broken file is refused as undecodable', () => {
+describe('A broken file is refused', () => {
   const encoders: [string, (picture: Sharp) => Sharp][] = [
     ['baseline JPEG', (picture) => picture.jpeg()],
     ['progressive JPEG', (picture) => picture.jpeg({ progressive: true })],
@@ -242,15 +140,18 @@ describe('A broken file is refused as undecodable', () => {
 
     for (const share of [0.001, 0.1, 0.5, 0.9, 0.99]) {
       const cut = whole.subarray(0, Math.floor(whole.length * share));
-      await expect(decodeBytes(cut)).rejects.toMatchObject({ code: 'undecodable' });
+      await expect(decodeBytes(cut)).rejects.toMatchObject({
+        name: 'DecodeRefused',
+        code: expect.stringMatching(/^(truncated|unsupported-type)$/),
+      });
     }
   });
 
   it.each(encoders)('when the head of a %s is damaged', async (_label, encode) => {
     const picture = await encode(sharp(await textured(600, 400))).toBuffer();
-    picture.fill(0x5a, 4, 200);
+    picture.fill(0x5a, 12, 200);
 
-    await expect(decodeBytes(picture)).rejects.toMatchObject({ code: 'undecodable' });
+    await expect(decodeBytes(picture)).rejects.toMatchObject({ name: 'DecodeRefused' });
   });
 
   it('when one bit of the pixels of a PNG is wrong', async () => {
@@ -259,23 +160,54 @@ describe('A broken file is refused as undecodable', () => {
       .toBuffer();
     picture.writeUInt8(picture.readUInt8(picture.length >> 1) ^ 1, picture.length >> 1);
 
-    await expect(decodeBytes(picture)).rejects.toMatchObject({ code: 'undecodable' });
+    await expect(decodeBytes(picture)).rejects.toMatchObject({ name: 'DecodeRefused' });
+  });
+
+  it('when its structure is sound but its pixels are not', async () => {
+    const avif = await sharp(await textured(600, 400))
+      .avif({ effort: 0 })
+      .toBuffer();
+    const pixels = avif.indexOf('mdat') + 4;
+    avif.fill(0xff, pixels + 20, pixels + 200);
+
+    await expect(decodeBytes(avif)).rejects.toMatchObject({ code: 'undecodable' });
   });
 
   it('when it is no picture at all', async () => {
-    for (const bytes of [Buffer.alloc(0), Buffer.alloc(5000), Buffer.from('<html>hello</html>')]) {
-      await expect(decodeBytes(bytes)).rejects.toMatchObject({ code: 'undecodable' });
+    await expect(decodeBytes(Buffer.alloc(0))).rejects.toMatchObject({ code: 'empty-file' });
+    for (const bytes of [Buffer.alloc(5000), Buffer.from('<html>hello</html>')]) {
+      await expect(decodeBytes(bytes)).rejects.toMatchObject({ code: 'unsupported-type' });
     }
   });
 });
 
 describe('The limit of pixels', () => {
-  it.each(['jpeg', 'png', 'webp'] as const)('admits a %s of exactly as many', async (format) => {
-    const picture = await plain(400, 300)[format]().toBuffer();
+  it.each(['jpeg', 'png', 'webp', 'gif', 'avif'] as const)(
+    'admits a %s of exactly as many',
+    async (format) => {
+      const picture = await plain(400, 300)[format]().toBuffer();
 
-    await expect(decodeBytes(picture, { maxPixels: 120_000 })).resolves.toMatchObject({ format });
-    await expect(decodeBytes(picture, { maxPixels: 119_999 })).rejects.toMatchObject({
+      await expect(decodeBytes(picture, { maxPixels: 120_000 })).resolves.toMatchObject({
+        original: { format },
+      });
+      await expect(decodeBytes(picture, { maxPixels: 119_999 })).rejects.toMatchObject({
+        code: 'too-many-pixels',
+      });
+    },
+  );
+
+  it('counts all frames, and frames have a limit of their own', async () => {
+    const animation = await slideshow([RED, GREEN, BLUE], { width: 100, height: 50 });
+    const picture = await animation.gif().toBuffer();
+
+    await expect(decodeBytes(picture, { maxPixels: 15_000, maxFrames: 3 })).resolves.toMatchObject({
+      frames: 3,
+    });
+    await expect(decodeBytes(picture, { maxPixels: 14_999 })).rejects.toMatchObject({
       code: 'too-many-pixels',
+    });
+    await expect(decodeBytes(picture, { maxFrames: 2 })).rejects.toMatchObject({
+      code: 'too-many-frames',
     });
   });
 
@@ -308,31 +240,8 @@ async function decodeBytes(picture: Uint8Array, options: Partial<DecodeTask> = {
   return decode(await darkroom.task(picture, options));
 }
 
-function plain(width = 900, height = 600): Sharp {
-  return sharp({ create: { width, height, channels: 3, background: RED } });
-}
-
-/** 1200 × 800: red, green, blue and white corners, in reading order. */
-function fourCorners(): Promise<Buffer> {
-  const corner = (background: typeof RED, left: number, top: number) => ({
-    input: { create: { width: 600, height: 400, channels: 3 as const, background } },
-    left,
-    top,
-  });
-  return plain(1200, 800)
-    .composite([corner(GREEN, 600, 0), corner(BLUE, 0, 400), corner(WHITE, 600, 400)])
-    .png()
-    .toBuffer();
-}
-
-/** Something like a photograph: soft shapes of some 50 pixels in all colours. */
-function textured(width: number, height: number): Promise<Buffer> {
-  const noise = { type: 'gaussian' as const, mean: 128, sigma: 90 };
-  const grain = { width: Math.ceil(width / 50), height: Math.ceil(height / 50) };
-  return sharp({ create: { ...grain, channels: 3, background: '#000', noise } })
-    .resize(width, height, { fit: 'fill', kernel: 'cubic' })
-    .png({ compressionLevel: 1 })
-    .toBuffer();
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** A PNG that claims another size, with a right checksum. */
@@ -343,28 +252,4 @@ function withPngSize(png: Buffer, width: number, height: number): Buffer {
   claimed.writeUInt32BE(height, heightAt);
   claimed.writeUInt32BE(crc32(claimed.subarray(type, crcAt)), crcAt);
   return claimed;
-}
-
-async function pixel({ path }: DecodedVariant, left: number, top: number): Promise<number[]> {
-  return [...(await sharp(path).extract({ left, top, width: 1, height: 1 }).raw().toBuffer())];
-}
-
-function expectColour(actual: number[], { r, g, b }: typeof RED, tolerance = TOLERANCE): void {
-  const difference = [r, g, b].map((wanted, band) => Math.abs(wanted - (actual[band] ?? NaN)));
-  expect(Math.max(...difference)).toBeLessThanOrEqual(tolerance);
-}
-
-/** How far a whole channel is off, and the mean difference of two pictures of one size, of 255. */
-async function compare(one: Buffer, other: Buffer) {
-  const distance = await sharp(one)
-    .composite([{ input: other, blend: 'difference' }])
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  const means = async (picture: Sharp) =>
-    (await picture.stats()).channels.slice(0, 3).map(({ mean }) => mean);
-  const [a, b] = [await means(sharp(one)), await means(sharp(other))];
-  return {
-    shift: Math.max(...a.map((mean, channel) => Math.abs(mean - b[channel]!))),
-    difference: Math.max(...(await means(sharp(distance.data, { raw: distance.info })))),
-  };
 }

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import sharp from 'sharp';
-import { Darkroom, FROM_SOURCES } from '../../../test/decoding.js';
+import { Darkroom, fixture, FROM_SOURCES } from '../../../test/decoding.js';
 import { type DecodeReply, type DecodeTask } from './variants.js';
 
 let darkroom: Darkroom;
@@ -27,24 +27,41 @@ afterEach(() => {
 
 describe('The decoding child', () => {
   it('answers one task after the other', async () => {
-    for (const format of ['jpeg', 'png', 'webp'] as const) {
-      const picture = await white()[format]().toBuffer();
-      expect(await answerTo(await darkroom.task(picture))).toMatchObject({ result: { format } });
+    for (const format of ['jpeg', 'png', 'webp', 'gif', 'avif', 'heic'] as const) {
+      const picture =
+        format === 'heic' ? await fixture('p3.heic') : await white()[format]().toBuffer();
+      expect(await answerTo(await darkroom.task(picture))).toMatchObject({
+        result: { original: { format } },
+      });
     }
   });
 
-  it.each([
-    ['SVG', () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')],
-    ['GIF', () => white().gif().toBuffer()],
-    ['TIFF', () => white().tiff().toBuffer()],
-    ['AVIF', () => white().avif().toBuffer()],
-  ])('knows no loader for %s', async (_label, picture) => {
-    expect(await answerTo(await darkroom.task(await picture()))).toEqual({
-      refusal: {
-        code: 'undecodable',
-        message: expect.stringContaining('unsupported image format'),
-      },
+  it('answers a refusal with its code', async () => {
+    const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
+    expect(await answerTo(await darkroom.task(svg))).toEqual({
+      refusal: { code: 'unsupported-type', message: expect.any(String) },
     });
+  });
+
+  it('knows no loader for formats that are not taken, should one get so far', async () => {
+    const pictures = [
+      await white().tiff().toBuffer(),
+      Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+      Buffer.from('P6 1 1 255\nabc'),
+      await white().webp().toBuffer(),
+    ];
+    const tasks = await Promise.all(pictures.map((picture) => darkroom.task(picture)));
+    const paths = tasks.map(({ input }) => input);
+    const loader = fork(new URL('../../../test/loading.child.ts', import.meta.url), paths, {
+      execArgv: FROM_SOURCES,
+    });
+    const [outcomes] = (await once(loader, 'message')) as [string[]];
+    loader.kill('SIGKILL');
+
+    expect(outcomes).toEqual([
+      ...Array(3).fill(expect.stringContaining('unsupported image format')),
+      'loaded',
+    ]);
   });
 
   it('answers a fault that is not the file’s with its code', async () => {

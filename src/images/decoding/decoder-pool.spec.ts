@@ -2,16 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { Darkroom, decoderPoolFromSources, pidOf } from '../../../test/decoding.js';
-import {
-  DecoderCrashed,
-  type DecoderPool,
-  DecoderPoolClosed,
-  type DecoderPoolOptions,
-  DecoderTimedOut,
-} from './decoder-pool.js';
+import { DecoderCrashed, DecoderOutOfMemory, DecoderTimedOut } from './decoder.js';
+import { type DecoderPool, DecoderPoolClosed, type DecoderPoolOptions } from './decoder-pool.js';
 import { DecodeRefused, type DecodeTask } from './variants.js';
 
-const PATIENCE = { timeoutMs: 20_000 };
+const PATIENCE = { timeoutMs: 20_000, memoryMb: 100 };
 
 let darkroom: Darkroom;
 let pool: DecoderPool;
@@ -30,23 +25,21 @@ afterAll(() => darkroom.close());
 
 describe('A decoder pool', () => {
   it('decodes', async () => {
-    pool = decoderPoolFromSources({ size: 1 });
+    pool = decoderPoolFromSources({ size: 1, memoryMb: 1000 });
 
     expect(await pool.run(await darkroom.task(picture), PATIENCE)).toMatchObject({
-      format: 'png',
-      width: 400,
-      height: 300,
+      original: { format: 'png', width: 400, height: 300 },
       variants: [{ name: 'large' }, { name: 'medium' }, { name: 'thumbnail', width: 320 }],
     });
   });
 
   it('hands on refusals and other errors with their codes', async () => {
-    pool = decoderPoolFromSources({ size: 1 });
+    pool = decoderPoolFromSources({ size: 1, memoryMb: 1000 });
     const broken = pool.run(await darkroom.task(picture.subarray(0, 100)), PATIENCE);
     const missing = pool.run(await darkroom.taskNamed('missing'), PATIENCE);
 
     await expect(broken).rejects.toBeInstanceOf(DecodeRefused);
-    await expect(broken).rejects.toMatchObject({ code: 'undecodable' });
+    await expect(broken).rejects.toMatchObject({ code: 'truncated' });
     await expect(missing).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
@@ -60,7 +53,7 @@ describe('A decoder pool', () => {
   });
 
   it('runs waiting tasks in the order in which they came', async () => {
-    pool = decoderPoolFromSources({ size: 1 });
+    pool = decoderPoolFromSources({ size: 1, memoryMb: 1000 });
     const tasks = await Promise.all(Array.from({ length: 5 }, () => darkroom.task(picture)));
     const done: DecodeTask[] = [];
 
@@ -95,7 +88,7 @@ describe('A child that crashes, exits or hangs', () => {
     const bad = await darkroom.taskNamed(behaviour);
     const others = await Promise.all(Array.from({ length: 6 }, () => darkroom.task(picture)));
 
-    const failing = pool.run(bad, { timeoutMs: 1000 });
+    const failing = pool.run(bad, { ...PATIENCE, timeoutMs: 1000 });
     const rest = Promise.all(others.map((task) => pool.run(task, PATIENCE)));
 
     await expect(failing).rejects.toThrow(error);
@@ -116,7 +109,7 @@ describe('A child that crashes, exits or hangs', () => {
 
   it('while it starts fails every task and never leaves one waiting', async () => {
     const childModule = new URL('../../../test/unstartable.child.ts', import.meta.url);
-    pool = decoderPoolFromSources({ size: 2, childModule });
+    pool = decoderPoolFromSources({ size: 2, memoryMb: 1000, childModule });
     const tasks = await Promise.all(Array.from({ length: 6 }, () => darkroom.task(picture)));
 
     const outcomes = await Promise.allSettled(tasks.map((task) => pool.run(task, PATIENCE)));
@@ -124,6 +117,72 @@ describe('A child that crashes, exits or hangs', () => {
     for (const outcome of outcomes) {
       expect(outcome).toEqual({ status: 'rejected', reason: expect.any(DecoderCrashed) });
     }
+  });
+});
+
+describe('A child that takes too much memory', () => {
+  // Where there is no /proc, nothing is watched.
+  const itOnLinux = process.platform === 'linux' ? it : it.skip;
+
+  itOnLinux('is killed and fails its own task alone', async () => {
+    openMisbehavingPool({ size: 2, maxChildMb: 400 });
+    const greedy = await darkroom.taskNamed('devour');
+    const others = await Promise.all(Array.from({ length: 6 }, () => darkroom.task(picture)));
+
+    const failing = pool.run(greedy, PATIENCE);
+    const rest = Promise.all(others.map((task) => pool.run(task, PATIENCE)));
+
+    await expect(failing).rejects.toThrow(DecoderOutOfMemory);
+    await expect(failing).rejects.toThrow('400 MB');
+    await expect(rest).resolves.toHaveLength(6);
+    expect(isAlive(await pidOf(greedy))).toBe(false);
+  });
+
+  itOnLinux('is one beyond the budget, when nothing else is said', async () => {
+    openMisbehavingPool({ memoryMb: 300 });
+
+    await expect(pool.run(await darkroom.taskNamed('devour'), PATIENCE)).rejects.toThrow('300 MB');
+  });
+
+  itOnLinux('may take half more than a task that is known to be large', async () => {
+    openMisbehavingPool({ memoryMb: 300 });
+    const large = { ...PATIENCE, memoryMb: 400 };
+
+    await expect(pool.run(await darkroom.taskNamed('devour'), large)).rejects.toThrow('600 MB');
+  });
+});
+
+describe('Tasks of known size', () => {
+  it('run at once only while they fit into the memory together, in order', async () => {
+    openMisbehavingPool({ size: 3, memoryMb: 1000 });
+    const abort = new AbortController();
+    const holding = await darkroom.taskNamed('hang');
+    const held = pool.run(holding, { ...PATIENCE, memoryMb: 600, signal: abort.signal });
+    await started(holding);
+    const large = await darkroom.task(picture);
+    const small = await darkroom.task(picture);
+
+    const rest = [
+      pool.run(large, { ...PATIENCE, memoryMb: 500 }),
+      pool.run(small, { ...PATIENCE, memoryMb: 100 }),
+    ];
+    await sleep(500);
+    expect([await pidOf(large), await pidOf(small)]).toEqual([undefined, undefined]);
+    abort.abort(new Error('enough'));
+
+    await expect(held).rejects.toThrow('enough');
+    await expect(Promise.all(rest)).resolves.toHaveLength(2);
+  });
+
+  it('give their memory back when they fail', async () => {
+    openMisbehavingPool({ size: 2, memoryMb: 100 });
+
+    for (const behaviour of ['crash', 'exit', 'crash']) {
+      await expect(pool.run(await darkroom.taskNamed(behaviour), PATIENCE)).rejects.toThrow(
+        DecoderCrashed,
+      );
+    }
+    await expect(pool.run(await darkroom.task(picture), PATIENCE)).resolves.toBeDefined();
   });
 });
 
@@ -197,9 +256,9 @@ describe('Closing', () => {
   });
 });
 
-function openMisbehavingPool(options: DecoderPoolOptions): void {
+function openMisbehavingPool(options: Partial<DecoderPoolOptions>): void {
   const childModule = new URL('../../../test/misbehaving.child.ts', import.meta.url);
-  pool = decoderPoolFromSources({ childModule, ...options });
+  pool = decoderPoolFromSources({ childModule, size: 1, memoryMb: 1000, ...options });
 }
 
 /** The process that has begun with a task. */

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
-import { fromRaw, type Pixels, toPixels, within } from './pixels.js';
+import sharp, { type CreateRaw } from 'sharp';
+
+import { toPixels, within } from './pixels.js';
 import { DecodeRefused, VARIANTS } from './variants.js';
 
 /** What is used of libheif's C API, as WebAssembly offers it. */
@@ -27,6 +29,12 @@ interface Decoded {
   channels: [{ width: number; height: number; stride: number; data: Uint8Array }];
 }
 
+/** A whole picture; its data keep WebAssembly's memory alive. */
+interface RawPixels {
+  data: Uint8Array;
+  raw: CreateRaw;
+}
+
 type CreateLibheif = (options: { print: () => void; printErr: () => void }) => Libheif;
 
 const require = createRequire(import.meta.url);
@@ -40,13 +48,12 @@ const require = createRequire(import.meta.url);
  * @throws DecodeRefused `undecodable`, `too-many-pixels`
  */
 export async function decodeHeic(picture: Buffer, maxPixels: number) {
-  const whole = decodeWhole(picture, maxPixels);
-  const pixels = await toPixels(fromRaw(whole).resize(within(VARIANTS.large)));
-  return { pixels, size: { width: whole.info.width, height: whole.info.height } };
+  const { data, raw } = decodeWhole(picture, maxPixels);
+  const pixels = await toPixels(sharp(data, { raw }).resize(within(VARIANTS.large)));
+  return { pixels, size: { width: raw.width, height: raw.height } };
 }
 
-/** The pixels lie in WebAssembly's memory, which lives as long as they do. */
-function decodeWhole(picture: Buffer, maxPixels: number): Pixels {
+function decodeWhole(picture: Buffer, maxPixels: number): RawPixels {
   const libheif = createLibheif();
   const context = libheif.heif_context_alloc();
   successful(libheif.heif_context_read_from_memory(context, picture));
@@ -59,13 +66,10 @@ function decodeWhole(picture: Buffer, maxPixels: number): Pixels {
   const hasAlpha = libheif.heif_image_handle_has_alpha_channel(handle) !== 0;
   const { heif_chroma_interleaved_RGB: rgb, heif_chroma_interleaved_RGBA: rgba } =
     libheif.heif_chroma;
-  const decoded = libheif.heif_js_decode_image2(
-    handle,
-    libheif.heif_colorspace.heif_colorspace_RGB,
-    hasAlpha ? rgba : rgb,
-  );
+  const space = libheif.heif_colorspace.heif_colorspace_RGB;
+  const decoded = libheif.heif_js_decode_image2(handle, space, hasAlpha ? rgba : rgb);
   const premultiplied = libheif.heif_image_handle_is_premultiplied_alpha(handle) !== 0;
-  return packed(successful(decoded), hasAlpha ? 4 : 3, premultiplied);
+  return rawPixels(successful(decoded), { channels: hasAlpha ? 4 : 3, premultiplied });
 }
 
 /**
@@ -84,15 +88,18 @@ function successful<T extends object>(outcome: T | LibheifError): T {
   return outcome as T;
 }
 
-/** Without the bytes that may fill up each row. */
-function packed({ channels: [plane] }: Decoded, channels: 3 | 4, premultiplied: boolean): Pixels {
+/** Each row without the bytes that may fill it up. */
+function rawPixels(
+  { channels: [plane] }: Decoded,
+  kind: { channels: 3 | 4; premultiplied: boolean },
+): RawPixels {
   const { width, height, stride, data } = plane;
-  const info = { width, height, channels, premultiplied };
-  const rowBytes = width * channels;
-  if (stride === rowBytes) return { data, info };
+  const raw = { width, height, ...kind };
+  const rowBytes = width * kind.channels;
+  if (stride === rowBytes) return { data, raw };
   const rows = Buffer.allocUnsafe(rowBytes * height);
   for (let row = 0; row < height; row += 1) {
     rows.set(data.subarray(row * stride, row * stride + rowBytes), row * rowBytes);
   }
-  return { data: rows, info };
+  return { data: rows, raw };
 }

@@ -1,10 +1,10 @@
 import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
 import { DecodeRefused } from './variants.js';
 
-/** Upright 8-bit sRGB, with alpha where the picture has it, and without metadata. */
+/** Upright 8-bit sRGB, with straight alpha where the picture has it, and without metadata. */
 export interface Pixels {
   data: Uint8Array;
-  info: Pick<OutputInfo, 'width' | 'height' | 'channels' | 'premultiplied'>;
+  info: Pick<OutputInfo, 'width' | 'height' | 'channels'>;
 }
 
 /** What no file may talk libvips out of, whatever it holds. */
@@ -19,8 +19,8 @@ export function inputOptions(maxPixels: number): SharpOptions {
   };
 }
 
-export function fromRaw({ data, info: { width, height, channels, premultiplied } }: Pixels): Sharp {
-  return sharp(data, { raw: { width, height, channels, premultiplied } });
+export function fromRaw({ data, info: { width, height, channels } }: Pixels): Sharp {
+  return sharp(data, { raw: { width, height, channels } });
 }
 
 /** Shrinks a picture so that its longest side has at most so many pixels; never enlarges it. */

@@ -21,9 +21,9 @@ import {
   VARIANTS,
 } from './variants.js';
 
-/** The quality of an AVIF that looks like a WebP of quality 1; sharp's defaults are 50 and 80. */
-const AVIF_QUALITY = 50 / 80;
-/** The fastest: the CPU of a WebP for half its bytes. The next one doubles it to save 2% of them. */
+/** What the quality of a WebP is multiplied with for an AVIF of the same PSNR: 60 for 80. */
+const AVIF_QUALITY = 0.75;
+/** The fastest: the CPU of a WebP for a quarter less bytes. The next takes 3 times as much for 3%. */
 const AVIF_EFFORT = 0;
 
 /** A still picture at the size of the large variant. */
