@@ -7,16 +7,24 @@ export interface Looks {
   dominantColor: string;
 }
 
-/** The most that ThumbHash takes. */
-const THUMBHASH_SIDE = 100;
-/** Each channel is halved so often for the histogram of colours: 8 steps of 32. */
-const HISTOGRAM_SHIFT = 5;
+/** Enough for a ThumbHash, which keeps seven waves along a side; it takes up to 100 pixels. */
+const LONGEST_SIDE = 48;
+/** Bits of a channel that do not tell colours apart in the histogram: 8 steps of 32 are left. */
+const IGNORED_BITS = 5;
 /** What a picture without a single visible pixel counts as. */
 const INVISIBLE = '#ffffff';
 
+/** The pixels of similar colours: the sum of their opacities, and of each channel times opacity. */
+interface Cell {
+  weight: number;
+  r: number;
+  g: number;
+  b: number;
+}
+
 /** The ThumbHash and the dominant colour of a picture, from its thumbnail. */
 export async function looksOf(thumbnail: Pixels): Promise<Looks> {
-  const small = fromRaw(thumbnail).resize(within(THUMBHASH_SIDE)).toColourspace('srgb');
+  const small = fromRaw(thumbnail).resize(within(LONGEST_SIDE)).toColourspace('srgb');
   const { data, info } = await toPixels(small.ensureAlpha());
   const hash = rgbaToThumbHash(info.width, info.height, data);
   return { placeholder: Buffer.from(hash).toString('base64'), dominantColor: dominantColor(data) };
@@ -30,28 +38,20 @@ export async function looksOf(thumbnail: Pixels): Promise<Looks> {
  *
  * @param rgba the pixels, not premultiplied
  */
-export function dominantColor(rgba: Uint8Array): string {
-  const cells = new Map<number, [weight: number, r: number, g: number, b: number]>();
-  let fullest: [number, number, number, number] = [0, 0, 0, 0];
+function dominantColor(rgba: Uint8Array): string {
+  const cells = new Map<number, Cell>();
   for (let at = 0; at + 3 < rgba.length; at += 4) {
     const [r = 0, g = 0, b = 0, alpha = 0] = rgba.subarray(at, at + 4);
-    const key =
-      ((r >> HISTOGRAM_SHIFT) << 6) | ((g >> HISTOGRAM_SHIFT) << 3) | (b >> HISTOGRAM_SHIFT);
-    const cell = cells.get(key) ?? [0, 0, 0, 0];
-    cells.set(key, [
-      cell[0] + alpha,
-      cell[1] + r * alpha,
-      cell[2] + g * alpha,
-      cell[3] + b * alpha,
-    ]);
+    const key = [r, g, b].reduce((bits, channel) => (bits << 3) | (channel >> IGNORED_BITS), 0);
+    const cell = cells.get(key) ?? { weight: 0, r: 0, g: 0, b: 0 };
+    cell.weight += alpha;
+    cell.r += r * alpha;
+    cell.g += g * alpha;
+    cell.b += b * alpha;
+    cells.set(key, cell);
   }
-  for (const cell of cells.values()) if (cell[0] > fullest[0]) fullest = cell;
-  const [weight, ...sums] = fullest;
-  if (weight === 0) return INVISIBLE;
-  const hex = sums.map((sum) =>
-    Math.round(sum / weight)
-      .toString(16)
-      .padStart(2, '0'),
-  );
-  return `#${hex.join('')}`;
+  const fullest = [...cells.values()].reduce((a, b) => (b.weight > a.weight ? b : a));
+  if (fullest.weight === 0) return INVISIBLE;
+  const mean = [fullest.r, fullest.g, fullest.b].map((sum) => Math.round(sum / fullest.weight));
+  return `#${Buffer.from(mean).toString('hex')}`;
 }

@@ -23,7 +23,7 @@ const COPIES_OF_FILE = 2;
 const BYTES_PER_PIXEL: Record<FormatName, number> = {
   /** Decoded row by row: 131 of 152. */
   jpeg: 0,
-  /** An interlaced one is held whole: 12 megapixels of 16-bit RGBA: @@. Else 298 of 482. */
+  /** An interlaced one is held whole: 12 megapixels of 16-bit RGBA 261. Else 298 of 482. */
   png: 4,
   /** Lossless ones are held whole. */
   webp: 4,
