@@ -11,6 +11,9 @@ export type ImageType = (typeof IMAGE_TYPES)[number];
 export type ImageStatus = (typeof IMAGE_STATUSES)[number];
 export type Visibility = (typeof VISIBILITIES)[number];
 
+/** The error of an image whose files are gone from storage. */
+export const FILE_MISSING = 'file-missing';
+
 /** What is known of a picture: most of it from the structure of its file, at once. */
 export interface ImageMetadata {
   /** Upright, in pixels. */
@@ -159,10 +162,14 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.errorDetail = null;
   }
 
-  /** Ends the work without success. What an earlier version made stays, and so does COMPLETED. */
+  /**
+   * Ends the work without success. What an earlier version made stays, and so does COMPLETED, unless
+   * the very file that it was made from is gone.
+   */
   fail(error: WorkError): void {
     this.expect('PENDING', 'PROCESSING');
-    this.status = this.version > 0 ? 'COMPLETED' : 'FAILED';
+    const isWhole = this.version > 0 && error.code !== FILE_MISSING;
+    this.status = isWhole ? 'COMPLETED' : 'FAILED';
     this.errorCode = error.code;
     this.errorDetail = error.detail;
   }
@@ -177,6 +184,14 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.nextAttemptAt = dueIn(0);
     this.requestId = requestId ?? null;
     return true;
+  }
+
+  /** Says of a completed image that files of it are lost and cannot be made anew. */
+  lose(detail: string): void {
+    this.expect('COMPLETED');
+    this.status = 'FAILED';
+    this.errorCode = FILE_MISSING;
+    this.errorDetail = detail;
   }
 
   private expect(...allowed: ImageStatus[]): void {

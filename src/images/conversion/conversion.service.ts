@@ -14,7 +14,7 @@ import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { DecoderPool } from '../decoding/decoder-pool.js';
 import { estimateMemoryMb } from '../decoding/memory.js';
 import type { DecodeResult, MadeFile } from '../decoding/variants.js';
-import type { Image } from '../image.entity.js';
+import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageQueries } from '../image.queries.js';
 import { type FileSize, ImageVariant } from '../image-variant.entity.js';
 import { asRefusal, isFatalToDecoder } from './refusals.js';
@@ -96,7 +96,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       return await this.storage.get(key);
     } catch (error) {
       if (!(error instanceof ObjectNotFound)) throw error;
-      throw new JobRefusal('file-missing', 'The file of the picture is gone.', { cause: error });
+      throw new JobRefusal(FILE_MISSING, 'The file of the picture is gone.', { cause: error });
     }
   }
 
