@@ -10,7 +10,7 @@ import { ENV, type Env } from './env.js';
 import { Shutdown } from './shutdown.js';
 import { Timers } from './timers.js';
 
-/** How late a daily sweep may be, in milliseconds. */
+/** How late a daily sweep may begin, in milliseconds. */
 const LOOK_FOR_DAILY_MS = 10_000;
 
 /** Puts right what a crash or a lost queue left behind; harmless when there is nothing to do. */
@@ -20,16 +20,20 @@ export interface Sweep {
   readonly everyMs?: number;
   /** A time of day, as HH:MM in UTC, for what runs once a day on one of all replicas. */
   readonly dailyAt?: string;
-  /** @returns how many rows it dealt with */
-  run(): Promise<number>;
+  /**
+   * @param signal comes with shutdown, and to a daily run whose lease is lost; what takes long must
+   *   throw then
+   * @returns how many rows it dealt with
+   */
+  run(signal: AbortSignal): Promise<number>;
 }
 
 /**
  * Runs every registered sweep every few seconds, in the worker.
  *
  * It keeps no state that matters: sweeps find their work in the database and take it there, so
- * any number of replicas may run them at once. A sweep that fails is logged and runs again at the
- * next tick; it does not hold up the others.
+ * any number of replicas may run them at once. A sweep that fails is logged and runs again at its
+ * next turn; it does not hold up the others.
  */
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -60,7 +64,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   async beforeApplicationShutdown(): Promise<void> {
     this.scheduler.deleteInterval('reconciler');
-    await Promise.all(this.sweeps.map(({ running }) => running));
+    await Promise.all(this.sweeps.flatMap(({ running }) => running ?? []));
   }
 
   /** Each sweep by itself: a long one holds up no other. */
@@ -81,13 +85,19 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       const found = await this.run(sweep);
       if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Swept' });
     } catch (error) {
-      this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
+      // What was interrupted says so by throwing; the rest is taken up elsewhere or later.
+      if (this.shutdown.begun)
+        this.logger.log({ sweep: sweep.name, msg: 'A sweep was interrupted' });
+      else this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
     }
   }
 
   private async run(sweep: Sweep): Promise<number> {
-    if (sweep.dailyAt === undefined) return sweep.run();
-    return (await this.timers.runDaily(sweep.name, sweep.dailyAt, () => sweep.run())) ?? 0;
+    if (sweep.dailyAt === undefined) return sweep.run(this.shutdown.signal);
+    const found = await this.timers.runDaily(sweep.name, sweep.dailyAt, (signal) =>
+      sweep.run(signal),
+    );
+    return found ?? 0;
   }
 }
 
