@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Reconciler } from '../core/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler.module.js';
@@ -6,12 +6,16 @@ import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
+import { ImageRetention } from './upkeep/image-retention.js';
+import { ImageUpkeepModule } from './upkeep/image-upkeep.module.js';
+import { ImageUpkeep } from './upkeep/image-upkeep.service.js';
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 /** The work of the images feature, for the worker. */
 @Module({
-  imports: [ImagesModule, ReconcilerModule],
+  imports: [ImagesModule, ImageUpkeepModule, ReconcilerModule],
   providers: [
     ImageConversion,
     ImageConversionProcessor,
@@ -24,11 +28,27 @@ const MINUTE_MS = 60_000;
   ],
 })
 export class ImagesWorkerModule {
-  constructor(reconciler: Reconciler, conversion: ImageConversion) {
+  constructor(
+    reconciler: Reconciler,
+    conversion: ImageConversion,
+    upkeep: ImageUpkeep,
+    retention: ImageRetention,
+    @Inject(ENV) env: Env,
+  ) {
     reconciler.register({
       name: 'originals that killed workers left',
       everyMs: MINUTE_MS,
       run: () => conversion.removeLeftovers(),
+    });
+    reconciler.register({
+      name: 'deleted images to forget',
+      everyMs: HOUR_MS,
+      run: () => retention.forgetDeleted(),
+    });
+    reconciler.register({
+      name: 'nightly clean-up of images',
+      dailyAt: env.CLEANUP_AT,
+      run: (signal) => upkeep.runNightly(signal),
     });
   }
 }

@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
+import { Injectable } from '@nestjs/common';
+import { LockMode } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { sql } from 'kysely';
+import { RowChanges } from '../../core/row-changes.js';
+import { ObjectNotFound, Storage } from '../../storage/storage.js';
+import { folderOf } from '../../storage/storage-key.js';
+import { Image } from '../image.entity.js';
+import { mapSome } from './batches.js';
+import type { Look } from './brake.js';
+import type { FindingKind, Remedy } from './findings.js';
+
+const PAGE_SIZE = 200;
+const IMAGES_AT_ONCE = 8;
+/** Each reads whole files. */
+const CHECKSUMS_AT_ONCE = 4;
+/** An error that says nothing of the file: what failed with it may succeed another time. */
+const NOBODYS_FAULT = 'internal-error';
+
+interface RecordedFile {
+  key: string;
+  /** Null for the source of an image that has no row of its own. */
+  bytes: number | null;
+  checksum: string | null;
+}
+
+interface CompletedImage {
+  id: string;
+  user_id: string;
+  version: number;
+  storage_key: string;
+  error_code: string | null;
+  files: RecordedFile[];
+}
+
+interface Fault {
+  kind: Extract<FindingKind, 'missing-file' | 'wrong-size' | 'wrong-checksum'>;
+  key: string;
+}
+
+/** A completed image with files that are not as its rows say, at the version that was looked at. */
+export interface FaultyImage {
+  id: string;
+  version: number;
+  faults: Fault[];
+  remedy: Remedy;
+}
+
+/** Rows of completed images whose files are not there, or not as they were stored. */
+@Injectable()
+export class LostFiles {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly storage: Storage,
+    private readonly changes: RowChanges,
+  ) {}
+
+  /**
+   * Walks all completed images by id and holds them against storage.
+   *
+   * @param checksums whether each file is read and compared with its SHA-256
+   */
+  async *find(checksums: boolean, signal: AbortSignal): AsyncGenerator<Look<FaultyImage>> {
+    const atOnce = checksums ? CHECKSUMS_AT_ONCE : IMAGES_AT_ONCE;
+    let last: string | undefined;
+    do {
+      signal.throwIfAborted();
+      const page = await this.readPage(last);
+      const found = await mapSome(page, atOnce, async (image) => {
+        signal.throwIfAborted();
+        return this.check(image, checksums);
+      });
+      yield { looked: page.length, suspects: found.filter((image) => image !== undefined) };
+      last = page.at(-1)?.id;
+    } while (last !== undefined);
+  }
+
+  /**
+   * Looks again and repairs what is still faulty. The database decides races: an image that was
+   * changed or deleted since it was looked at is left alone, and so is one that now needs another
+   * remedy: that has not been weighed.
+   *
+   * @returns false when there is nothing to repair any more, or it cannot be
+   */
+  async repair({ id, remedy }: FaultyImage, checksums: boolean): Promise<boolean> {
+    const image = await this.read(id);
+    const faulty = image && (await this.examine(image, checksums));
+    if (faulty?.remedy !== remedy) return false;
+    return this.em.fork().transactional(async (em) => {
+      const row = await em.findOne(
+        Image,
+        { id, status: 'COMPLETED', version: faulty.version },
+        { lockMode: LockMode.PESSIMISTIC_WRITE },
+      );
+      if (!row) return false;
+      if (remedy === 'make-anew') row.redo(undefined);
+      else await this.lose(em, row, faulty);
+      await this.changes.announce(em, id);
+      return true;
+    });
+  }
+
+  /** What is left of the files stays known, and fetchable; nothing links to what is gone. */
+  private async lose(em: EntityManager, image: Image, { faults }: FaultyImage): Promise<void> {
+    const gone = faults.filter(({ kind }) => kind === 'missing-file').map(({ key }) => key);
+    await sql`
+      delete from image_variants
+      where image_id = ${image.id} and storage_key = any(${gone}::text[])
+    `.execute(em.getKysely());
+    image.lose('Files of the picture are lost in storage, and cannot be made anew.');
+  }
+
+  /** A file may have been replaced between the reading of its row and that of storage: look twice. */
+  private async check(image: CompletedImage, checksums: boolean): Promise<FaultyImage | undefined> {
+    if (!(await this.examine(image, checksums))) return undefined;
+    const again = await this.read(image.id);
+    return again && this.examine(again, checksums);
+  }
+
+  private async examine(
+    image: CompletedImage,
+    checksums: boolean,
+  ): Promise<FaultyImage | undefined> {
+    const sizes = await this.sizesIn(image);
+    const faults: Fault[] = [];
+    for (const file of recordedFiles(image)) {
+      const kind = await this.faultOf(file, sizes.get(file.key), checksums);
+      if (kind) faults.push({ kind, key: file.key });
+    }
+    if (faults.length === 0) return undefined;
+    return { id: image.id, version: image.version, faults, remedy: remedyFor(image, faults) };
+  }
+
+  /** What lies in the folder of an image: one request to the store for all its files. */
+  private async sizesIn({ user_id, storage_key }: CompletedImage): Promise<Map<string, number>> {
+    const folder = folderOf(storage_key).split('/').slice(2).join('/');
+    const sizes = new Map<string, number>();
+    for await (const { key, bytes } of this.storage.list(user_id, folder)) sizes.set(key, bytes);
+    return sizes;
+  }
+
+  private async faultOf(
+    file: RecordedFile,
+    listedBytes: number | undefined,
+    checksums: boolean,
+  ): Promise<Fault['kind'] | undefined> {
+    try {
+      // Stored after the listing, or elsewhere.
+      const bytes = listedBytes ?? (await this.storage.head(file.key)).bytes;
+      if (file.bytes !== null && bytes !== file.bytes) return 'wrong-size';
+      if (!checksums || file.checksum === null) return undefined;
+      return (await this.checksumOf(file.key)) === file.checksum ? undefined : 'wrong-checksum';
+    } catch (error) {
+      if (error instanceof ObjectNotFound) return 'missing-file';
+      throw error;
+    }
+  }
+
+  private async checksumOf(key: string): Promise<string> {
+    const hash = createHash('sha256');
+    const { stream } = await this.storage.get(key);
+    await pipeline(stream, hash);
+    return hash.digest('hex');
+  }
+
+  private async readPage(after: string | undefined): Promise<CompletedImage[]> {
+    const { rows } = await sql<CompletedImage>`
+      ${COMPLETED} ${after === undefined ? sql`` : sql`and id > ${after}::uuid`}
+      order by id limit ${PAGE_SIZE}
+    `.execute(this.em.fork().getKysely());
+    return rows;
+  }
+
+  private async read(id: string): Promise<CompletedImage | undefined> {
+    const { rows } = await sql<CompletedImage>`${COMPLETED} and id = ${id}::uuid`.execute(
+      this.em.fork().getKysely(),
+    );
+    return rows[0];
+  }
+}
+
+const COMPLETED = sql`
+  select id, user_id, version, storage_key, error_code,
+    (select coalesce(json_agg(json_build_object(
+       'key', file.storage_key, 'bytes', file.bytes, 'checksum', file.checksum)
+       order by file.storage_key), '[]')
+     from image_variants as file where file.image_id = images.id) as files
+  from images where status = 'COMPLETED'`;
+
+/** The source is among the variants, as the original; a row that says otherwise is believed. */
+function recordedFiles({ storage_key, files }: CompletedImage): RecordedFile[] {
+  return files.some(({ key }) => key === storage_key)
+    ? files
+    : [{ key: storage_key, bytes: null, checksum: null }, ...files];
+}
+
+/**
+ * All is made anew from the original, so long as that is sound. What was tried already, and refused
+ * for the picture's own sake, would be refused again.
+ */
+function remedyFor({ storage_key, error_code }: CompletedImage, faults: Fault[]): Remedy {
+  const source = faults.find(({ key }) => key === storage_key);
+  const isLost = (fault: Fault) => fault.kind !== 'wrong-checksum';
+  if (source) return isLost(source) ? 'mark-failed' : 'none';
+  if (error_code === null || error_code === NOBODYS_FAULT) return 'make-anew';
+  return faults.some(isLost) ? 'mark-failed' : 'none';
+}
