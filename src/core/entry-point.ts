@@ -4,11 +4,11 @@ import { InvalidEnvironment } from './env.js';
 
 /**
  * Runs the main function of a process. What the operator can mend is told in plain words, any
- * other failure with its stack; either way the process ends with 1.
+ * other failure with its stack; either way the process ends with `failureCode`.
  */
-export function runEntryPoint(main: () => Promise<void>): void {
+export function runEntryPoint(main: () => Promise<void>, failureCode = 1): void {
   main().catch((error: unknown) => {
-    fail(isForOperator(error) ? error.message : describe(error));
+    fail(isForOperator(error) ? error.message : describe(error), failureCode);
   });
 }
 
@@ -21,7 +21,7 @@ function describe(error: unknown): string {
 }
 
 /** Standard error is written to synchronously, so that nothing of the message is lost. */
-function fail(message: string): never {
+function fail(message: string, code: number): never {
   process.stderr.write(`${message}\n`);
-  process.exit(1);
+  process.exit(code);
 }

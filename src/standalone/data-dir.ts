@@ -10,6 +10,8 @@ import { readPrivateJson, writePrivateJson } from './private-file.js';
 
 const secretsSchema = z.object({ APP_SECRET: z.string(), JWT_SECRET: z.string() });
 
+const SECRETS_FILE = 'secrets.json';
+
 /** Whoever restarts us may be a little faster than we are at ending. */
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 100;
@@ -46,17 +48,26 @@ export class DataDir {
 
   /** The secrets of this instance, made on the first call and kept. */
   secrets(): Secrets {
-    const path = join(this.path, 'secrets.json');
-    const kept = readPrivateJson(path, secretsSchema);
+    const kept = keptSecrets(this.path);
     if (kept) return kept;
     const made = { APP_SECRET: randomSecret(), JWT_SECRET: randomSecret() };
-    writePrivateJson(path, made);
+    writePrivateJson(join(this.path, SECRETS_FILE), made);
     return made;
   }
 
   async close(): Promise<void> {
     await new Promise((closed) => this.lock.close(closed));
   }
+}
+
+/**
+ * The secrets of the instance in a folder, which another process may have open.
+ *
+ * @returns undefined when none have been made there
+ * @throws CannotStart when they are damaged
+ */
+export function keptSecrets(path: string): Secrets | undefined {
+  return readPrivateJson(join(path, SECRETS_FILE), secretsSchema);
 }
 
 function createDirectory(path: string): string {

@@ -86,8 +86,7 @@ export class EmbeddedPostgres {
   }
 
   url(role: DatabaseRole, database: string = DATABASE): string {
-    const password = this.cluster.password(role);
-    return `postgresql://${ROLES[role]}:${password}@${LOOPBACK}:${this.port}/${database}`;
+    return embeddedUrl(this.cluster, role, database);
   }
 
   /** Starts a server that has ended again: same data, same port. @throws CannotStart */
@@ -230,6 +229,16 @@ export class EmbeddedPostgres {
       await client.end();
     }
   }
+}
+
+/** The address of a cluster's server, at the port of its last start. */
+export function embeddedUrl(
+  cluster: PostgresCluster,
+  role: DatabaseRole,
+  database: string = DATABASE,
+): string {
+  const password = cluster.password(role);
+  return `postgresql://${ROLES[role]}:${password}@${LOOPBACK}:${cluster.port ?? 0}/${database}`;
 }
 
 function hasEnded(child: ChildProcess): boolean {
