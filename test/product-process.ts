@@ -31,8 +31,8 @@ export class ProductProcess {
   }
 
   /** Starts an entry point and does not wait. */
-  static spawn(entry: string, env: Record<string, string>): ProductProcess {
-    const child = fork(join(environment().build, `src/${entry}.js`), {
+  static spawn(entry: string, env: Record<string, string>, args: string[] = []): ProductProcess {
+    const child = fork(join(environment().build, `src/${entry}.js`), args, {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
