@@ -14,6 +14,7 @@ import type { Finding, UpkeepSummary } from '../src/images/upkeep/findings.js';
 import { ImageRetention } from '../src/images/upkeep/image-retention.js';
 import { ImageUpkeepModule } from '../src/images/upkeep/image-upkeep.module.js';
 import { ImageUpkeep, type UpkeepOptions } from '../src/images/upkeep/image-upkeep.service.js';
+import { LostFiles } from '../src/images/upkeep/lost-files.js';
 import { StrayFiles } from '../src/images/upkeep/stray-files.js';
 import { ObjectNotFound, Storage } from '../src/storage/storage.js';
 import { eventually } from './eventually.js';
@@ -320,6 +321,36 @@ describe('a row without its file', () => {
     expect(await round({ repair: true })).toMatchObject({ repaired: 2, left: 0 });
     expect(await imageRow(refused.id)).toMatchObject({ status: 'FAILED' });
     expect(await imageRow(unlucky.id)).toMatchObject({ status: 'PENDING' });
+  });
+
+  /** What a walk says of the only faulty image. */
+  async function findFaulty() {
+    for await (const { suspects } of upkeep
+      .get(LostFiles)
+      .find(false, new AbortController().signal)) {
+      if (suspects[0]) return suspects[0];
+    }
+    throw new Error('No image is faulty');
+  }
+
+  it('is repaired once, however many find it at the same moment', async () => {
+    const { files } = await createImage();
+    await storage.delete(files.large);
+    const faulty = await findFaulty();
+    const repairs = Array.from({ length: 6 }, () => upkeep.get(LostFiles).repair(faulty, false));
+    expect((await Promise.all(repairs)).filter((isDone) => isDone)).toHaveLength(1);
+  });
+
+  it('is left alone when it is sound again, or has become worse, since it was found', async () => {
+    const { id, files } = await createImage();
+    await storage.delete(files.large);
+    const faulty = await findFaulty();
+    await store(files.large);
+    expect(await upkeep.get(LostFiles).repair(faulty, false)).toBe(false);
+    await storage.delete(files.large);
+    await storage.delete(files.original);
+    expect(await upkeep.get(LostFiles).repair(faulty, false)).toBe(false);
+    expect(await imageRow(id)).toMatchObject({ status: 'COMPLETED' });
   });
 
   it('is left to the job while the image is being made, and stays FAILED', async () => {
