@@ -30,18 +30,9 @@ const REMEDIES: Record<Remedy, { would: string; did: string }> = {
 export function describeFinding({ kind, imageId, key, remedy, outcome }: Finding): string {
   const { would, did } = REMEDIES[remedy];
   const image = imageId === null ? '' : ` (image ${imageId})`;
-  const note = outcome === 'repaired' || outcome === 'found' ? '' : LEFT[remedy];
+  const note = outcome === 'left' && remedy !== 'none' ? ', held back' : '';
   return `${kind}  ${key}${image}: ${outcome === 'repaired' ? did : would}${note}`;
 }
-
-const HELD_BACK = ', held back';
-const LEFT: Record<Remedy, string> = {
-  delete: '',
-  'make-anew': '',
-  'mark-failed': HELD_BACK,
-  remove: HELD_BACK,
-  none: '',
-};
 
 /** The counts at the end, for people. */
 export function describeSummary(summary: UpkeepSummary, repair: boolean): string {

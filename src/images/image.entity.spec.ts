@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { Image } from './image.entity.js';
+
+/** An image whose files have been made so often. */
+function makeImage(version: number): Image {
+  const image = new Image({
+    ...{ id: 'i', userId: 'u', storageKey: 'images/u/1-i/upload.jpg', bytes: 1, checksum: '' },
+    ...{ title: null, description: null, visibility: 'private' as const, requestId: undefined },
+    facts: { format: 'jpeg', width: 1, height: 1, frames: 1, orientation: 1, progressive: false },
+  });
+  image.version = version;
+  image.start();
+  return image;
+}
+
+describe('an image whose conversion fails', () => {
+  it.each([
+    ['undecodable', 0, 'FAILED'],
+    ['undecodable', 1, 'COMPLETED'],
+    ['file-missing', 0, 'FAILED'],
+    ['file-missing', 1, 'FAILED'],
+  ])('with %s after %i versions is %s', (code, version, status) => {
+    const image = makeImage(version);
+    image.fail({ code, detail: 'x' });
+    expect(image).toMatchObject({ status, errorCode: code });
+  });
+});
+
+describe('an image whose files are lost', () => {
+  it('is FAILED, and can be made anew when its file is back', () => {
+    const image = makeImage(1);
+    image.fail({ code: 'undecodable', detail: 'x' });
+    image.lose('gone');
+    expect(image).toMatchObject({ status: 'FAILED', errorCode: 'file-missing' });
+    expect(image.redo(undefined)).toBe(true);
+    expect(image).toMatchObject({ status: 'PENDING', version: 1, errorCode: null });
+  });
+
+  it('was complete before', () => {
+    expect(() => {
+      makeImage(0).lose('gone');
+    }).toThrow('PROCESSING');
+  });
+});
