@@ -81,9 +81,27 @@ function rawProblemResponse(definition: ProblemDefinition): string {
   ].join('\r\n');
 }
 
-/** Lets a route take `multipart/form-data`; any other route takes JSON or nothing. */
+/** Types of bodies that routes read by themselves while they come. */
+const STREAMED_TYPE = /^(multipart\/form-data|application\/offset\+octet-stream)\s*(;|$)/i;
+
+/** What is special about a route. */
+interface RouteOptions {
+  /** The one {@link STREAMED_TYPE} that it takes; without it a route takes JSON or nothing. */
+  streams?: 'multipart/form-data' | 'application/offset+octet-stream';
+  /** Headers of all its answers, refusals among them. */
+  headers?: Readonly<Record<string, string>>;
+  /** For the CORS plugin: whether the route answers OPTIONS by itself. */
+  cors?: { preflightContinue: boolean };
+}
+
+/** Lets a route be different. */
+export function Route(options: RouteOptions) {
+  return RouteConfig(options);
+}
+
+/** Lets a route take `multipart/form-data`. */
 export function AcceptsMultipart() {
-  return RouteConfig({ multipart: true });
+  return Route({ streams: 'multipart/form-data' });
 }
 
 interface RequestHooks {
@@ -102,7 +120,7 @@ export function addRequestHooks(
   { enter, isStopping, log }: RequestHooks,
 ): void {
   server.addHook('onRequest', (request, reply, proceed) => {
-    void reply.header('x-request-id', request.id);
+    void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
     runInContext({ requestId: request.id }, () => {
       enter(() => {
         const isHostless = request.headers.host === undefined && request.raw.httpVersion === '1.1';
@@ -117,14 +135,17 @@ export function addRequestHooks(
   });
 
   server.addHook('preParsing', (request, _reply, payload, proceed) => {
-    const { multipart } = request.routeOptions.config as { multipart?: boolean };
-    const isRefused = isMultipart(request) && !multipart && !request.is404;
+    const { streams } = routeOptions(request);
+    const type = streamedType(request);
+    // Some HTTP clients name a default type for a body that is not there.
+    if (streams && !type && !hasBody(request)) delete request.headers['content-type'];
+    const isRefused = type !== undefined && type !== streams && !request.is404;
     proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
   });
 
   // Uploads watch their own progress; any other body must be there in one go.
   server.addHook('preParsing', (request, reply, payload, proceed) => {
-    if (isMultipart(request) || !hasBody(request)) {
+    if (streamedType(request) || !hasBody(request)) {
       proceed(null, payload);
       return;
     }
@@ -166,6 +187,10 @@ function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }
 
-function isMultipart(request: FastifyRequest): boolean {
-  return /^multipart\/form-data/i.test(request.headers['content-type'] ?? '');
+function routeOptions({ routeOptions: { config } }: FastifyRequest): RouteOptions {
+  return config as RouteOptions;
+}
+
+function streamedType({ headers }: FastifyRequest): string | undefined {
+  return STREAMED_TYPE.exec(headers['content-type'] ?? '')?.[1]?.toLowerCase();
 }
