@@ -14,6 +14,7 @@ import { ProblemFilter } from './core/problem.filter.js';
 import { Shutdown } from './core/shutdown.js';
 import { ValidationPipe } from './core/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
+import { OFFSET_STREAM, TUS_HEADERS } from './images/upload/resumable-protocol.js';
 
 /** What an API answer may load or do in a browser: nothing. Pages for people loosen it. */
 const NOTHING_ALLOWED = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
@@ -32,9 +33,13 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     abortOnError: false,
   });
   const server = adapter.getInstance();
-  // JSON, and multipart where a route asks for it: a form on another site can send neither.
+  // JSON, and multipart or parts of files where a route asks for it: a form on another site can
+  // send none of them.
   server.removeAllContentTypeParsers();
   app.useBodyParser('application/json', { bodyLimit: env.JSON_MAX_BYTES });
+  server.addContentTypeParser(OFFSET_STREAM, (_request, _payload, done) => {
+    done(null);
+  });
   const em = app.get(EntityManager);
   const shutdown = app.get(Shutdown);
   const requests = new Logger('Http');
@@ -69,6 +74,7 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
       'preference-applied',
       'retry-after',
       'x-request-id',
+      ...TUS_HEADERS,
     ],
   });
   await app.register(multipart);

@@ -5,6 +5,7 @@ import { ReconcilerModule } from '../core/reconciler.module.js';
 import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
+import { ResumableCompletion } from './upload/resumable-completion.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 import { ImageRetention } from './upkeep/image-retention.js';
 import { ImageUpkeepModule } from './upkeep/image-upkeep.module.js';
@@ -31,6 +32,7 @@ export class ImagesWorkerModule {
   constructor(
     reconciler: Reconciler,
     conversion: ImageConversion,
+    resumable: ResumableCompletion,
     upkeep: ImageUpkeep,
     retention: ImageRetention,
     @Inject(ENV) env: Env,
@@ -39,6 +41,11 @@ export class ImagesWorkerModule {
       name: 'originals that killed workers left',
       everyMs: MINUTE_MS,
       run: () => conversion.removeLeftovers(),
+    });
+    reconciler.register({
+      name: 'resumable uploads that nobody continues',
+      everyMs: MINUTE_MS,
+      run: () => resumable.sweep(),
     });
     reconciler.register({
       name: 'deleted images to forget',

@@ -5,6 +5,11 @@ import { ImageFiles } from './image-files.service.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries } from './image.queries.js';
 import { ImageQuota } from './upload/image-quota.js';
+import { ResumableBytes } from './upload/resumable-bytes.js';
+import { ResumableCompletion } from './upload/resumable-completion.js';
+import { ResumableLeases } from './upload/resumable-leases.js';
+import { ResumableUploadsController } from './upload/resumable-uploads.controller.js';
+import { ResumableUploads } from './upload/resumable-uploads.service.js';
 import { ImageUploads } from './upload/uploads.service.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { ImagesController } from './images.controller.js';
@@ -13,8 +18,19 @@ import { ImagesService } from './images.service.js';
 /** Images as every process knows them. The API adds routes, the worker adds work. */
 @Module({
   imports: [StorageModule, QueueModule.forJob(convertImage)],
-  controllers: [ImagesController],
-  providers: [ImageFiles, ImagePresenter, ImageQueries, ImageQuota, ImageUploads, ImagesService],
-  exports: [ImageQueries, ImagesService, StorageModule],
+  controllers: [ResumableUploadsController, ImagesController],
+  providers: [
+    ImageFiles,
+    ImagePresenter,
+    ImageQueries,
+    ImageQuota,
+    ImageUploads,
+    ImagesService,
+    ResumableBytes,
+    ResumableCompletion,
+    ResumableLeases,
+    ResumableUploads,
+  ],
+  exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],
 })
 export class ImagesModule {}

@@ -116,7 +116,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       avif: this.env.IMAGE_AVIF,
     };
     const options = {
-      memoryMb: estimateMemoryMb(image.metadata),
+      memoryMb: estimateMemoryMb(image.metadata, image.metadata.size),
       timeoutMs: this.env.IMAGE_DECODE_TIMEOUT_MS,
       signal: attempt.signal,
     };

@@ -1,6 +1,15 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../../auth/user.entity.js';
+import { newId } from '../../core/ids.js';
 import type { UploadFields } from '../image.schema.js';
+
+/** What a client says of a file before it sends it. */
+export interface AnnouncedFields extends UploadFields {
+  /** Whether a file that the owner has uploaded before becomes another image all the same. */
+  force: boolean;
+  /** `Upload-Metadata` as it came, because HEAD must repeat it. */
+  metadata: string | null;
+}
 
 const ResumableUploadSchema = defineEntity({
   name: 'ResumableUpload',
@@ -11,7 +20,7 @@ const ResumableUploadSchema = defineEntity({
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id').deleteRule('cascade'),
     /** How many bytes the whole file has, as announced. */
     bytes: p.bigint('number'),
-    fields: p.json<UploadFields>(),
+    fields: p.json<AnnouncedFields>(),
     /** The image that it became. No foreign key: it may be deleted again. */
     imageId: p.uuid().nullable(),
     /** Why the whole file was refused. */
@@ -24,5 +33,29 @@ const ResumableUploadSchema = defineEntity({
   },
 });
 
-export class ResumableUpload extends ResumableUploadSchema.class {}
+/** What is announced when an upload is created. */
+interface Announcement {
+  userId: string;
+  bytes: number;
+  fields: AnnouncedFields;
+  /** How long it may be continued, in hours. */
+  hours: number;
+}
+
+export class ResumableUpload extends ResumableUploadSchema.class {
+  constructor({ userId, bytes, fields, hours }: Announcement) {
+    super();
+    this.id = newId();
+    this.userId = userId;
+    this.bytes = bytes;
+    this.fields = fields;
+    this.createdAt = new Date();
+    this.expiresAt = new Date(this.createdAt.getTime() + hours * 3_600_000);
+  }
+
+  /** Whether it became an image, or was refused: no byte more is taken. */
+  get isSettled(): boolean {
+    return this.imageId != null || this.errorCode != null;
+  }
+}
 ResumableUploadSchema.setClass(ResumableUpload);

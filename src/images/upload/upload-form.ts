@@ -88,7 +88,10 @@ async function readForm(
 }
 
 /** Gives an upload up that stands still or goes on for too long. */
-function watchProgress({ raw }: FastifyRequest, { idleMs, totalMs }: UploadLimits) {
+export function watchProgress(
+  { raw }: FastifyRequest,
+  { idleMs, totalMs }: Pick<UploadLimits, 'idleMs' | 'totalMs'>,
+) {
   const controller = new AbortController();
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const giveUp = (): void => {
@@ -114,7 +117,8 @@ function watchProgress({ raw }: FastifyRequest, { idleMs, totalMs }: UploadLimit
 }
 
 /** Lets the rest of a refused body run out for a while, so that the client gets to read the answer. */
-function discardBody({ raw }: FastifyRequest): void {
+export function discardBody({ raw }: FastifyRequest): void {
+  if (raw.closed) return;
   raw.unpipe();
   raw.resume();
   const timer = setTimeout(() => {

@@ -1,0 +1,148 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { ENV, type Env } from '../../core/env.js';
+import { Problem } from '../../core/problem.js';
+import { containerProblems, fileTooLarge } from '../images.problems.js';
+import { ImageQuota } from './image-quota.js';
+import { receiveFile, type StoreFile } from './incoming-file.js';
+import { ResumableBytes } from './resumable-bytes.js';
+import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
+import { ResumableUpload } from './resumable-upload.entity.js';
+import { ImageUploads } from './uploads.service.js';
+
+/** What is wrong with the file itself, so that no other attempt can end better. */
+const REFUSALS = new Set([...Object.values(containerProblems), fileTooLarge]);
+
+/** Makes images of uploads whose last byte has come, and clears away what no one continues. */
+@Injectable()
+export class ResumableCompletion {
+  private readonly logger = new Logger(ResumableCompletion.name);
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly bytes: ResumableBytes,
+    private readonly leases: ResumableLeases,
+    private readonly uploads: ImageUploads,
+    private readonly quota: ImageQuota,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
+
+  /**
+   * Hands a whole upload to where forms go as well. Doing it again makes no second image: the
+   * Idempotency-Key is made of the upload's id.
+   *
+   * @returns the id of the image
+   * @throws Problem what is wrong with the file, which is then written down and its bytes removed;
+   * `quota-exceeded` and faults leave all as it is, to be tried again
+   */
+  finish(upload: ResumableUpload, lease: ResumableLease): Promise<string> {
+    return lease.during(async () => {
+      try {
+        await this.quota.require(this.em, upload.userId, upload.bytes);
+        const imageId = await this.take(upload);
+        await this.settle(lease, { imageId });
+        return imageId;
+      } catch (error) {
+        if (isRefusal(error)) {
+          await this.settle(lease, { errorCode: error.code, errorDetail: error.message });
+        }
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Goes through all uploads: finishes those that a killed process left whole, and removes those
+   * that have expired, with bytes that belong to no upload any more.
+   *
+   * @returns how many it dealt with
+   */
+  async sweep(): Promise<number> {
+    let dealtWith = 0;
+    for (const id of await this.bytes.ids()) {
+      try {
+        if (await this.tidy(id)) dealtWith += 1;
+      } catch (error) {
+        this.logger.warn({ err: error, id, msg: 'A resumable upload is left to the next sweep' });
+      }
+    }
+    return dealtWith + (await this.removeExpired());
+  }
+
+  /** @returns whether there was anything to do */
+  private async tidy(id: string): Promise<boolean> {
+    const upload = await this.em.fork().findOne(ResumableUpload, { id });
+    if (!upload || upload.isSettled) {
+      await this.bytes.remove(id);
+      return true;
+    }
+    if ((await this.bytes.offset(id)) < upload.bytes) return false;
+    const lease = await this.leases.tryTake(id);
+    if (!lease) return false;
+    try {
+      await this.finish(upload, lease);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      return isRefusal(error);
+    } finally {
+      await lease.release();
+    }
+  }
+
+  private async removeExpired(): Promise<number> {
+    const expired = await this.em.fork().execute<{ id: string }[]>(
+      `delete from resumable_uploads
+       where expires_at <= now() and (leased_until is null or leased_until <= now())
+       returning id`,
+    );
+    for (const { id } of expired) await this.bytes.remove(id);
+    return expired.length;
+  }
+
+  private async take({ id, userId, fields }: ResumableUpload): Promise<string> {
+    const { force, metadata: _, ...imageFields } = fields;
+    const options = { idempotencyKey: `resumable-upload-${id}`, waitSeconds: 0, force };
+    const { body } = await this.uploads.take(userId, options, async (store) => ({
+      ...(await this.readFile(id, store)),
+      fields: imageFields,
+    }));
+    return body.id;
+  }
+
+  private async readFile(id: string, store: StoreFile) {
+    const file = this.bytes.read(id);
+    try {
+      return await receiveFile(file, this.limits(), store);
+    } finally {
+      file.destroy();
+    }
+  }
+
+  /** Writes the outcome down, then removes the bytes: the other way round a crash would lose both. */
+  private async settle(
+    { uploadId, leaseId }: ResumableLease,
+    outcome: Partial<Pick<ResumableUpload, 'imageId' | 'errorCode' | 'errorDetail'>>,
+  ): Promise<void> {
+    const settled = await this.em
+      .fork()
+      .nativeUpdate(
+        ResumableUpload,
+        { id: uploadId, leaseId },
+        { ...outcome, leaseId: null, leasedUntil: null },
+      );
+    if (settled > 0) await this.bytes.remove(uploadId);
+  }
+
+  private limits() {
+    return {
+      maxBytes: this.env.UPLOAD_MAX_BYTES,
+      maxPixels: this.env.IMAGE_MAX_PIXELS,
+      maxFrames: this.env.IMAGE_MAX_FRAMES,
+    };
+  }
+}
+
+function isRefusal(error: unknown): error is Problem {
+  return error instanceof Problem && REFUSALS.has(error.definition);
+}

@@ -1,0 +1,122 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { malformed, Problem, unsupportedMediaType } from '../../core/problem.js';
+import { parseOrRefuse } from '../../core/validation.js';
+import { z } from 'zod';
+import { emptyFile } from '../images.problems.js';
+import { uploadFieldsSchema } from '../image.schema.js';
+import { tooLarge } from './incoming-file.js';
+import type { AnnouncedFields } from './resumable-upload.entity.js';
+import { tusVersion } from './resumable.problems.js';
+
+/** The headers of the tus resumable upload protocol 1.0.0: https://tus.io/protocols/resumable-upload */
+
+export const TUS_VERSION = '1.0.0';
+export const TUS_EXTENSIONS = 'creation,creation-with-upload,expiration,termination';
+/** The content type of a part of a file. */
+export const OFFSET_STREAM = 'application/offset+octet-stream';
+
+/** The image that an upload became, in the answers that tell its offset. */
+export const IMAGE_ID_HEADER = 'atelier-image-id';
+
+/** Answer headers that scripts of other origins need to see. */
+export const TUS_HEADERS = [
+  IMAGE_ID_HEADER,
+  'content-location',
+  'tus-extension',
+  'tus-max-size',
+  'tus-resumable',
+  'tus-version',
+  'upload-expires',
+  'upload-length',
+  'upload-metadata',
+  'upload-offset',
+];
+
+/** Whole, and exact as a JavaScript number. */
+const WHOLE_NUMBER = /^\d{1,15}$/;
+/** The keys that clients set by themselves; the bytes of the file tell its type, and no name is kept. */
+const IGNORED_KEYS = new Set(['filename', 'filetype', 'name', 'type', 'relativePath']);
+
+const metadataSchema = uploadFieldsSchema.extend({ force: z.stringbool().default(false) });
+
+/** @throws Problem `tus-version` when the client speaks none, or another */
+export function requireProtocol(headers: IncomingHttpHeaders): void {
+  if (headers['tus-resumable'] === TUS_VERSION) return;
+  throw new Problem(tusVersion, undefined, { headers: { 'tus-version': TUS_VERSION } });
+}
+
+/** @throws Problem `unsupported-media-type` */
+export function requireOffsetStream(headers: IncomingHttpHeaders): void {
+  if (!isOffsetStream(headers)) {
+    throw new Problem(unsupportedMediaType, `The content type must be ${OFFSET_STREAM}.`);
+  }
+}
+
+/** Whether the body is a part of a file. */
+export function isOffsetStream(headers: IncomingHttpHeaders): boolean {
+  const [type = ''] = (headers['content-type'] ?? '').split(';');
+  return type.trim().toLowerCase() === OFFSET_STREAM;
+}
+
+/** @throws Problem `malformed` when the header is missing or is no number */
+export function uploadOffsetOf(headers: IncomingHttpHeaders): number {
+  return numberOf(headers, 'upload-offset');
+}
+
+/**
+ * How many bytes the file will have.
+ *
+ * @throws Problem `malformed`, also for the extensions that are not there; `file-too-large`,
+ * `empty-file`
+ */
+export function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): number {
+  for (const name of ['upload-defer-length', 'upload-concat']) {
+    if (headers[name] !== undefined) throw new Problem(malformed, `${name} is not supported.`);
+  }
+  const length = numberOf(headers, 'upload-length');
+  if (length > maxBytes) throw tooLarge({ maxBytes });
+  if (length === 0) throw new Problem(emptyFile);
+  return length;
+}
+
+/**
+ * What `Upload-Metadata` says of the image to be.
+ *
+ * @throws Problem `malformed` when it is not what the protocol says, `validation-failed` when its
+ * fields are not those of an upload
+ */
+export function announcedFieldsOf(headers: IncomingHttpHeaders, force: boolean): AnnouncedFields {
+  const header = headers['upload-metadata'];
+  const metadata = typeof header === 'string' ? header : null;
+  const given = Object.fromEntries(
+    pairsOf(metadata ?? '').filter(([key]) => !IGNORED_KEYS.has(key)),
+  );
+  const fields = parseOrRefuse(metadataSchema, given, 'metadata');
+  return { ...fields, force: fields.force || force, metadata };
+}
+
+/** `key base64,key base64,key`: a key without a value stands for an empty one. */
+function pairsOf(metadata: string): [string, string][] {
+  if (metadata.trim() === '') return [];
+  const pairs = metadata.split(',').map((pair): [string, string] => {
+    const [key = '', value = '', ...more] = pair.trim().split(' ');
+    const bytes = Buffer.from(value, 'base64');
+    const isBase64 = bytes.toString('base64') === value;
+    if (key === '' || more.length > 0 || !isBase64) throw badMetadata('is not well-formed');
+    return [key, bytes.toString('utf8')];
+  });
+  if (new Set(pairs.map(([key]) => key)).size < pairs.length) throw badMetadata('repeats a key');
+  return pairs;
+}
+
+function badMetadata(fault: string): Problem {
+  return new Problem(malformed, `Upload-Metadata ${fault}.`);
+}
+
+function numberOf(headers: IncomingHttpHeaders, name: string): number {
+  const value = headers[name];
+  if (typeof value !== 'string' || !WHOLE_NUMBER.test(value)) {
+    throw new Problem(malformed, `${name} is needed, as a number of bytes.`);
+  }
+  return Number(value);
+}

@@ -1,0 +1,329 @@
+import {
+  Controller,
+  Delete,
+  Get,
+  Head,
+  HttpCode,
+  Inject,
+  Options,
+  Param,
+  Patch,
+  Post,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiExcludeEndpoint, ApiHeader } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { CurrentUser, type Principal } from '../../auth/access.js';
+import { ENV, type Env } from '../../core/env.js';
+import { Route } from '../../core/http.js';
+import { Operation } from '../../core/openapi.js';
+import {
+  malformed,
+  notFound,
+  payloadTooLarge,
+  Problem,
+  unsupportedMediaType,
+  validationFailed,
+} from '../../core/problem.js';
+import { Public } from '../../core/public.js';
+import { imageParams, uploadQuery } from '../image.schema.js';
+import { containerProblems, fileTooLarge, quotaExceeded } from '../images.problems.js';
+import {
+  announcedFieldsOf,
+  IMAGE_ID_HEADER,
+  isOffsetStream,
+  OFFSET_STREAM,
+  requireOffsetStream,
+  requireProtocol,
+  TUS_EXTENSIONS,
+  TUS_VERSION,
+  uploadLengthOf,
+  uploadOffsetOf,
+} from './resumable-protocol.js';
+import { presentUpload, resumableUploadSchema } from './resumable.schema.js';
+import { ResumableUploads, type UploadProgress } from './resumable-uploads.service.js';
+import {
+  tooManyOpenUploads,
+  tusVersion,
+  uploadLocked,
+  uploadOffsetMismatch,
+} from './resumable.problems.js';
+import { discardBody } from './upload-form.js';
+
+const UPLOADS = 'api/v1/images/uploads';
+const PROTOCOL = 'tus resumable upload protocol 1.0.0';
+
+/** What every route of the protocol answers with, and what those take that read a part of a file. */
+const TUS_ROUTE = { headers: { 'tus-resumable': TUS_VERSION } };
+const TUS_STREAM_ROUTE = { ...TUS_ROUTE, streams: OFFSET_STREAM } as const;
+
+const TusHeader = ApiHeader({ name: 'Tus-Resumable', required: true, schema: { enum: ['1.0.0'] } });
+const OffsetHeader = ApiHeader({
+  name: 'Upload-Offset',
+  required: true,
+  description: 'How many bytes have arrived, as the last answer told.',
+});
+
+const PROGRESS_HEADERS = {
+  'upload-offset': 'How many bytes have arrived.',
+  'upload-expires': 'Until when the upload can be continued.',
+  [IMAGE_ID_HEADER]: 'The image that the file became, once the last byte has arrived.',
+  'content-location': 'The address of that image.',
+};
+
+const APPEND_PROBLEMS = [
+  ...Object.values(containerProblems),
+  malformed,
+  notFound,
+  payloadTooLarge,
+  quotaExceeded,
+  tusVersion,
+  unsupportedMediaType,
+  uploadLocked,
+  uploadOffsetMismatch,
+];
+
+/** Uploads that survive broken connections, after the tus resumable upload protocol 1.0.0. */
+@Controller(UPLOADS)
+export class ResumableUploadsController {
+  constructor(
+    private readonly uploads: ResumableUploads,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
+
+  @Options()
+  @Public()
+  @Route({ ...TUS_ROUTE, cors: { preflightContinue: true } })
+  @HttpCode(204)
+  @Operation({
+    summary: 'Tell what is supported of the tus protocol',
+    answers: {
+      204: {
+        description: 'In the headers',
+        headers: {
+          'tus-version': 'The versions.',
+          'tus-extension': 'The extensions.',
+          'tus-max-size': 'The most bytes of a file.',
+        },
+      },
+    },
+  })
+  describe(@Res({ passthrough: true }) reply: FastifyReply) {
+    void reply.headers({
+      'tus-version': TUS_VERSION,
+      'tus-extension': TUS_EXTENSIONS,
+      'tus-max-size': this.env.UPLOAD_MAX_BYTES,
+    });
+  }
+
+  @Options(':id')
+  @Public()
+  @Route({ ...TUS_ROUTE, cors: { preflightContinue: true } })
+  @HttpCode(204)
+  @ApiExcludeEndpoint()
+  describeOne(@Res({ passthrough: true }) reply: FastifyReply) {
+    this.describe(reply);
+  }
+
+  @Post()
+  @Route(TUS_STREAM_ROUTE)
+  @TusHeader
+  @ApiHeader({ name: 'Upload-Length', required: true, description: 'The bytes of the whole file.' })
+  @ApiHeader({
+    name: 'Upload-Metadata',
+    required: false,
+    description:
+      'The fields of an upload as `key base64,key base64`: `title`, `description`, `visibility`, `force`; `filename` and `filetype` are ignored.',
+  })
+  @Operation({
+    summary: 'Begin a resumable upload',
+    description: `After the ${PROTOCOL}. The body may already hold the beginning of the file, as \`${OFFSET_STREAM}\`.`,
+    answers: {
+      201: {
+        description: 'Begun',
+        schema: resumableUploadSchema,
+        headers: { location: 'Where to send the parts of the file.', ...PROGRESS_HEADERS },
+      },
+    },
+    problems: [
+      ...APPEND_PROBLEMS.filter((problem) => problem !== notFound),
+      fileTooLarge,
+      tooManyOpenUploads,
+      validationFailed,
+    ],
+  })
+  async create(
+    @Req() request: FastifyRequest,
+    @CurrentUser() user: Principal,
+    @Query({ schema: uploadQuery }) { force }: z.output<typeof uploadQuery>,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    return reading(request, async () => {
+      requireProtocol(request.headers);
+      const bytes = uploadLengthOf(request.headers, this.env.UPLOAD_MAX_BYTES);
+      const fields = announcedFieldsOf(request.headers, force);
+      const upload = await this.uploads.create(user, bytes, fields);
+      const progress = isOffsetStream(request.headers)
+        ? await this.uploads.begin(user, upload.id, request)
+        : { upload, offset: 0, isCutShort: false };
+      void reply.header('location', `/${UPLOADS}/${upload.id}`);
+      answerProgress(request, reply, progress);
+      return presentUpload(progress);
+    });
+  }
+
+  @Head(':id')
+  @Route(TUS_ROUTE)
+  @TusHeader
+  @Operation({
+    summary: 'Ask how far a resumable upload has come',
+    description: 'A file that was refused is refused again.',
+    answers: {
+      200: {
+        description: 'In the headers',
+        headers: { ...PROGRESS_HEADERS, 'upload-length': 'The bytes of the whole file.' },
+      },
+    },
+    problems: [
+      ...Object.values(containerProblems),
+      notFound,
+      quotaExceeded,
+      tusVersion,
+      uploadLocked,
+      validationFailed,
+    ],
+  })
+  async progress(
+    @Req() request: FastifyRequest,
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    requireProtocol(request.headers);
+    const progress = await this.uploads.progress(user, id);
+    const { bytes, fields } = progress.upload;
+    void reply.header('upload-length', bytes);
+    if (fields.metadata !== null) void reply.header('upload-metadata', fields.metadata);
+    answerProgress(request, reply, progress);
+  }
+
+  @Get(':id')
+  @Operation({
+    summary: 'Show how a resumable upload stands',
+    description: 'For a client that lost the last answer: what became of the file.',
+    answers: { 200: { description: 'The upload', schema: resumableUploadSchema } },
+    problems: [notFound, validationFailed],
+  })
+  async show(
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+  ) {
+    return presentUpload(await this.uploads.show(user, id));
+  }
+
+  @Patch(':id')
+  @Route(TUS_STREAM_ROUTE)
+  @HttpCode(204)
+  @TusHeader
+  @OffsetHeader
+  @ApiConsumes(OFFSET_STREAM)
+  @ApiBody({ schema: { type: 'string', format: 'binary' } })
+  @Operation({
+    summary: 'Send a part of a file',
+    description:
+      'What arrives is kept, however the request ends. With its last byte the file becomes an image.',
+    answers: { 204: { description: 'Taken', headers: PROGRESS_HEADERS } },
+    problems: [...APPEND_PROBLEMS, validationFailed],
+  })
+  async append(
+    @Req() request: FastifyRequest,
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    await reading(request, async () => {
+      requireProtocol(request.headers);
+      requireOffsetStream(request.headers);
+      const from = uploadOffsetOf(request.headers);
+      answerProgress(request, reply, await this.uploads.append(user, id, from, request));
+    });
+  }
+
+  @Post(':id')
+  @Route(TUS_STREAM_ROUTE)
+  @HttpCode(204)
+  @TusHeader
+  @ApiHeader({
+    name: 'X-HTTP-Method-Override',
+    required: true,
+    schema: { enum: ['PATCH', 'DELETE'] },
+  })
+  @ApiConsumes(OFFSET_STREAM)
+  @ApiBody({ schema: { type: 'string', format: 'binary' } })
+  @Operation({
+    summary: 'Send a part of a file, or delete its upload, where only POST is possible',
+    answers: { 204: { description: 'Taken', headers: PROGRESS_HEADERS } },
+    problems: [...APPEND_PROBLEMS, validationFailed],
+  })
+  async override(
+    @Req() request: FastifyRequest,
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) params: { id: string },
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const method = String(request.headers['x-http-method-override'] ?? '').toUpperCase();
+    if (method === 'PATCH') return this.append(request, user, params, reply);
+    if (method === 'DELETE') return this.delete(request, user, params);
+    return reading(request, () => Promise.reject(new Problem(notFound)));
+  }
+
+  @Delete(':id')
+  @Route(TUS_ROUTE)
+  @HttpCode(204)
+  @TusHeader
+  @Operation({
+    summary: 'Delete a resumable upload and what has arrived of it',
+    description: 'The image that it became stays.',
+    answers: { 204: { description: 'Deleted' } },
+    problems: [notFound, tusVersion, uploadLocked, validationFailed],
+  })
+  async delete(
+    @Req() request: FastifyRequest,
+    @CurrentUser() user: Principal,
+    @Param({ schema: imageParams }) { id }: { id: string },
+  ) {
+    requireProtocol(request.headers);
+    await this.uploads.remove(user, id);
+  }
+}
+
+/** Lets the client of a refused body get to read why. */
+async function reading<T>(request: FastifyRequest, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    discardBody(request);
+    throw error;
+  }
+}
+
+function answerProgress(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { upload, offset, isCutShort }: UploadProgress,
+): void {
+  void reply.header('upload-offset', offset);
+  if (upload.imageId != null) {
+    void reply.header(IMAGE_ID_HEADER, upload.imageId);
+    void reply.header('content-location', `/api/v1/images/${upload.imageId}`);
+  } else {
+    void reply.header('upload-expires', upload.expiresAt.toUTCString());
+  }
+  if (isCutShort) {
+    void reply.header('connection', 'close');
+    discardBody(request);
+  }
+}

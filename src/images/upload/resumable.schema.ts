@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { UploadProgress } from './resumable-uploads.service.js';
+
+/** How a resumable upload stands. */
+export const resumableUploadSchema = z
+  .object({
+    id: z.uuid(),
+    bytes: z.int().describe('Of the whole file.'),
+    offset: z.int().describe('How many of them have arrived.'),
+    imageId: z.uuid().nullable().describe('The image that it became.'),
+    error: z
+      .object({ code: z.string(), detail: z.string() })
+      .nullable()
+      .describe('Why the whole file was refused.'),
+    expiresAt: z.iso.datetime(),
+  })
+  .meta({ id: 'ResumableUpload' });
+
+export type ResumableUploadAnswer = z.output<typeof resumableUploadSchema>;
+
+export function presentUpload({ upload, offset }: UploadProgress): ResumableUploadAnswer {
+  const { id, bytes, imageId, errorCode, errorDetail, expiresAt } = upload;
+  return {
+    id,
+    bytes,
+    offset,
+    imageId: imageId ?? null,
+    error: errorCode == null ? null : { code: errorCode, detail: errorDetail ?? '' },
+    expiresAt: expiresAt.toISOString(),
+  };
+}
