@@ -83,7 +83,9 @@ export class Migration20261121021810 extends Migration {
 
     this.addSql(`alter table "image_variants" drop constraint "image_variants_pkey";`);
     this.addSql(`alter table "image_variants" drop constraint "image_variants_name_check";`);
-    this.addSql(`alter table "image_variants" add "checksum" varchar(64) not null, add "created_at" timestamptz(3) not null;`);
+    this.addSql(
+      `alter table "image_variants" add "checksum" varchar(64) not null, add "created_at" timestamptz(3) not null;`,
+    );
     this.addSql(
       `alter table "image_variants" alter column "format" type text using ("format"::text);`,
     );

@@ -62,8 +62,7 @@ export class ImagesService {
   /** Changes what the owner may say of an image. @throws Problem `not-found` */
   async change(principal: Principal, id: string, changes: ImageChanges): Promise<ImageAnswer> {
     await this.update(principal, id, (image) => {
-      const given = Object.entries(changes).filter(([, value]) => value !== undefined);
-      Object.assign(image, Object.fromEntries(given));
+      Object.assign(image, changes);
     });
     return this.show(principal, id);
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import supertest from 'supertest';
@@ -77,9 +78,7 @@ describe('a file that asks for too much', () => {
       socket.write(
         Buffer.concat([file.subarray(0, 1_000), Buffer.alloc(Math.max(0, 1_000 - file.length))]),
       );
-      const [answer] = await new Promise<Buffer[]>((resolve) =>
-        socket.once('data', (data) => resolve([data])),
-      );
+      const [answer] = (await once(socket, 'data')) as [Buffer];
       socket.destroy();
       expect(String(answer)).toContain(`"code":"${code}"`);
     },

@@ -12,7 +12,7 @@ import { ObjectNotFound, Storage, type StoredObject } from '../../storage/storag
 import { folderOf } from '../../storage/storage-key.js';
 import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { DecoderPool } from '../decoding/decoder-pool.js';
-import { estimateMemoryMb } from '../decoding/memory.js';
+import { estimateMemoryMb } from '../decoding/memory-estimate.js';
 import type { DecodeResult, MadeFile } from '../decoding/variants.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageQueries } from '../image.queries.js';
