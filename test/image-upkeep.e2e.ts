@@ -141,8 +141,9 @@ async function createImage({
     const key = name === 'original' ? source : await store(`${folder}${name}-1.webp`);
     files[name] = key;
     await app.database.query(
-      `insert into image_variants (image_id, name, format, storage_key, width, height, bytes, checksum)
-       values ($1, $2, $3, $4, 1, 1, $5, $6)`,
+      `insert into image_variants
+         (image_id, name, format, storage_key, width, height, bytes, checksum, created_at)
+       values ($1, $2, $3, $4, 1, 1, $5, $6, now())`,
       [id, name, name === 'original' ? 'jpeg' : 'webp', key, key.length, sha256(key)],
     );
   }

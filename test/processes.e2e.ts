@@ -146,7 +146,11 @@ describe('a worker that is killed in the middle of its work', () => {
     const uploader = await app.register();
     await Promise.all(
       Array.from({ length: 20 }, () =>
-        app.as(uploader).post('/api/v1/images/upload').attach('image', picture, 'x').expect(202),
+        app
+          .as(uploader)
+          .post('/api/v1/images/upload?force=true')
+          .attach('image', picture, 'x')
+          .expect(202),
       ),
     );
     const statuses = async () => {
