@@ -1,8 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import {
   MAX_SIGNED_URL_SECONDS,
@@ -242,6 +245,64 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
         const stream = Readable.from(endlessly());
         await expect(storage.upload('../escape', stream)).rejects.toThrow(InvalidStorageKey);
         expect(stream.destroyed).toBe(true);
+      });
+    });
+
+    describe('files of this machine', () => {
+      let folder: string;
+      let path: string;
+      const content = randomBytes(300_000);
+
+      beforeEach(async () => {
+        folder = await mkdtemp(join(tmpdir(), 'atelier-files-'));
+        path = join(folder, 'made');
+        await writeFile(path, content);
+      });
+      afterEach(() => rm(folder, { recursive: true }));
+
+      it('are stored, also in place of an older object or of themselves, and stay', async () => {
+        const key = newKey();
+        await storage.uploadBuffer(key, Buffer.from('older'));
+        for (const _ of ['in place of the older', 'in place of itself']) {
+          expect(await storage.uploadFile(key, path)).toEqual({ key, bytes: content.length });
+        }
+
+        expect(sha256(await readFile(path))).toBe(sha256(content));
+        await rm(path);
+        expect(sha256(await read(key))).toBe(sha256(content));
+        expect(await subject.leftovers()).toEqual([]);
+      });
+
+      it('are made of objects, and stay when those go', async () => {
+        const key = newKey();
+        await storage.uploadBuffer(key, content);
+        const copy = join(folder, 'copy');
+        await storage.download(key, copy);
+        await storage.delete(key);
+
+        expect(sha256(await readFile(copy))).toBe(sha256(content));
+        await expectAbsent(key);
+      });
+
+      it('are not stored when they are missing, when it is too late, or under a wrong key', async () => {
+        const key = newKey();
+        await expect(storage.uploadFile(key, join(folder, 'missing'))).rejects.toThrow();
+        const signal = AbortSignal.abort();
+        await expect(storage.uploadFile(key, path, { signal })).rejects.toThrow();
+        await expect(storage.uploadFile('../escape', path)).rejects.toThrow(InvalidStorageKey);
+
+        await expectAbsent(key);
+      });
+
+      it('are not made of what is not stored, nor in place of others', async () => {
+        const key = newKey();
+        const copy = join(folder, 'copy');
+        await expect(storage.download(key, copy)).rejects.toThrow(ObjectNotFound);
+        await expect(storage.download('../escape', copy)).rejects.toThrow(InvalidStorageKey);
+        await storage.uploadBuffer(key, Buffer.from('x'));
+        await expect(storage.download(key, path)).rejects.toThrow('EEXIST');
+
+        expect(sha256(await readFile(path))).toBe(sha256(content));
       });
     });
 

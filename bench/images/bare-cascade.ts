@@ -9,6 +9,7 @@ import type { BareResult, BareTask } from './bare-cascade.child.ts';
 /** Bare sharp, in a process of its own. */
 export class BareCascade {
   private readonly child: ChildProcess;
+  private readonly ended: Promise<never>;
   private readonly outputFolder: string;
 
   constructor(folder: string, cleanUp: CleanUp) {
@@ -19,17 +20,19 @@ export class BareCascade {
       execArgv: [],
     });
     cleanUp.add(() => this.child.kill('SIGKILL'));
+    this.ended = once(this.child, 'exit').then(() => {
+      throw new Error('The bare cascade ended.');
+    });
+    this.ended.catch(() => undefined);
   }
 
   /** Makes the variants of each file. */
   async run(task: Omit<BareTask, 'outputFolder'>): Promise<BareResult & { cpuMs: number }> {
     const cpuBefore = this.cpuMs;
-    const ended = once(this.child, 'exit').then(() => {
-      throw new Error('The bare cascade ended.');
-    });
-    ended.catch(() => undefined);
     this.child.send({ ...task, outputFolder: this.outputFolder });
-    const [result] = (await Promise.race([once(this.child, 'message'), ended])) as [BareResult];
+    const [result] = (await Promise.race([once(this.child, 'message'), this.ended])) as [
+      BareResult,
+    ];
     return { ...result, cpuMs: this.cpuMs - cpuBefore };
   }
 

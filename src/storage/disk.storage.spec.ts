@@ -67,6 +67,13 @@ describe('the disk driver', () => {
     }
   });
 
+  it('lets only its own user read files that others made', async () => {
+    const path = join(dataDir, 'made');
+    await writeFile(path, 'x', { mode: 0o644 });
+    await storage.uploadFile(key, path);
+    expect((await stat(join(root, key))).mode & 0o777).toBe(0o600);
+  });
+
   it('removes folders that a deletion made empty, and no others', async () => {
     const other = 'images/user/2-image/large.webp';
     await storage.uploadBuffer(key, Buffer.from('x'));

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants, createWriteStream, type Stats } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import {
   lstat,
   mkdir,
@@ -15,9 +15,20 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { type OnModuleInit } from '@nestjs/common';
 import { type Env } from '../core/env.js';
+import {
+  FILE_MODE,
+  flushFile,
+  flushFolder,
+  hasCode,
+  ignoreCode,
+  ignoreMissing,
+  isMissing,
+  isRealFolder,
+  shareFile,
+  writeFlushed,
+} from './disk-files.js';
 import { type FileUrlSigner } from './signed-url.js';
 import {
   MAX_SIGNED_URL_SECONDS,
@@ -39,7 +50,6 @@ import {
   isStorageKey,
 } from './storage-key.js';
 
-const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
 /** Where files grow until they are whole: beside them, and hidden, as no key can be. */
@@ -89,17 +99,25 @@ export class DiskStorage extends Storage implements OnModuleInit {
     stream: Readable,
     { signal }: UploadOptions = {},
   ): Promise<StoredFile> {
-    const incoming = this.newIncoming();
     try {
-      const target = this.pathOf(key);
-      const bytes = await writeFlushed(incoming, stream, signal);
-      await this.publish(incoming, target);
-      return { key, bytes };
+      return await this.store(key, (path) => writeFlushed(path, stream, signal));
     } catch (error) {
       stream.destroy();
-      await rm(incoming, { force: true });
       throw error;
     }
+  }
+
+  override async uploadFile(
+    key: string,
+    path: string,
+    { signal }: UploadOptions = {},
+  ): Promise<StoredFile> {
+    return this.store(key, async (incoming) => {
+      await shareFile(path, incoming);
+      const bytes = await flushFile(incoming);
+      signal?.throwIfAborted();
+      return bytes;
+    });
   }
 
   override async get(key: string, { range }: { range?: AskedRange } = {}): Promise<StoredObject> {
@@ -117,6 +135,17 @@ export class DiskStorage extends Storage implements OnModuleInit {
       };
     } catch (error) {
       await file.close();
+      throw error;
+    }
+  }
+
+  override async download(key: string, path: string): Promise<void> {
+    await this.head(key);
+    try {
+      await shareFile(this.pathOf(key), path);
+    } catch (error) {
+      // Deleted in between; a missing folder of `path` looks the same.
+      if (isMissing(error)) await this.head(key);
       throw error;
     }
   }
@@ -181,6 +210,20 @@ export class DiskStorage extends Storage implements OnModuleInit {
   private pathOf(key: string): string {
     assertStorageKey(key);
     return join(this.root, key);
+  }
+
+  /** @param write makes the new file and tells its size */
+  private async store(key: string, write: (path: string) => Promise<number>): Promise<StoredFile> {
+    const target = this.pathOf(key);
+    const incoming = this.newIncoming();
+    try {
+      const bytes = await write(incoming);
+      await this.publish(incoming, target);
+      return { key, bytes };
+    } finally {
+      // It is still there after an error, and when it was a second name of the target already.
+      await rm(incoming, { force: true });
+    }
   }
 
   /** Safe beside other processes: an incoming file that is still written to is never that old. */
@@ -264,60 +307,4 @@ export class DiskStorage extends Storage implements OnModuleInit {
 
 function describe(key: string, { size, mtime }: Stats): ObjectHead {
   return { bytes: size, contentType: contentTypeOf(key), lastModified: mtime };
-}
-
-/**
- * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an
- * error that came earlier would end the process.
- *
- * @returns its size in bytes
- */
-async function writeFlushed(path: string, stream: Readable, signal?: AbortSignal): Promise<number> {
-  const file = createWriteStream(path, { flags: 'wx', mode: FILE_MODE, flush: true });
-  const closed = new Promise<void>((resolve) => file.once('close', resolve));
-  try {
-    await pipeline(stream, file, { signal });
-  } finally {
-    // A stream's error rejects the pipeline while the file may still be opening: removed before
-    // that, it would come back.
-    file.destroy();
-    await closed;
-  }
-  signal?.throwIfAborted();
-  return file.bytesWritten;
-}
-
-/** Makes names that were added to a folder durable, as flushing a file does for its content. */
-async function flushFolder(folder: string): Promise<void> {
-  const handle = await ignoreMissing(open(folder, 'r'));
-  // Without a folder there is no name to keep: a parallel delete was faster.
-  if (!handle) return;
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** False when it is missing or a link is among its ancestors. */
-async function isRealFolder(folder: string): Promise<boolean> {
-  return (await ignoreMissing(realpath(folder))) === folder;
-}
-
-async function ignoreMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  return work.catch(ignoreCode('ENOENT'));
-}
-
-function ignoreCode(code: string): (error: unknown) => undefined {
-  return (error) => {
-    if (!hasCode(error, code)) throw error;
-  };
-}
-
-function isMissing(error: unknown): boolean {
-  return hasCode(error, 'ENOENT');
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === code;
 }

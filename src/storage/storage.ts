@@ -1,4 +1,6 @@
+import { createReadStream, createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** An inclusive range of bytes, counted from 0 as in HTTP. */
 export interface ByteRange {
@@ -90,6 +92,14 @@ export abstract class Storage {
   }
 
   /**
+   * {@link upload} for a file of this machine. It must not be written to afterwards: the store may
+   * hold the very same file.
+   */
+  uploadFile(key: string, path: string, options?: UploadOptions): Promise<StoredFile> {
+    return this.upload(key, createReadStream(path), options);
+  }
+
+  /**
    * Opens an object.
    *
    * @throws ObjectNotFound
@@ -97,6 +107,17 @@ export abstract class Storage {
    *   empty object has none
    */
   abstract get(key: string, options?: { range?: AskedRange }): Promise<StoredObject>;
+
+  /**
+   * Makes an object a new file of this machine, for reading alone: the store may hold the very same
+   * file. After an error it may be there in part.
+   *
+   * @throws ObjectNotFound
+   */
+  async download(key: string, path: string, { signal }: { signal?: AbortSignal } = {}) {
+    const { stream } = await this.get(key);
+    await pipeline(stream, createWriteStream(path, { flags: 'wx' }), { signal });
+  }
 
   /** What {@link get} would tell, without opening the object. @throws ObjectNotFound */
   abstract head(key: string): Promise<ObjectHead>;

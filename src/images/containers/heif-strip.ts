@@ -26,7 +26,7 @@ export function stripHeif(file: Buffer, _facts: PictureFacts, forEachPart: ForEa
     const [box] = childBoxes(file.subarray(0, end), start, end);
     if (box) boxes.push(box);
   });
-  const picture = Buffer.from(file.subarray(0, boxes.at(-1)?.end));
+  const picture = file.subarray(0, boxes.at(-1)?.end);
   const metaBox = boxes.find(({ type }) => type === 'meta');
   if (!metaBox) return picture;
   const metaBytes = picture.subarray(metaBox.start, metaBox.end);

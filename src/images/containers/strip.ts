@@ -27,6 +27,8 @@ export interface StrippedPicture {
  * and a fresh EXIF block with the orientation alone where that is not upright. Whatever was glued
  * to the picture is gone. Stripping the result gives the same bytes again.
  *
+ * @param file is used up: the picture takes its memory
+ *
  * @throws ContainerRefused as {@link walkFile} does
  */
 export function stripMetadata(file: Buffer, limits: PictureLimits): StrippedPicture {

@@ -1,14 +1,12 @@
-import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
 import { FileRemovals } from '../../storage/file-removals.js';
-import { ObjectNotFound, Storage, type StoredObject } from '../../storage/storage.js';
+import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { folderOf } from '../../storage/storage-key.js';
 import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { DecoderPool } from '../decoding/decoder-pool.js';
@@ -67,8 +65,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     const folder = await mkdtemp(join(this.workFolder, 'image-'));
     try {
       const source = join(folder, 'source');
-      const { stream } = await this.open(image.storageKey);
-      await pipeline(stream, createWriteStream(source), { signal: attempt.signal });
+      await this.download(image.storageKey, source, attempt.signal);
       const decoded = await this.decode(image, source, folder, attempt);
       const version = image.version + 1;
       const made = [{ name: 'original' as const, ...decoded.original }, ...decoded.variants];
@@ -91,9 +88,9 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     await this.decoders.close();
   }
 
-  private async open(key: string): Promise<StoredObject> {
+  private async download(key: string, path: string, signal: AbortSignal): Promise<void> {
     try {
-      return await this.storage.get(key);
+      await this.storage.download(key, path, { signal });
     } catch (error) {
       if (!(error instanceof ObjectNotFound)) throw error;
       throw new JobRefusal(FILE_MISSING, 'The file of the picture is gone.', { cause: error });
@@ -139,10 +136,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   ): Promise<ImageVariant> {
     const { extension, mimeType } = CONTAINER_FORMATS[file.format];
     const storageKey = `${folderOf(image.storageKey)}${file.name}-${version}.${extension}`;
-    await this.storage.upload(storageKey, createReadStream(path), {
-      contentType: mimeType,
-      signal,
-    });
+    await this.storage.uploadFile(storageKey, path, { contentType: mimeType, signal });
     return new ImageVariant({ imageId: image.id, storageKey, ...file });
   }
 

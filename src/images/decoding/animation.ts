@@ -23,8 +23,8 @@ export async function writeAnimatedVariants(
   for (const name of VARIANT_NAMES) {
     // A small animation is the same in every size.
     if (!webp || VARIANTS[name] < longestSide) webp = await encode(picture, VARIANTS[name], task);
-    const file = await writeMadeFile(task.outputFolder, `${name}.webp`, webp.data, webp.size);
-    variants.push({ ...file, name, format: 'webp' });
+    const file = await writeMadeFile(task.outputFolder, `${name}.webp`, webp.data);
+    variants.push({ ...file, ...webp.size, name, format: 'webp' });
   }
   return variants;
 }

@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { CONTAINER_FORMATS, ContainerRefused } from '../containers/container.js';
 import { stripMetadata } from '../containers/strip.js';
 import { writeAnimatedVariants } from './animation.js';
-import { looksOf } from './looks.js';
+import { type Looks, looksOf } from './looks.js';
 import { writeMadeFile } from './made-file.js';
+import { together } from './together.js';
 import { decodeStill, shrinkToVariants, writeStillVariants } from './still.js';
 import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js';
 
@@ -18,19 +19,22 @@ import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js
 export async function decode(task: DecodeTask): Promise<DecodeResult> {
   const { facts, picture } = await readStripped(task);
   const { format, frames } = facts;
-  const { pixels, size } = await decodeStill(picture, format, task.maxPixels);
   const name = `original.${CONTAINER_FORMATS[format].extension}`;
-  const original = await writeMadeFile(task.outputFolder, name, picture, size);
-  const sizes = await shrinkToVariants(pixels);
+  const [{ pixels, size }, original] = await together([
+    decodeStill(picture, format, task.maxPixels),
+    writeMadeFile(task.outputFolder, name, picture),
+  ]);
+  const sizes = shrinkToVariants(pixels);
+  const [variants, looks] = await together([
+    frames > 1 ? writeAnimatedVariants(picture, task) : writeStillVariants(sizes, task),
+    sizes.thumbnail.then<Looks>(looksOf),
+  ]);
   return {
-    original: { ...original, format },
-    variants:
-      frames > 1
-        ? await writeAnimatedVariants(picture, task)
-        : await writeStillVariants(sizes, task),
+    original: { ...original, ...size, format },
+    variants,
     frames,
     hasAlpha: pixels.info.channels === 2 || pixels.info.channels === 4,
-    ...(await looksOf(sizes.thumbnail)),
+    ...looks,
   };
 }
 

@@ -36,7 +36,7 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
  * How much of what past tasks left may lie about, in bytes. V8 itself sees no need to collect it:
  * it cost a quarter of the memory in use. A collection takes 10 ms of CPU, so not after each task.
  */
-const TOLERATED_GARBAGE = 50_000_000;
+const TOLERATED_GARBAGE = 35_000_000;
 
 process.on('message', (task: DecodeTask) => {
   void answer(task).then((reply) => {

@@ -3,15 +3,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type MadeFile } from './variants.js';
 
-/** Writes a file and describes it. */
+/** Writes a file and describes its bytes. */
 export async function writeMadeFile(
   folder: string,
   name: string,
   content: Uint8Array,
-  { width, height }: { width: number; height: number },
-): Promise<MadeFile> {
+): Promise<Omit<MadeFile, 'width' | 'height'>> {
   const path = join(folder, name);
   await writeFile(path, content);
   const checksum = createHash('sha256').update(content).digest('hex');
-  return { path, bytes: content.byteLength, checksum, width, height };
+  return { path, bytes: content.byteLength, checksum };
 }

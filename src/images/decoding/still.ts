@@ -12,6 +12,7 @@ import {
   toPixels,
   within,
 } from './pixels.js';
+import { together } from './together.js';
 import {
   type DecodedVariant,
   type DecodeTask,
@@ -71,33 +72,43 @@ async function inSrgb({ pixels, size }: Still, profile: Buffer | undefined): Pro
   return { pixels: profile ? await convertToSrgb(pixels, profile) : pixels, size };
 }
 
-/** The pixels of all variants: each is shrunk from the one before. */
-export async function shrinkToVariants(large: Pixels): Promise<Record<VariantName, Pixels>> {
-  const medium = await shrink(large, VARIANTS.medium);
-  return { large, medium, thumbnail: await shrink(medium, VARIANTS.thumbnail) };
+/** The pixels of all variants as soon as they are there: each is shrunk from the one before. */
+export function shrinkToVariants(large: Pixels): Record<VariantName, Promise<Pixels>> {
+  const medium = shrink(large, VARIANTS.medium);
+  const thumbnail = medium.then((pixels) => shrink(pixels, VARIANTS.thumbnail));
+  return { large: Promise.resolve(large), medium, thumbnail };
 }
 
-/** Writes all variants as WebP, largest first, then as AVIF when the task asks for it. */
+/**
+ * Writes all variants as WebP, largest first, then as AVIF when the task asks for it.
+ *
+ * The sizes of a format are encoded side by side: where there are cores to spare, the largest takes
+ * as long as all of them.
+ */
 export async function writeStillVariants(
-  sizes: Record<VariantName, Pixels>,
+  sizes: Record<VariantName, Promise<Pixels>>,
   task: DecodeTask,
 ): Promise<DecodedVariant[]> {
-  const variants: DecodedVariant[] = [];
-  const formats: VariantFormat[] = task.avif ? ['webp', 'avif'] : ['webp'];
-  for (const format of formats) {
-    let previous: { pixels: Pixels; encoded: Buffer } | undefined;
-    for (const name of VARIANT_NAMES) {
-      const pixels = sizes[name];
-      // A small picture is the same in several sizes.
-      const encoded =
-        previous?.pixels === pixels ? previous.encoded : await encode(pixels, format, task);
-      const file = `${name}.${format}`;
-      const made = await writeMadeFile(task.outputFolder, file, encoded, pixels.info);
-      variants.push({ ...made, name, format });
-      previous = { pixels, encoded };
-    }
-  }
-  return variants;
+  const webp = await writeFormat(sizes, 'webp', task);
+  return task.avif ? [...webp, ...(await writeFormat(sizes, 'avif', task))] : webp;
+}
+
+function writeFormat(
+  sizes: Record<VariantName, Promise<Pixels>>,
+  format: VariantFormat,
+  task: DecodeTask,
+): Promise<DecodedVariant[]> {
+  // A small picture is the same in several sizes.
+  const encoded = new Map<Pixels, Promise<Buffer>>();
+  const write = async (name: VariantName): Promise<DecodedVariant> => {
+    const pixels = await sizes[name];
+    const encoding = encoded.get(pixels) ?? encode(pixels, format, task);
+    encoded.set(pixels, encoding);
+    const made = await writeMadeFile(task.outputFolder, `${name}.${format}`, await encoding);
+    const { width, height } = pixels.info;
+    return { ...made, width, height, name, format };
+  };
+  return together(VARIANT_NAMES.map(write));
 }
 
 function encode(pixels: Pixels, format: VariantFormat, task: DecodeTask): Promise<Buffer> {

@@ -1,0 +1,93 @@
+import { constants, createWriteStream } from 'node:fs';
+import { copyFile, link, open, realpath } from 'node:fs/promises';
+import { type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+/** Files for their owner alone. */
+export const FILE_MODE = 0o600;
+
+/**
+ * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an
+ * error that came earlier would end the process.
+ *
+ * @returns its size in bytes
+ */
+export async function writeFlushed(
+  path: string,
+  stream: Readable,
+  signal?: AbortSignal,
+): Promise<number> {
+  const file = createWriteStream(path, { flags: 'wx', mode: FILE_MODE, flush: true });
+  const closed = new Promise<void>((resolve) => file.once('close', resolve));
+  try {
+    await pipeline(stream, file, { signal });
+  } finally {
+    // A stream's error rejects the pipeline while the file may still be opening: removed before
+    // that, it would come back.
+    file.destroy();
+    await closed;
+  }
+  signal?.throwIfAborted();
+  return file.bytesWritten;
+}
+
+/**
+ * Gives a file a second name, or copies it to that where the file system cannot. Streams that copy
+ * pictures took a quarter of the worker's CPU.
+ */
+export async function shareFile(path: string, name: string): Promise<void> {
+  try {
+    await link(path, name);
+  } catch (error) {
+    // Missing files and taken names would stop a copy just as well.
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'EEXIST')) throw error;
+    await copyFile(path, name, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  }
+}
+
+/** Makes the content of a file durable, for its owner alone. @returns its size in bytes */
+export async function flushFile(path: string): Promise<number> {
+  const file = await open(path, 'r+');
+  try {
+    await file.chmod(FILE_MODE);
+    await file.sync();
+    return (await file.stat()).size;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes names that were added to a folder durable, as flushing a file does for its content. */
+export async function flushFolder(folder: string): Promise<void> {
+  const handle = await ignoreMissing(open(folder, 'r'));
+  // Without a folder there is no name to keep: a parallel delete was faster.
+  if (!handle) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** False when it is missing or a link is among its ancestors. */
+export async function isRealFolder(folder: string): Promise<boolean> {
+  return (await ignoreMissing(realpath(folder))) === folder;
+}
+
+export async function ignoreMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  return work.catch(ignoreCode('ENOENT'));
+}
+
+export function ignoreCode(code: string): (error: unknown) => undefined {
+  return (error) => {
+    if (!hasCode(error, code)) throw error;
+  };
+}
+
+export function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT');
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === code;
+}
