@@ -1,0 +1,119 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { newId } from '../src/core/ids.js';
+import { FileRemovals } from '../src/storage/file-removals.js';
+import { ObjectNotFound, Storage } from '../src/storage/storage.js';
+import { imageKey } from '../src/storage/storage-key.js';
+import { TestingApp } from './testing-app.js';
+
+let app: TestingApp;
+let orm: MikroORM;
+let storage: Storage;
+let removals: FileRemovals;
+
+beforeAll(async () => {
+  app = await TestingApp.start({ worker: false });
+  orm = app.app.get(MikroORM);
+  storage = app.app.get(Storage);
+  removals = new FileRemovals(orm.em.fork(), storage);
+});
+
+afterEach(() => app.database.query('delete from file_removals'));
+
+afterAll(() => app.close());
+
+function newKey(variant = 'large', ids = { userId: newId(), imageId: newId() }): string {
+  return imageKey({ ...ids, epochMs: 1_800_000_000_000, variant, ext: 'webp' });
+}
+
+async function store(...keys: string[]): Promise<void> {
+  for (const key of keys) await storage.uploadBuffer(key, Buffer.from('x'));
+}
+
+async function isStored(key: string): Promise<boolean> {
+  try {
+    return (await storage.head(key)).bytes > 0;
+  } catch (error) {
+    if (error instanceof ObjectNotFound) return false;
+    throw error;
+  }
+}
+
+function schedule(targets: string[], afterSeconds = 0): Promise<void> {
+  return orm.em.fork().transactional((em) => removals.schedule(em, targets, afterSeconds));
+}
+
+const waiting = async () =>
+  (await app.database.query<{ target: string }>('select target from file_removals')).map(
+    ({ target }) => target,
+  );
+
+describe('files that were given up', () => {
+  it('go when their time has come, and not before', async () => {
+    const [now, later] = [newKey(), newKey()];
+    await store(now, later);
+    await schedule([now]);
+    await schedule([later], 60);
+
+    expect(await removals.removeDue()).toBe(1);
+    expect([await isStored(now), await isStored(later)]).toEqual([false, true]);
+    expect(await waiting()).toEqual([later]);
+  });
+
+  it('stay when the transaction that gave them up is rolled back', async () => {
+    const key = newKey();
+    await store(key);
+    const failing = orm.em.fork().transactional(async (em) => {
+      await removals.schedule(em, [key], 0);
+      throw new Error('rolled back');
+    });
+    await expect(failing).rejects.toThrow('rolled back');
+
+    expect(await removals.removeDue()).toBe(0);
+    expect(await isStored(key)).toBe(true);
+  });
+
+  it('go with their folder, and no file of another', async () => {
+    const ids = { userId: newId(), imageId: newId() };
+    const folder = [newKey('large', ids), newKey('upload', ids)];
+    const neighbour = newKey('large', { ...ids, imageId: newId() });
+    await store(...folder, neighbour);
+    await schedule([folder[0]!.slice(0, folder[0]!.lastIndexOf('/') + 1)]);
+    await removals.removeDue();
+
+    expect(await Promise.all([...folder, neighbour].map(isStored))).toEqual([false, false, true]);
+  });
+
+  it('may be gone already', async () => {
+    const key = newKey();
+    await schedule([key, key]);
+    expect(await removals.removeDue()).toBe(2);
+    expect(await waiting()).toEqual([]);
+  });
+
+  it('hold up no other when one cannot be removed, which is tried again', async () => {
+    const key = newKey();
+    await store(key);
+    await schedule(['../no-key', key]);
+
+    expect(await removals.removeDue()).toBe(1);
+    expect(await isStored(key)).toBe(false);
+    expect(await waiting()).toEqual(['../no-key']);
+    expect(await removals.removeDue()).toBe(0);
+    await app.database.query('update file_removals set due_at = now()');
+    expect(await removals.removeDue()).toBe(0);
+    expect(await waiting()).toEqual(['../no-key']);
+  });
+
+  it('are shared by rounds side by side', async () => {
+    const keys = Array.from({ length: 150 }, () => newKey());
+    await store(...keys);
+    await schedule(keys);
+    const rounds = await Promise.all(
+      Array.from({ length: 4 }, () => new FileRemovals(orm.em.fork(), storage).removeDue()),
+    );
+
+    expect(rounds.reduce((sum, count) => sum + count, 0)).toBe(150);
+    expect(await waiting()).toEqual([]);
+  });
+});
