@@ -87,22 +87,30 @@ async function readForm(
   return { ...file, fields: parseOrRefuse(uploadFieldsSchema, { ...fields }, 'body') };
 }
 
-/** Gives an upload up that stands still or goes on for too long. */
+/** Gives an upload up that stands still, goes on for too long, or whose connection is gone. */
 export function watchProgress(
   { raw }: FastifyRequest,
   { idleMs, totalMs }: Pick<UploadLimits, 'idleMs' | 'totalMs'>,
 ) {
   const controller = new AbortController();
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const giveUp = (): void => {
-    const problem = new Problem(requestTimeout, undefined, { headers: { connection: 'close' } });
+  const giveUp = (problem: Problem): void => {
     controller.abort(problem);
     reject(problem);
   };
-  const idle = setTimeout(giveUp, idleMs);
-  const total = setTimeout(giveUp, totalMs);
+  const timeOut = (): void => {
+    giveUp(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
+  };
+  const idle = setTimeout(timeOut, idleMs);
+  const total = setTimeout(timeOut, totalMs);
   const progress = (): void => void idle.refresh();
+  // The parser hears nothing of a connection that was gone before it began to read.
+  const close = (): void => {
+    if (!raw.readableEnded) giveUp(brokenOff(raw.errored));
+  };
   raw.on('data', progress);
+  raw.once('close', close);
+  if (raw.closed) close();
   return {
     /** Ends what is being stored. */
     signal: controller.signal,
@@ -112,21 +120,24 @@ export function watchProgress(
       clearTimeout(idle);
       clearTimeout(total);
       raw.off('data', progress);
+      raw.off('close', close);
     },
   };
 }
 
 /** Lets the rest of a refused body run out for a while, so that the client gets to read the answer. */
 export function discardBody({ raw }: FastifyRequest): void {
-  if (raw.closed) return;
+  if (raw.readableEnded || raw.closed) return;
   raw.unpipe();
   raw.resume();
   const timer = setTimeout(() => {
     raw.destroy();
-  }, DISCARD_MS);
-  raw.once('close', () => {
-    clearTimeout(timer);
-  });
+  }, DISCARD_MS).unref();
+  for (const event of ['end', 'close']) {
+    raw.once(event, () => {
+      clearTimeout(timer);
+    });
+  }
 }
 
 function refuseRepeated(fields: Record<string, unknown>, name: string): void {
