@@ -19,6 +19,7 @@ import { StrayFiles } from '../src/images/upkeep/stray-files.js';
 import { ObjectNotFound, Storage } from '../src/storage/storage.js';
 import { eventually } from './eventually.js';
 import { ProductProcess } from './product-process.js';
+import { statusOf } from './status-of.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const RETENTION_DAYS = 30;
@@ -310,7 +311,11 @@ describe('a row without its file', () => {
       expect(await isStored(files.medium)).toBe(true);
       const { body } = await app.as(account).get(`/api/v1/images/${id}`).expect(200);
       expect(body).toMatchObject({ status: 'FAILED', error: { code: 'file-missing' } });
-      expect(body.storageUrl).toBeNull();
+      expect(body).toMatchObject({ ready: false, storageUrl: null });
+      expect(Object.keys(body.variants)).toEqual(['medium', 'thumbnail']);
+      expect(await statusOf(body.variants.medium.url)).toBe(200);
+      await app.as(account).get(`/api/v1/images/${id}/file?size=medium`).expect(200);
+      await app.as(account).get(`/api/v1/images/${id}/file?size=large`).expect(409);
     },
   );
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { newId } from '../src/core/ids.js';
@@ -276,6 +278,31 @@ describe('making an image anew', () => {
     await app.worker?.stop();
     await app.startWorker();
     expect((await reprocess(body.id, '?wait=30').expect(200)).body.error).toBeNull();
+  });
+
+  it('leaves none of the new files when one of them cannot be stored', async () => {
+    const account = await app.register();
+    const { body } = await upload(picture, {}, account);
+    const [image] = await app.database.query<{ storage_key: string }>(
+      'select storage_key from images where id = $1',
+      [body.id],
+    );
+    const folder = join(app.variables['DATA_DIR'] ?? '', 'files', image!.storage_key, '..');
+    // A folder in the place of the file cannot be replaced by it.
+    await mkdir(join(folder, 'thumbnail-2.webp'));
+    await reprocess(body.id, '', account).expect(202);
+    await eventually(
+      () =>
+        app.database.query<{ attempts: number; is_resting: boolean }>(
+          'select attempts, lease_id is null as is_resting from images where id = $1',
+          [body.id],
+        ),
+      ([row]) => row!.attempts === 1 && row!.is_resting,
+    );
+    const files = await storedFiles(app, account);
+    expect(files.filter((name) => !name.includes('-1.'))).toEqual([]);
+    await rmdir(join(folder, 'thumbnail-2.webp'));
+    expect((await reprocess(body.id, '?wait=30', account).expect(200)).body.error).toBeNull();
   });
 
   it('tries a failed one again', async () => {

@@ -265,7 +265,7 @@ describe('a resumable upload', () => {
     const other = await create();
     const deletion = { headers: { 'x-http-method-override': 'DELETE', 'content-length': 0 } };
     expect((await send('POST', other, deletion)).status).toBe(204);
-    expect((await send('POST', path, { headers: { 'content-length': 0 } })).status).toBe(404);
+    expect((await send('POST', path, { headers: { 'content-length': 0 } })).status).toBe(422);
   });
 });
 
@@ -508,10 +508,15 @@ describe('a resumable upload is refused', () => {
   it.each([
     ['too large', { 'upload-length': 20 * MEBIBYTE + 1 }, 413, 'file-too-large'],
     ['empty', { 'upload-length': 0 }, 422, 'empty-file'],
-    ['of no length', {}, 400, 'malformed'],
-    ['of a strange length', { 'upload-length': '1e3' }, 400, 'malformed'],
-    ['of a length yet to come', { 'upload-defer-length': 1 }, 400, 'malformed'],
-    ['in several parts', { 'upload-length': 9, 'upload-concat': 'partial' }, 400, 'malformed'],
+    ['of no length', {}, 422, 'validation-failed'],
+    ['of a strange length', { 'upload-length': '1e3' }, 422, 'validation-failed'],
+    ['of a length yet to come', { 'upload-defer-length': 1 }, 422, 'validation-failed'],
+    [
+      'in several parts',
+      { 'upload-length': 9, 'upload-concat': 'partial' },
+      422,
+      'validation-failed',
+    ],
     ['of another protocol', { 'upload-length': 9, 'tus-resumable': '0.2.2' }, 412, 'tus-version'],
   ])('when it is %s', async (_, headers, status, code) => {
     const answer = await send('POST', UPLOADS, { headers });
@@ -524,17 +529,17 @@ describe('a resumable upload is refused', () => {
   });
 
   it.each([
-    ['an unknown key', metadata({ titel: 'x' }), 422],
-    ['a hostile key', metadata({ __proto_: 'x', constructor: 'x' }), 422],
-    ['__proto__', '__proto__ eA==', 422],
-    ['too long a title', metadata({ title: 'x'.repeat(201) }), 422],
-    ['a wrong visibility', metadata({ visibility: 'all' }), 422],
-    ['text that is not base64', 'title x!', 400],
-    ['a key twice', 'title eA==,title eA==', 400],
-    ['no key', ',', 400],
-  ])('when its metadata have %s', async (_, header, status) => {
+    ['an unknown key', metadata({ titel: 'x' })],
+    ['a hostile key', metadata({ __proto_: 'x', constructor: 'x' })],
+    ['__proto__', '__proto__ eA=='],
+    ['too long a title', metadata({ title: 'x'.repeat(201) })],
+    ['a wrong visibility', metadata({ visibility: 'all' })],
+    ['text that is not base64', 'title x!'],
+    ['a key twice', 'title eA==,title eA=='],
+    ['no key', ','],
+  ])('when its metadata have %s', async (_, header) => {
     const headers = { 'upload-length': 9, 'upload-metadata': header };
-    expect((await send('POST', UPLOADS, { headers })).status).toBe(status);
+    expect((await send('POST', UPLOADS, { headers })).status).toBe(422);
   });
 
   it('when it is not from someone who signed in', async () => {
@@ -676,6 +681,20 @@ describe('a resumable upload is refused', () => {
     expect(answer).toMatchObject({ status: 507, body: { code: 'quota-exceeded' } });
   });
 
+  it('as a form is, for what was announced, which then fits', async () => {
+    const as = await app.register();
+    const sizes = [20, 20, 20].map((each) => each * MEBIBYTE);
+    const rest = 64 * MEBIBYTE - 60 * MEBIBYTE;
+    for (const bytes of [...sizes, rest - picture.length]) await create({ as, bytes });
+    const path = await create({ as });
+    const form = app
+      .as(as)
+      .post('/api/v1/images/upload')
+      .attach('image', await makePicture(), 'x');
+    expect((await form).body).toMatchObject({ code: 'quota-exceeded' });
+    expect((await sendPart(path, 0, picture, { as })).status).toBe(204);
+  });
+
   it('when there are a hundred unfinished ones', async () => {
     const as = await app.register();
     const headers = { 'upload-length': 9 };
@@ -685,6 +704,49 @@ describe('a resumable upload is refused', () => {
     const statuses = answers.map(({ status }) => status);
     expect(statuses.filter((status) => status === 201)).toHaveLength(100);
     expect(statuses.filter((status) => status === 429)).toHaveLength(2);
+  });
+});
+
+describe('a resumable upload that is begun twice under one key', () => {
+  const begin = (key: string, headers: Options['headers'] = {}, body?: Buffer) =>
+    send('POST', UPLOADS, {
+      headers: { 'idempotency-key': key, 'upload-length': picture.length, ...headers },
+      ...(body && { body }),
+    });
+
+  it('is one upload, told as far as it has come', async () => {
+    const first = await begin('twice');
+    await sendPart(String(first.headers['location']), 0, picture.subarray(0, 500));
+    const second = await begin('twice');
+    expect(second).toMatchObject({
+      status: 201,
+      headers: { 'idempotency-replayed': 'true', 'upload-offset': '500' },
+      body: { id: first.body['id'], offset: 500 },
+    });
+    expect(first.headers['idempotency-replayed']).toBeUndefined();
+    expect(second.headers['location']).toBe(first.headers['location']);
+  });
+
+  it('is another only when the key is, and refused with other content', async () => {
+    const [one, other] = [await begin('one'), await begin('other')];
+    expect(other.body['id']).not.toBe(one.body['id']);
+    expect(await begin('one', { 'upload-length': 9 })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency-mismatch' },
+    });
+    const together = await Promise.all([begin('together'), begin('together')]);
+    const ids = new Set(
+      together.filter(({ status }) => status === 201).map(({ body }) => body['id']),
+    );
+    expect(ids.size).toBe(1);
+  });
+
+  it('can be begun again when its first part was refused', async () => {
+    const noise = Buffer.alloc(9, 'x');
+    const headers = { 'upload-length': 9, ...partHeaders(0, 9) };
+    for (const _ of ['first', 'again']) {
+      expect(await begin('refused', headers, noise)).toMatchObject({ status: 415 });
+    }
   });
 });
 

@@ -163,6 +163,12 @@ export class IdempotentRun {
     if (this.leaseId !== undefined) await store(this.em, this.leaseId, answer);
   }
 
+  /** Gives the key back although an answer is stored: its effect was undone. */
+  async withdraw(): Promise<void> {
+    if (this.leaseId === undefined) return;
+    await this.em.execute('delete from idempotency_keys where lease_id = ?', [this.leaseId]);
+  }
+
   /** Gives the key back after a failure, so that the client may try again at once. */
   async abandon(): Promise<void> {
     if (this.leaseId === undefined) return;

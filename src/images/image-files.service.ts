@@ -44,9 +44,11 @@ export class ImageFiles {
     }
     const image = await this.queries.find(id);
     if (!image || !maySee(principal, image, size)) throw new Problem(notFound);
-    if (image.status === 'FAILED') throw new Problem(imageFailed, image.errorDetail ?? undefined);
     const files = image.files.filter(({ name }) => name === size);
     const file = choose(files, accept);
+    if (!file && image.status === 'FAILED') {
+      throw new Problem(imageFailed, image.errorDetail ?? undefined);
+    }
     if (!file) return { ready: false, image: await this.presenter.present(image) };
     const isPublic = image.visibility === 'public' && size !== 'original';
     return {

@@ -174,6 +174,11 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.errorDetail = error.detail;
   }
 
+  /** Changes what its owner may say of it; what is left out stays. */
+  change(changes: Partial<Pick<Image, 'title' | 'description' | 'visibility'>>): void {
+    Object.assign(this, changes);
+  }
+
   /** Has a finished image made anew; one that is being made stays as it is. @returns whether it was finished */
   redo(requestId: string | undefined): boolean {
     if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return false;

@@ -40,7 +40,7 @@ export class ImagePresenter {
       metadata,
       dimensions: { width: metadata.width, height: metadata.height },
       sizeMb: Math.round((metadata.size / MEBIBYTE) * 100) / 100,
-      ready: image.version > 0,
+      ready: image.version > 0 && image.status !== 'FAILED',
       coinsUsed: image.coinsUsed,
       variants,
       placeholder: image.placeholder,

@@ -140,7 +140,9 @@ export const imageSchema = z
       .boolean()
       .describe('Whether its files can be fetched: it is COMPLETED, or is being made anew.'),
     coinsUsed: z.number(),
-    variants: z.object(perVariant(storedVariant)).describe('All three once COMPLETED, else none.'),
+    variants: z
+      .object(perVariant(storedVariant))
+      .describe('All three once COMPLETED; before, none. Of a FAILED image, what is left of it.'),
     placeholder: z.string().nullable().describe('A ThumbHash in base64; null until COMPLETED.'),
     dominantColor: z.string().nullable().describe('`#rrggbb`; null until COMPLETED.'),
     error: z

@@ -111,6 +111,7 @@ export class ImagesController {
       fileTooLarge,
       idempotencyInProgress,
       idempotencyMismatch,
+      malformed,
       quotaExceeded,
       requestTimeout,
       unsupportedMediaType,

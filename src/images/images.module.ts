@@ -8,6 +8,7 @@ import { ImageQuota } from './upload/image-quota.js';
 import { ResumableBytes } from './upload/resumable-bytes.js';
 import { ResumableCompletion } from './upload/resumable-completion.js';
 import { ResumableLeases } from './upload/resumable-leases.js';
+import { ResumableReception } from './upload/resumable-reception.js';
 import { ResumableUploadsController } from './upload/resumable-uploads.controller.js';
 import { ResumableUploads } from './upload/resumable-uploads.service.js';
 import { ImageUploads } from './upload/uploads.service.js';
@@ -29,6 +30,7 @@ import { ImagesService } from './images.service.js';
     ResumableBytes,
     ResumableCompletion,
     ResumableLeases,
+    ResumableReception,
     ResumableUploads,
   ],
   exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],

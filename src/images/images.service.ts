@@ -62,7 +62,7 @@ export class ImagesService {
   /** Changes what the owner may say of an image. @throws Problem `not-found` */
   async change(principal: Principal, id: string, changes: ImageChanges): Promise<ImageAnswer> {
     await this.update(principal, id, (image) => {
-      Object.assign(image, changes);
+      image.change(changes);
     });
     return this.show(principal, id);
   }

@@ -55,12 +55,6 @@ const FOLDER_MODE = 0o700;
 /** Where files grow until they are whole: beside them, and hidden, as no key can be. */
 const INCOMING = '.incoming';
 
-/**
- * How long nothing was written to an incoming file before a start takes it for the leftover of a
- * killed process. An upload makes progress or ends within UPLOAD_IDLE_TIMEOUT_MS, which is far less.
- */
-const LEFTOVER_MS = 60 * 60 * 1000;
-
 /** Per read: fewer and larger ones cost less CPU, but a slow client holds two of them in memory. */
 const READ_BYTES = 128 * 1024;
 
@@ -86,12 +80,11 @@ export class DiskStorage extends Storage implements OnModuleInit {
     this.root = resolve(env.DATA_DIR, 'files');
   }
 
-  /** Makes the folders and clears away what killed processes left. Comes before all else. */
+  /** Makes the folders. Comes before all else. */
   async onModuleInit(): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
     this.root = await realpath(this.root);
     await this.makeFolder(this.incoming);
-    await this.removeLeftovers();
   }
 
   override async upload(
@@ -189,6 +182,18 @@ export class DiskStorage extends Storage implements OnModuleInit {
     return this.urls.url(key, Math.ceil(Date.now() / 1000) + seconds);
   }
 
+  override async removeUnfinished(olderThanMs: number): Promise<number> {
+    let removed = 0;
+    for (const name of await readdir(this.incoming)) {
+      const path = join(this.incoming, name);
+      const stats = await ignoreMissing(lstat(path));
+      if (!stats?.isFile() || Date.now() - stats.mtimeMs <= olderThanMs) continue;
+      await rm(path, { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
   /** Writes, because a full or read-only disk looks healthy to anything less. */
   override async check(): Promise<void> {
     const probe = this.newIncoming();
@@ -223,17 +228,6 @@ export class DiskStorage extends Storage implements OnModuleInit {
     } finally {
       // It is still there after an error, and when it was a second name of the target already.
       await rm(incoming, { force: true });
-    }
-  }
-
-  /** Safe beside other processes: an incoming file that is still written to is never that old. */
-  private async removeLeftovers(): Promise<void> {
-    for (const name of await readdir(this.incoming)) {
-      const path = join(this.incoming, name);
-      const stats = await ignoreMissing(lstat(path));
-      if (stats?.isFile() && Date.now() - stats.mtimeMs > LEFTOVER_MS) {
-        await rm(path, { force: true });
-      }
     }
   }
 

@@ -150,6 +150,14 @@ export abstract class Storage {
    */
   abstract createSignedUrl(key: string, seconds: number): string | Promise<string>;
 
+  /**
+   * Clears away what killed processes stored in part, and has not grown for so long. It is none of
+   * the objects that {@link list} tells of.
+   *
+   * @returns how many there were
+   */
+  abstract removeUnfinished(olderThanMs: number): Promise<number>;
+
   /** Rejects when the store cannot take files now. Cheap enough for every readiness probe. */
   abstract check(): Promise<void>;
 }

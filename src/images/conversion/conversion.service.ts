@@ -11,6 +11,7 @@ import { folderOf } from '../../storage/storage-key.js';
 import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { DecoderPool } from '../decoding/decoder-pool.js';
 import { estimateMemoryMb } from '../decoding/memory-estimate.js';
+import { together } from '../decoding/together.js';
 import type { DecodeResult, MadeFile } from '../decoding/variants.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageQueries } from '../image.queries.js';
@@ -69,9 +70,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       const decoded = await this.decode(image, source, folder, attempt);
       const version = image.version + 1;
       const made = [{ name: 'original' as const, ...decoded.original }, ...decoded.variants];
-      const files = await Promise.all(
-        made.map((file) => this.store(image, version, file, attempt.signal)),
-      );
+      const files = await this.storeAll(image, version, made, attempt.signal);
       return (row, em) => this.replaceFiles(row, em, { version, files, decoded });
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -81,7 +80,8 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   /** Removes what an attempt stored for an image that was deleted meanwhile. */
   async discardIfDeleted(image: Image): Promise<void> {
     if (await this.queries.find(image.id)) return;
-    await this.removals.schedule(this.em, [folderOf(image.storageKey)], 0);
+    const folder = folderOf(image.storageKey);
+    await this.removals.schedule(this.em, [folder], this.env.CLEANUP_GRACE_SECONDS);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -125,6 +125,31 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       });
     } catch (error) {
       throw asRefusal(error);
+    }
+  }
+
+  /** All of them, or none: the last attempt leaves nothing behind that no row names. */
+  private async storeAll(
+    image: Image,
+    version: number,
+    made: (MadeFile & { name: FileSize; format: FormatName })[],
+    signal: AbortSignal,
+  ): Promise<ImageVariant[]> {
+    const storing = made.map((file) => this.store(image, version, file, signal));
+    try {
+      return await together(storing);
+    } catch (error) {
+      // An attempt that was aborted may have a successor, which stores under the same names.
+      if (!signal.aborted) await this.unstore(storing);
+      throw error;
+    }
+  }
+
+  private async unstore(storing: Promise<ImageVariant>[]): Promise<void> {
+    for (const outcome of await Promise.allSettled(storing)) {
+      if (outcome.status === 'rejected') continue;
+      // Where even that fails, the nightly clean-up finds the file.
+      await this.storage.delete(outcome.value.storageKey).catch(() => undefined);
     }
   }
 

@@ -14,11 +14,24 @@ export class ImageQuota {
     await em.execute('select 1 from users where id = ? for no key update', [userId]);
   }
 
-  /** @throws Problem `quota-exceeded` when so many bytes more would be too many */
-  async require(em: EntityManager, userId: string, bytes: number): Promise<void> {
+  /**
+   * Counts what images take, and what open resumable uploads have announced.
+   *
+   * @param announcedBy the resumable upload that these bytes belong to, so as not to count them twice
+   * @throws Problem `quota-exceeded` when so many bytes more would be too many
+   */
+  async require(
+    em: EntityManager,
+    userId: string,
+    bytes: number,
+    announcedBy: string | null = null,
+  ): Promise<void> {
     const [used] = await em.execute<{ bytes: string }[]>(
-      `select coalesce(sum(stored_bytes), 0) as bytes from images where user_id = ?`,
-      [userId],
+      `select (select coalesce(sum(stored_bytes), 0) from images where user_id = ?)
+         + (select coalesce(sum(bytes), 0) from resumable_uploads
+            where user_id = ? and image_id is null and error_code is null and expires_at > now()
+              and id is distinct from ?::uuid) as bytes`,
+      [userId, userId, announcedBy],
     );
     if (Number(used?.bytes ?? 0) + bytes > this.env.STORAGE_QUOTA_BYTES) {
       throw new Problem(quotaExceeded, `Your quota is ${this.env.STORAGE_QUOTA_BYTES} bytes.`);

@@ -38,7 +38,7 @@ export class ResumableCompletion {
   finish(upload: ResumableUpload, lease: ResumableLease): Promise<string> {
     return lease.during(async () => {
       try {
-        await this.quota.require(this.em, upload.userId, upload.bytes);
+        await this.quota.require(this.em, upload.userId, upload.bytes, upload.id);
         const imageId = await this.take(upload);
         await this.settle(lease, { imageId });
         return imageId;
@@ -102,7 +102,10 @@ export class ResumableCompletion {
 
   private async take({ id, userId, fields }: ResumableUpload): Promise<string> {
     const { force, metadata: _, ...imageFields } = fields;
-    const options = { idempotencyKey: `resumable-upload-${id}`, waitSeconds: 0, force };
+    const options = {
+      ...{ idempotencyKey: `resumable-upload-${id}`, waitSeconds: 0, force },
+      announcedBy: id,
+    };
     const { body } = await this.uploads.take(userId, options, async (store) => ({
       ...(await this.readFile(id, store)),
       fields: imageFields,

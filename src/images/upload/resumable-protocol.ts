@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { malformed, Problem, unsupportedMediaType } from '../../core/problem.js';
+import { Problem, unsupportedMediaType, validationFailed } from '../../core/problem.js';
 import { parseOrRefuse } from '../../core/validation.js';
 import { z } from 'zod';
 import { emptyFile } from '../images.problems.js';
@@ -32,6 +32,8 @@ export const TUS_HEADERS = [
   'upload-offset',
 ];
 
+const METADATA = 'upload-metadata';
+const OVERRIDE = 'x-http-method-override';
 /** Whole, and exact as a JavaScript number. */
 const WHOLE_NUMBER = /^\d{1,15}$/;
 /** The keys that clients set by themselves; the bytes of the file tell its type, and no name is kept. */
@@ -58,7 +60,18 @@ export function isOffsetStream(headers: IncomingHttpHeaders): boolean {
   return type.trim().toLowerCase() === OFFSET_STREAM;
 }
 
-/** @throws Problem `malformed` when the header is missing or is no number */
+/**
+ * What a client that can only send POST means.
+ *
+ * @throws Problem `validation-failed`
+ */
+export function overrideOf(headers: IncomingHttpHeaders): 'PATCH' | 'DELETE' {
+  const method = String(headers[OVERRIDE] ?? '').toUpperCase();
+  if (method === 'PATCH' || method === 'DELETE') return method;
+  throw headerProblem(OVERRIDE, 'must be PATCH or DELETE');
+}
+
+/** @throws Problem `validation-failed` when the header is missing or is no number */
 export function uploadOffsetOf(headers: IncomingHttpHeaders): number {
   return numberOf(headers, 'upload-offset');
 }
@@ -66,12 +79,12 @@ export function uploadOffsetOf(headers: IncomingHttpHeaders): number {
 /**
  * How many bytes the file will have.
  *
- * @throws Problem `malformed`, also for the extensions that are not there; `file-too-large`,
+ * @throws Problem `validation-failed`, also for the extensions that are not there; `file-too-large`,
  * `empty-file`
  */
 export function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): number {
   for (const name of ['upload-defer-length', 'upload-concat']) {
-    if (headers[name] !== undefined) throw new Problem(malformed, `${name} is not supported.`);
+    if (headers[name] !== undefined) throw headerProblem(name, 'is not supported');
   }
   const length = numberOf(headers, 'upload-length');
   if (length > maxBytes) throw tooLarge({ maxBytes });
@@ -82,11 +95,11 @@ export function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): 
 /**
  * What `Upload-Metadata` says of the image to be.
  *
- * @throws Problem `malformed` when it is not what the protocol says, `validation-failed` when its
- * fields are not those of an upload
+ * @throws Problem `validation-failed` when it is not what the protocol says, or its fields are not
+ * those of an upload
  */
 export function announcedFieldsOf(headers: IncomingHttpHeaders, force: boolean): AnnouncedFields {
-  const header = headers['upload-metadata'];
+  const header = headers[METADATA];
   const metadata = typeof header === 'string' ? header : null;
   const given = Object.fromEntries(
     pairsOf(metadata ?? '').filter(([key]) => !IGNORED_KEYS.has(key)),
@@ -102,21 +115,24 @@ function pairsOf(metadata: string): [string, string][] {
     const [key = '', value = '', ...more] = pair.trim().split(' ');
     const bytes = Buffer.from(value, 'base64');
     const isBase64 = bytes.toString('base64') === value;
-    if (key === '' || more.length > 0 || !isBase64) throw badMetadata('is not well-formed');
+    if (key === '' || more.length > 0 || !isBase64)
+      throw headerProblem(METADATA, 'is not well-formed');
     return [key, bytes.toString('utf8')];
   });
-  if (new Set(pairs.map(([key]) => key)).size < pairs.length) throw badMetadata('repeats a key');
+  if (new Set(pairs.map(([key]) => key)).size < pairs.length)
+    throw headerProblem(METADATA, 'repeats a key');
   return pairs;
 }
 
-function badMetadata(fault: string): Problem {
-  return new Problem(malformed, `Upload-Metadata ${fault}.`);
+function headerProblem(name: string, message: string): Problem {
+  const path = `headers.${name}`;
+  return new Problem(validationFailed, `${path} ${message}`, { errors: [{ path, message }] });
 }
 
 function numberOf(headers: IncomingHttpHeaders, name: string): number {
   const value = headers[name];
   if (typeof value !== 'string' || !WHOLE_NUMBER.test(value)) {
-    throw new Problem(malformed, `${name} is needed, as a number of bytes.`);
+    throw headerProblem(name, 'must be a number of bytes');
   }
   return Number(value);
 }

@@ -19,12 +19,15 @@ import { z } from 'zod';
 import { CurrentUser, type Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Route } from '../../core/http.js';
+import {
+  IdempotencyKeyHeader,
+  idempotencyInProgress,
+  idempotencyMismatch,
+} from '../../core/idempotency.js';
 import { Operation } from '../../core/openapi.js';
 import {
-  malformed,
   notFound,
   payloadTooLarge,
-  Problem,
   unsupportedMediaType,
   validationFailed,
 } from '../../core/problem.js';
@@ -36,6 +39,7 @@ import {
   IMAGE_ID_HEADER,
   isOffsetStream,
   OFFSET_STREAM,
+  overrideOf,
   requireOffsetStream,
   requireProtocol,
   TUS_EXTENSIONS,
@@ -44,7 +48,8 @@ import {
   uploadOffsetOf,
 } from './resumable-protocol.js';
 import { presentUpload, resumableUploadSchema } from './resumable.schema.js';
-import { ResumableUploads, type UploadProgress } from './resumable-uploads.service.js';
+import type { UploadProgress } from './resumable-reception.js';
+import { ResumableUploads } from './resumable-uploads.service.js';
 import {
   tooManyOpenUploads,
   tusVersion,
@@ -76,7 +81,6 @@ const PROGRESS_HEADERS = {
 
 const APPEND_PROBLEMS = [
   ...Object.values(containerProblems),
-  malformed,
   notFound,
   payloadTooLarge,
   quotaExceeded,
@@ -84,6 +88,7 @@ const APPEND_PROBLEMS = [
   unsupportedMediaType,
   uploadLocked,
   uploadOffsetMismatch,
+  validationFailed,
 ];
 
 /** Uploads that survive broken connections, after the tus resumable upload protocol 1.0.0. */
@@ -132,6 +137,7 @@ export class ResumableUploadsController {
   @Route(TUS_STREAM_ROUTE)
   @TusHeader
   @ApiHeader({ name: 'Upload-Length', required: true, description: 'The bytes of the whole file.' })
+  @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
   @ApiHeader({
     name: 'Upload-Metadata',
     required: false,
@@ -145,31 +151,37 @@ export class ResumableUploadsController {
       201: {
         description: 'Begun',
         schema: resumableUploadSchema,
-        headers: { location: 'Where to send the parts of the file.', ...PROGRESS_HEADERS },
+        headers: {
+          location: 'Where to send the parts of the file.',
+          'idempotency-replayed': 'The upload had been begun under this key before.',
+          ...PROGRESS_HEADERS,
+        },
       },
     },
     problems: [
       ...APPEND_PROBLEMS.filter((problem) => problem !== notFound),
       fileTooLarge,
+      idempotencyInProgress,
+      idempotencyMismatch,
       tooManyOpenUploads,
-      validationFailed,
     ],
   })
   async create(
     @Req() request: FastifyRequest,
     @CurrentUser() user: Principal,
     @Query({ schema: uploadQuery }) { force }: z.output<typeof uploadQuery>,
+    @IdempotencyKeyHeader() idempotencyKey: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     return reading(request, async () => {
       requireProtocol(request.headers);
       const bytes = uploadLengthOf(request.headers, this.env.UPLOAD_MAX_BYTES);
       const fields = announcedFieldsOf(request.headers, force);
-      const upload = await this.uploads.create(user, bytes, fields);
-      const progress = isOffsetStream(request.headers)
-        ? await this.uploads.begin(user, upload.id, request)
-        : { upload, offset: 0, isCutShort: false };
-      void reply.header('location', `/${UPLOADS}/${upload.id}`);
+      const body = isOffsetStream(request.headers) ? request : undefined;
+      const announced = { bytes, fields, idempotencyKey };
+      const progress = await this.uploads.create(user, announced, body);
+      void reply.header('location', `/${UPLOADS}/${progress.upload.id}`);
+      if (progress.replayed) void reply.header('idempotency-replayed', 'true');
       answerProgress(request, reply, progress);
       return presentUpload(progress);
     });
@@ -236,7 +248,7 @@ export class ResumableUploadsController {
     description:
       'What arrives is kept, however the request ends. With its last byte the file becomes an image.',
     answers: { 204: { description: 'Taken', headers: PROGRESS_HEADERS } },
-    problems: [...APPEND_PROBLEMS, validationFailed],
+    problems: APPEND_PROBLEMS,
   })
   async append(
     @Req() request: FastifyRequest,
@@ -266,7 +278,7 @@ export class ResumableUploadsController {
   @Operation({
     summary: 'Send a part of a file, or delete its upload, where only POST is possible',
     answers: { 204: { description: 'Taken', headers: PROGRESS_HEADERS } },
-    problems: [...APPEND_PROBLEMS, validationFailed],
+    problems: APPEND_PROBLEMS,
   })
   async override(
     @Req() request: FastifyRequest,
@@ -274,10 +286,11 @@ export class ResumableUploadsController {
     @Param({ schema: imageParams }) params: { id: string },
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const method = String(request.headers['x-http-method-override'] ?? '').toUpperCase();
-    if (method === 'PATCH') return this.append(request, user, params, reply);
-    if (method === 'DELETE') return this.delete(request, user, params);
-    return reading(request, () => Promise.reject(new Problem(notFound)));
+    return reading(request, async () =>
+      overrideOf(request.headers) === 'PATCH'
+        ? this.append(request, user, params, reply)
+        : this.delete(request, user, params),
+    );
   }
 
   @Delete(':id')

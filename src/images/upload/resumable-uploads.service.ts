@@ -1,32 +1,37 @@
-import { finished, type Readable, type Writable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { raw } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyRequest } from 'fastify';
 import type { Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
-import { conflict, findProblem, notFound, payloadTooLarge, Problem } from '../../core/problem.js';
-import { Shutdown } from '../../core/shutdown.js';
+import { Idempotency, IdempotentRun } from '../../core/idempotency.js';
+import { conflict, findProblem, notFound, Problem } from '../../core/problem.js';
 import { ImageQuota } from './image-quota.js';
-import { type GrowingFile, ResumableBytes } from './resumable-bytes.js';
+import { ResumableBytes } from './resumable-bytes.js';
 import { ResumableCompletion } from './resumable-completion.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
 import { type AnnouncedFields, ResumableUpload } from './resumable-upload.entity.js';
-import { tooManyOpenUploads, uploadOffsetMismatch } from './resumable.problems.js';
-import { watchProgress } from './upload-form.js';
+import {
+  requireOffset,
+  requireRoom,
+  ResumableReception,
+  type UploadProgress,
+} from './resumable-reception.js';
+import { tooManyOpenUploads } from './resumable.problems.js';
+import { discardBody } from './upload-form.js';
 
 /** How many uploads one user may have begun and not finished. */
 const MAX_OPEN = 100;
-/** A request ends itself before Node would end it, with an answer that clients go on from. */
-const SHARE_OF_TOTAL_TIME = 0.9;
 
-/** How far an upload has come. */
-export interface UploadProgress {
-  upload: ResumableUpload;
-  /** How many bytes have come, durably; all of them once it is settled. */
-  offset: number;
-  /** Whether the request was ended before its body: by a time limit, or because the API stops. */
-  isCutShort: boolean;
+/** Names the operation among those that take an Idempotency-Key. */
+const CREATE_ROUTE = 'images.uploads.create';
+const NOTHING_YET = { offset: 0, isCutShort: false };
+
+/** What a client says of a file before it sends it. */
+export interface Announcement {
+  bytes: number;
+  fields: AnnouncedFields;
+  idempotencyKey: string | undefined;
 }
 
 /** Takes files in parts, over any number of requests, after the tus protocol. */
@@ -36,35 +41,37 @@ export class ResumableUploads {
     private readonly em: EntityManager,
     private readonly bytes: ResumableBytes,
     private readonly leases: ResumableLeases,
+    private readonly reception: ResumableReception,
     private readonly completion: ResumableCompletion,
     private readonly quota: ImageQuota,
-    private readonly shutdown: Shutdown,
+    private readonly idempotency: Idempotency,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
   /**
    * Begins an upload. What open uploads announce counts towards the quota, so that they cannot
-   * fill the disk.
+   * fill the disk. For a key that was used before, tells how far the upload has come that it began.
    *
-   * @throws Problem `quota-exceeded`, `too-many-open-uploads`
+   * @param body the request, when it carries the first part
+   * @throws Problem `quota-exceeded`, `too-many-open-uploads`, `idempotency-…`, and those of
+   * {@link append}
    */
   async create(
-    { userId }: Principal,
-    bytes: number,
-    fields: AnnouncedFields,
-  ): Promise<ResumableUpload> {
-    const hours = this.env.RESUMABLE_UPLOAD_HOURS;
-    return this.em.fork().transactional(async (em) => {
-      await this.quota.lock(em, userId);
-      const open = await findOpen(em, userId);
-      if (open.count >= MAX_OPEN) {
-        throw new Problem(tooManyOpenUploads, `You have ${MAX_OPEN} unfinished uploads.`);
-      }
-      await this.quota.require(em, userId, open.bytes + bytes);
-      const upload = new ResumableUpload({ userId, bytes, fields, hours });
-      em.persist(upload);
-      return upload;
-    });
+    principal: Principal,
+    { bytes, fields, idempotencyKey: key }: Announcement,
+    body: FastifyRequest | undefined,
+  ): Promise<UploadProgress & { replayed: boolean }> {
+    const { userId: ownerId } = principal;
+    const content = { bytes, ...fields };
+    const run = await this.idempotency.begin({ ownerId, route: CREATE_ROUTE, key, content });
+    if (!(run instanceof IdempotentRun)) {
+      if (body) discardBody(body);
+      const progress = await this.show(principal, (run.body as { id: string }).id);
+      return { ...progress, replayed: true };
+    }
+    const upload = await this.announce(ownerId, { bytes, fields }, run);
+    const progress = body ? await this.begin(principal, upload, run, body) : NOTHING_YET;
+    return { upload, ...progress, replayed: false };
   }
 
   /**
@@ -110,25 +117,10 @@ export class ResumableUploads {
       return progress;
     }
     return this.holding(upload, async (lease) => {
-      const { offset, isCutShort } = await this.receive(upload, lease, from, request);
+      const { offset, isCutShort } = await this.reception.receive(upload, lease, from, request);
       if (offset < upload.bytes) return { upload, offset, isCutShort };
       return this.finish(upload, lease);
     });
-  }
-
-  /**
-   * {@link append} for the body of the request that created the upload. When that fails, or breaks
-   * off, the upload goes again: its client has not heard of it.
-   */
-  async begin(principal: Principal, id: string, request: FastifyRequest): Promise<UploadProgress> {
-    try {
-      const progress = await this.append(principal, id, 0, request);
-      if (progress.isCutShort && request.raw.destroyed) await this.remove(principal, id);
-      return progress;
-    } catch (error) {
-      await this.remove(principal, id);
-      throw error;
-    }
   }
 
   /**
@@ -141,6 +133,55 @@ export class ResumableUploads {
     const forget = () => this.em.fork().nativeDelete(ResumableUpload, { id });
     await (upload.isSettled ? forget() : this.holding(upload, forget));
     await this.bytes.remove(id);
+  }
+
+  /** Commits the row, with the answer for its key, or leaves nothing. */
+  private async announce(
+    userId: string,
+    announced: { bytes: number; fields: AnnouncedFields },
+    run: IdempotentRun,
+  ): Promise<ResumableUpload> {
+    try {
+      return await this.em.fork().transactional(async (em) => {
+        await this.quota.lock(em, userId);
+        if ((await countOpen(em, userId)) >= MAX_OPEN) {
+          throw new Problem(tooManyOpenUploads, `You have ${MAX_OPEN} unfinished uploads.`);
+        }
+        await this.quota.require(em, userId, announced.bytes);
+        const hours = this.env.RESUMABLE_UPLOAD_HOURS;
+        const upload = new ResumableUpload({ userId, ...announced, hours });
+        await em.persist(upload).flush();
+        await run.complete(em, { status: 201, body: { id: upload.id } });
+        return upload;
+      });
+    } catch (error) {
+      await run.abandon().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /**
+   * {@link append} for the body of the request that created the upload. When that fails, or breaks
+   * off, the upload goes again: its client has not heard of it.
+   */
+  private async begin(
+    principal: Principal,
+    { id }: ResumableUpload,
+    run: IdempotentRun,
+    body: FastifyRequest,
+  ): Promise<UploadProgress> {
+    const undo = async () => {
+      await this.remove(principal, id);
+      await run.withdraw();
+    };
+    try {
+      const progress = await this.append(principal, id, 0, body);
+      if (progress.isCutShort && body.raw.destroyed) await undo();
+      return progress;
+    } catch (error) {
+      await undo();
+      throw error;
+    }
   }
 
   /** @throws Problem `not-found`, also for one that has expired or is someone else's */
@@ -167,84 +208,15 @@ export class ResumableUploads {
     upload.imageId = await this.completion.finish(upload, lease);
     return settled(upload);
   }
-
-  private async receive(
-    upload: ResumableUpload,
-    lease: ResumableLease,
-    from: number,
-    request: FastifyRequest,
-  ): Promise<UploadProgress> {
-    const file = await this.bytes.open(upload.id);
-    try {
-      requireOffset(file.size, from);
-      requireRoom(request, upload.bytes - from);
-      await this.pour(request, file, upload.bytes, lease);
-      await file.flush();
-      return { upload, offset: file.size, isCutShort: !request.raw.readableEnded };
-    } catch (error) {
-      // Whoever sends more than was announced is not sending this file.
-      if (isSurplus(error)) await file.cutTo(from);
-      throw error;
-    } finally {
-      await file.close();
-    }
-  }
-
-  /** Lets the body run into the file until it ends, stands still, or the process is to stop. */
-  private async pour(
-    request: FastifyRequest,
-    file: GrowingFile,
-    end: number,
-    lease: ResumableLease,
-  ): Promise<void> {
-    const watch = watchProgress(request, {
-      idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
-      totalMs: this.env.UPLOAD_TIMEOUT_MS * SHARE_OF_TOTAL_TIME,
-    });
-    // Time that runs out ends the request, and is no error of the upload.
-    watch.givenUp.catch(() => undefined);
-    const stop = AbortSignal.any([watch.signal, this.shutdown.signal]);
-    try {
-      await pourInto(
-        file.sink(end, () => lease.keep()),
-        request.raw,
-        stop,
-      );
-    } finally {
-      watch.stop();
-    }
-  }
 }
 
-/** Leaves the body alive when it is stopped: an answer has to follow on its connection. */
-function pourInto(sink: Writable, body: Readable, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      body.unpipe(sink);
-      sink.end();
-    };
-    signal.addEventListener('abort', stop);
-    // A connection that broke: what came of it is kept.
-    finished(body, { writable: false }, (error) => {
-      if (error) stop();
-    });
-    finished(sink, (error) => {
-      signal.removeEventListener('abort', stop);
-      if (error) reject(error);
-      else resolve();
-    });
-    if (signal.aborted) stop();
-    else body.pipe(sink);
-  });
-}
-
-async function findOpen(em: EntityManager, userId: string) {
-  const [open] = await em.execute<{ count: string; bytes: string }[]>(
-    `select count(*) as count, coalesce(sum(bytes), 0) as bytes from resumable_uploads
+async function countOpen(em: EntityManager, userId: string): Promise<number> {
+  const [open] = await em.execute<{ count: string }[]>(
+    `select count(*) as count from resumable_uploads
      where user_id = ? and image_id is null and error_code is null and expires_at > now()`,
     [userId],
   );
-  return { count: Number(open?.count ?? 0), bytes: Number(open?.bytes ?? 0) };
+  return Number(open?.count ?? 0);
 }
 
 /** @throws Problem the refusal of the file, again */
@@ -253,21 +225,4 @@ function settled(upload: ResumableUpload): UploadProgress {
     throw new Problem(findProblem(upload.errorCode) ?? conflict, upload.errorDetail ?? undefined);
   }
   return { upload, offset: upload.bytes, isCutShort: false };
-}
-
-function requireOffset(offset: number, claimed: number): void {
-  if (offset === claimed) return;
-  throw new Problem(uploadOffsetMismatch, `${offset} bytes have arrived, not ${claimed}.`, {
-    headers: { 'upload-offset': String(offset) },
-  });
-}
-
-/** Refuses a body whose length alone shows that it goes on past the end of the file. */
-function requireRoom({ headers }: FastifyRequest, bytes: number): void {
-  if (Number(headers['content-length'] ?? 0) <= bytes) return;
-  throw new Problem(payloadTooLarge, `The file has only ${bytes} bytes left.`);
-}
-
-function isSurplus(error: unknown): boolean {
-  return error instanceof Problem && error.definition === payloadTooLarge;
 }

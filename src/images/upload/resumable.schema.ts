@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { UploadProgress } from './resumable-uploads.service.js';
+import type { UploadProgress } from './resumable-reception.js';
 
 /** How a resumable upload stands. */
 export const resumableUploadSchema = z

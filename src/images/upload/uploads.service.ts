@@ -35,6 +35,8 @@ interface UploadOptions {
   waitSeconds: number;
   /** Whether a file that the owner has uploaded before becomes another image all the same. */
   force: boolean;
+  /** The resumable upload that has announced these bytes, if one has. */
+  announcedBy?: string;
 }
 
 /** An upload whose file is stored, and whose row is not there yet. */
@@ -85,16 +87,17 @@ export class ImageUploads {
    */
   async take(
     userId: string,
-    { idempotencyKey, waitSeconds, force }: UploadOptions,
+    options: UploadOptions,
     read: (store: StoreFile) => Promise<ReceivedUpload>,
   ): Promise<UploadAnswer> {
+    const { idempotencyKey, waitSeconds, force } = options;
     const upload = await this.store(userId, read);
     const run = await this.begin(upload, idempotencyKey, force);
     if (!(run instanceof IdempotentRun)) {
       await this.discard(upload.storageKey);
       return { status: run.status, body: run.body as ImageAnswer, replayed: true };
     }
-    const answer = await this.create(upload, run, force);
+    const answer = await this.create(upload, run, options);
     if (answer.body.duplicate) await this.discard(upload.storageKey);
     await this.dispatcher.enqueue(convertImage, answer.body.id);
     const final = await this.awaitFinal(run, answer.body, waitSeconds);
@@ -137,12 +140,17 @@ export class ImageUploads {
    * Commits the row, with the answer for its key, or leaves nothing. The account is locked, so
    * that of equal uploads side by side only one becomes an image, and none passes the quota.
    */
-  private async create(upload: StoredUpload, run: IdempotentRun, force: boolean) {
+  private async create(
+    upload: StoredUpload,
+    run: IdempotentRun,
+    { force, announcedBy }: UploadOptions,
+  ) {
     try {
       return await this.em.fork().transactional(async (em) => {
         await this.quota.lock(em, upload.userId);
         const body =
-          (force ? undefined : await this.findEqual(em, upload)) ?? (await this.insert(em, upload));
+          (force ? undefined : await this.findEqual(em, upload)) ??
+          (await this.insert(em, upload, announcedBy));
         const answer = { status: isFinal(body) ? 201 : 202, body };
         await run.complete(em, answer);
         return answer;
@@ -163,9 +171,13 @@ export class ImageUploads {
     return equal && { ...(await this.presenter.present(equal)), duplicate: true };
   }
 
-  private async insert(em: EntityManager, upload: StoredUpload): Promise<ImageAnswer> {
+  private async insert(
+    em: EntityManager,
+    upload: StoredUpload,
+    announcedBy: string | undefined,
+  ): Promise<ImageAnswer> {
     const { fields, ...file } = upload;
-    await this.quota.require(em, file.userId, file.bytes);
+    await this.quota.require(em, file.userId, file.bytes, announcedBy);
     em.persist(new Image({ ...file, ...fields, requestId: currentRequestId() }));
     await em.flush();
     return this.presenter.present(await new ImageQueries(em).get(file.id));
