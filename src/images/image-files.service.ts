@@ -46,6 +46,8 @@ export class ImageFiles {
     if (!image || !maySee(principal, image, size)) throw new Problem(notFound);
     const files = image.files.filter(({ name }) => name === size);
     const file = choose(files, accept);
+    // What is known of an image is for its owner alone, also while it is being made.
+    if (!file && image.userId !== principal?.userId) throw new Problem(notFound);
     if (!file && image.status === 'FAILED') {
       throw new Problem(imageFailed, image.errorDetail ?? undefined);
     }

@@ -49,6 +49,8 @@ const ImageSchema = defineEntity({
     storageKey: p.string().length(200),
     /** How often its files have been made; 0 when they never were. Part of their keys and links. */
     version: p.integer().default(0),
+    /** The last version that an attempt was given: none is given twice, so no key is. */
+    lastVersion: p.integer().default(0),
     /** What the files of the image take in storage. */
     storedBytes: p.bigint('number'),
     metadata: p.json<ImageMetadata>(),
@@ -131,6 +133,7 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.visibility = upload.visibility;
     this.storageKey = upload.storageKey;
     this.version = 0;
+    this.lastVersion = 0;
     this.storedBytes = upload.bytes;
     this.metadata = metadataOf(upload.facts, upload.bytes);
     this.coinsUsed = 0;

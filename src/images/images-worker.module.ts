@@ -6,6 +6,7 @@ import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
 import { ResumableCompletion } from './upload/resumable-completion.js';
+import { VersionFiles } from './conversion/version-files.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 import { ImageRetention } from './upkeep/image-retention.js';
 import { ImageUpkeepModule } from './upkeep/image-upkeep.module.js';
@@ -20,6 +21,7 @@ const HOUR_MS = 60 * MINUTE_MS;
   providers: [
     ImageConversion,
     ImageConversionProcessor,
+    VersionFiles,
     {
       provide: DecoderPool,
       inject: [ENV],

@@ -74,18 +74,19 @@ export async function isRealFolder(folder: string): Promise<boolean> {
   return (await ignoreMissing(realpath(folder))) === folder;
 }
 
+/** Undefined for what is not there. */
 export async function ignoreMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  return work.catch(ignoreCode('ENOENT'));
+  try {
+    return await work;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
-export function ignoreCode(code: string): (error: unknown) => undefined {
-  return (error) => {
-    if (!hasCode(error, code)) throw error;
-  };
-}
-
+/** Whether a path leads nowhere; below a file, which is no folder, there is nothing either. */
 export function isMissing(error: unknown): boolean {
-  return hasCode(error, 'ENOENT');
+  return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
 }
 
 export function hasCode(error: unknown, code: string): boolean {

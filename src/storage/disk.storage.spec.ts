@@ -112,6 +112,22 @@ describe('the disk driver', () => {
     expect(await Readable.from(storage.listAll()).toArray()).toMatchObject([{ key }]);
   });
 
+  it('takes files for folders, and folders for files, as nothing that is stored', async () => {
+    await storage.uploadBuffer(key, Buffer.from('x'));
+    const below = `${key.slice(0, key.lastIndexOf('/'))}-2/large.webp`;
+    await writeFile(dirname(join(root, below)), 'a file in the place of a folder');
+    const folder = 'images/user/1-image/medium.webp';
+    await mkdir(join(root, folder));
+    for (const each of [below, folder]) {
+      await expect(storage.head(each)).rejects.toThrow(ObjectNotFound);
+      await expect(storage.get(each)).rejects.toThrow(ObjectNotFound);
+      await storage.delete(each);
+      await expect(storage.uploadBuffer(each, Buffer.from('x'))).rejects.toThrow();
+    }
+    expect(await Readable.from(storage.list('user', '1-image-2/')).toArray()).toEqual([]);
+    expect(await readdir(dirname(join(root, folder)))).toEqual(['large.webp', 'medium.webp']);
+  });
+
   it('lists nothing of an empty store', async () => {
     expect(await Readable.from(storage.listAll()).toArray()).toEqual([]);
   });

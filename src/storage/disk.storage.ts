@@ -22,7 +22,6 @@ import {
   flushFile,
   flushFolder,
   hasCode,
-  ignoreCode,
   ignoreMissing,
   isMissing,
   isRealFolder,
@@ -152,7 +151,9 @@ export class DiskStorage extends Storage implements OnModuleInit {
 
   override async delete(key: string): Promise<void> {
     const path = this.pathOf(key);
-    if (!(await isRealFolder(dirname(path)))) return;
+    // Neither is a folder that stands in the place of a file one of its objects.
+    const stats = (await isRealFolder(dirname(path))) && (await ignoreMissing(lstat(path)));
+    if (!stats || stats.isDirectory()) return;
     await ignoreMissing(unlink(path));
     await this.tidy(dirname(path));
   }
@@ -239,7 +240,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
         await rename(incoming, target);
         break;
       } catch (error) {
-        if (!isMissing(error) || attempt === PUBLISH_ATTEMPTS) throw error;
+        if (!hasCode(error, 'ENOENT') || attempt === PUBLISH_ATTEMPTS) throw error;
       }
     }
     await flushFolder(folder);
@@ -252,7 +253,9 @@ export class DiskStorage extends Storage implements OnModuleInit {
     if (real !== undefined) throw new Error(`${folder} lies behind a symbolic link`);
     const parent = dirname(folder);
     await this.makeFolder(parent);
-    await mkdir(folder, { mode: FOLDER_MODE }).catch(ignoreCode('EEXIST'));
+    await mkdir(folder, { mode: FOLDER_MODE }).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error;
+    });
     await flushFolder(parent);
   }
 

@@ -28,13 +28,28 @@ export class FileRemovals {
    * @param afterSeconds how long they may still be fetched
    */
   async schedule(em: EntityManager, targets: string[], afterSeconds: number): Promise<void> {
-    for (const target of targets) {
-      await em.execute(
-        `insert into file_removals (id, target, due_at)
-         values (?, ?, now() + make_interval(secs => ?))`,
-        [newId(), target, afterSeconds],
-      );
-    }
+    if (targets.length === 0) return;
+    const values = targets.map(() => '(?, ?, now() + make_interval(secs => ?))').join(', ');
+    await em.execute(
+      `insert into file_removals (id, target, due_at) values ${values}`,
+      targets.flatMap((target) => [newId(), target, afterSeconds]),
+    );
+  }
+
+  /**
+   * Has files stay after all, when the transaction of `em` is committed.
+   *
+   * @throws Error when one of them may be on its way out already: its time has come, or is near
+   */
+  async cancel(em: EntityManager, targets: string[]): Promise<void> {
+    if (targets.length === 0) return;
+    const cancelled = await em.execute(
+      `delete from file_removals where target in (${targets.map(() => '?').join(', ')})
+         and due_at > now() + make_interval(secs => ?)
+       returning 1`,
+      [...targets, AGAIN_AFTER_SECONDS],
+    );
+    if (cancelled.length < targets.length) throw new Error('The files are being removed.');
   }
 
   /** Removes what is due; replicas share the work. @returns how many targets are gone */

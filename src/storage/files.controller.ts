@@ -16,9 +16,10 @@ import { isStorageKey } from './storage-key.js';
 /** For how long a browser may keep a file, at most, as long as its link lives. */
 const MAX_AGE_SECONDS = 900;
 
-const signedQuery = z.strictObject({
-  expires: z.string().max(20).default(''),
-  signature: z.string().max(100).default(''),
+/** Whatever is wrong with them, the link is not one of ours. */
+const signedQuery = z.object({
+  expires: z.string().max(20).catch(''),
+  signature: z.string().max(100).catch(''),
 });
 
 /** Serves the signed addresses of storage that has no server of its own. */

@@ -10,6 +10,7 @@ export const convertImage = defineJob({
   payload: z.strictObject({ imageId: z.uuid() }),
   payloadOf: (imageId) => ({ imageId }),
   rowIdOf: ({ imageId }) => imageId,
-  retry: { attempts: 5, backoffMs: 2_000, maxBackoffMs: 60_000 },
+  // A disk that is full or away may be so for a while: the last attempt comes after 17 minutes.
+  retry: { attempts: 10, backoffMs: 2_000, maxBackoffMs: 600_000 },
   timeoutMs: 120_000,
 });

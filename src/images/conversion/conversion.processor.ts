@@ -23,8 +23,4 @@ export class ImageConversionProcessor extends JobProcessor<Image> {
   protected work(image: Image, attempt: Attempt): Promise<WriteOutcome<Image>> {
     return this.conversion.convert(image, attempt);
   }
-
-  protected override onLost(image: Image): Promise<void> {
-    return this.conversion.discardIfDeleted(image);
-  }
 }

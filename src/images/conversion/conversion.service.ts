@@ -1,22 +1,16 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
-import { FileRemovals } from '../../storage/file-removals.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
-import { folderOf } from '../../storage/storage-key.js';
-import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { DecoderPool } from '../decoding/decoder-pool.js';
 import { estimateMemoryMb } from '../decoding/memory-estimate.js';
-import { together } from '../decoding/together.js';
-import type { DecodeResult, MadeFile } from '../decoding/variants.js';
+import type { DecodeResult } from '../decoding/variants.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
-import { ImageQueries } from '../image.queries.js';
-import { type FileSize, ImageVariant } from '../image-variant.entity.js';
 import { asRefusal, isFatalToDecoder } from './refusals.js';
+import { VersionFiles } from './version-files.js';
 
 /** Where originals lie while they are decoded, below `DATA_DIR`. */
 const WORK_FOLDER = 'work';
@@ -29,10 +23,8 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   private readonly workFolder: string;
 
   constructor(
-    private readonly em: EntityManager,
     private readonly storage: Storage,
-    private readonly removals: FileRemovals,
-    private readonly queries: ImageQueries,
+    private readonly versions: VersionFiles,
     private readonly decoders: DecoderPool,
     @Inject(ENV) private readonly env: Env,
   ) {
@@ -58,7 +50,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Makes and stores the files of an image. Doing it twice overwrites the same keys.
+   * Makes and stores the files of an image. Doing it twice makes two versions, of which one is kept.
    *
    * @throws JobRefusal with what the picture or its file is refused for
    */
@@ -68,20 +60,11 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       const source = join(folder, 'source');
       await this.download(image.storageKey, source, attempt.signal);
       const decoded = await this.decode(image, source, folder, attempt);
-      const version = image.version + 1;
-      const made = [{ name: 'original' as const, ...decoded.original }, ...decoded.variants];
-      const files = await this.storeAll(image, version, made, attempt.signal);
-      return (row, em) => this.replaceFiles(row, em, { version, files, decoded });
+      const stored = await this.versions.store(image, decoded, attempt.signal);
+      return (row, em) => this.versions.replace(row, em, stored, decoded);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  }
-
-  /** Removes what an attempt stored for an image that was deleted meanwhile. */
-  async discardIfDeleted(image: Image): Promise<void> {
-    if (await this.queries.find(image.id)) return;
-    const folder = folderOf(image.storageKey);
-    await this.removals.schedule(this.em, [folder], this.env.CLEANUP_GRACE_SECONDS);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -126,70 +109,5 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     } catch (error) {
       throw asRefusal(error);
     }
-  }
-
-  /** All of them, or none: the last attempt leaves nothing behind that no row names. */
-  private async storeAll(
-    image: Image,
-    version: number,
-    made: (MadeFile & { name: FileSize; format: FormatName })[],
-    signal: AbortSignal,
-  ): Promise<ImageVariant[]> {
-    const storing = made.map((file) => this.store(image, version, file, signal));
-    try {
-      return await together(storing);
-    } catch (error) {
-      // An attempt that was aborted may have a successor, which stores under the same names.
-      if (!signal.aborted) await this.unstore(storing);
-      throw error;
-    }
-  }
-
-  private async unstore(storing: Promise<ImageVariant>[]): Promise<void> {
-    for (const outcome of await Promise.allSettled(storing)) {
-      if (outcome.status === 'rejected') continue;
-      // Where even that fails, the nightly clean-up finds the file.
-      await this.storage.delete(outcome.value.storageKey).catch(() => undefined);
-    }
-  }
-
-  private async store(
-    image: Image,
-    version: number,
-    { path, ...file }: MadeFile & { name: FileSize; format: FormatName },
-    signal: AbortSignal,
-  ): Promise<ImageVariant> {
-    const { extension, mimeType } = CONTAINER_FORMATS[file.format];
-    const storageKey = `${folderOf(image.storageKey)}${file.name}-${version}.${extension}`;
-    await this.storage.uploadFile(storageKey, path, { contentType: mimeType, signal });
-    return new ImageVariant({ imageId: image.id, storageKey, ...file });
-  }
-
-  /**
-   * Puts a new version in the place of the one before. The upload, which holds what its owner did
-   * not mean to show, goes at once; files that links lead to stay for the grace.
-   */
-  private async replaceFiles(
-    image: Image,
-    em: EntityManager,
-    { version, files, decoded }: { version: number; files: ImageVariant[]; decoded: DecodeResult },
-  ): Promise<void> {
-    const older = await em.execute<{ storage_key: string }[]>(
-      'delete from image_variants where image_id = ? returning storage_key',
-      [image.id],
-    );
-    const upload = image.version === 0 ? [image.storageKey] : [];
-    const linked = older.map(({ storage_key }) => storage_key);
-    await this.removals.schedule(em, upload, 0);
-    await this.removals.schedule(em, linked, this.env.CLEANUP_GRACE_SECONDS);
-    em.persist(files);
-    image.complete({
-      ...decoded,
-      version,
-      storageKey: files[0]?.storageKey ?? image.storageKey,
-      storedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-      width: decoded.original.width,
-      height: decoded.original.height,
-    });
   }
 }

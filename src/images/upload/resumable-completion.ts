@@ -28,8 +28,8 @@ export class ResumableCompletion {
   ) {}
 
   /**
-   * Hands a whole upload to where forms go as well. Doing it again makes no second image: the
-   * Idempotency-Key is made of the upload's id.
+   * Hands a whole upload to where forms go as well. Doing it again makes no second image: it has the
+   * id of the upload.
    *
    * @returns the id of the image
    * @throws Problem what is wrong with the file, which is then written down and its bytes removed;
@@ -102,10 +102,7 @@ export class ResumableCompletion {
 
   private async take({ id, userId, fields }: ResumableUpload): Promise<string> {
     const { force, metadata: _, ...imageFields } = fields;
-    const options = {
-      ...{ idempotencyKey: `resumable-upload-${id}`, waitSeconds: 0, force },
-      announcedBy: id,
-    };
+    const options = { idempotencyKey: undefined, waitSeconds: 0, force, announcedBy: id };
     const { body } = await this.uploads.take(userId, options, async (store) => ({
       ...(await this.readFile(id, store)),
       fields: imageFields,

@@ -35,7 +35,10 @@ interface UploadOptions {
   waitSeconds: number;
   /** Whether a file that the owner has uploaded before becomes another image all the same. */
   force: boolean;
-  /** The resumable upload that has announced these bytes, if one has. */
+  /**
+   * The resumable upload that has announced these bytes, if one has. The image gets its id: so the
+   * same upload never becomes two, however often its end is repeated.
+   */
   announcedBy?: string;
 }
 
@@ -90,15 +93,15 @@ export class ImageUploads {
     options: UploadOptions,
     read: (store: StoreFile) => Promise<ReceivedUpload>,
   ): Promise<UploadAnswer> {
-    const { idempotencyKey, waitSeconds, force } = options;
-    const upload = await this.store(userId, read);
+    const { idempotencyKey, waitSeconds, force, announcedBy } = options;
+    const upload = await this.store(userId, announcedBy ?? newId(), read);
     const run = await this.begin(upload, idempotencyKey, force);
     if (!(run instanceof IdempotentRun)) {
       await this.discard(upload.storageKey);
       return { status: run.status, body: run.body as ImageAnswer, replayed: true };
     }
-    const answer = await this.create(upload, run, options);
-    if (answer.body.duplicate) await this.discard(upload.storageKey);
+    const { isNew, ...answer } = await this.create(upload, run, options);
+    if (!isNew) await this.discard(upload.storageKey);
     await this.dispatcher.enqueue(convertImage, answer.body.id);
     const final = await this.awaitFinal(run, answer.body, waitSeconds);
     return { ...(final ?? answer), replayed: false };
@@ -107,9 +110,9 @@ export class ImageUploads {
   /** Streams the file to storage, and removes it again when the upload turns out to be refused. */
   private async store(
     userId: string,
+    id: string,
     read: (store: StoreFile) => Promise<ReceivedUpload>,
   ): Promise<StoredUpload> {
-    const id = newId();
     const epochMs = Date.now();
     let storageKey = '';
     try {
@@ -140,20 +143,15 @@ export class ImageUploads {
    * Commits the row, with the answer for its key, or leaves nothing. The account is locked, so
    * that of equal uploads side by side only one becomes an image, and none passes the quota.
    */
-  private async create(
-    upload: StoredUpload,
-    run: IdempotentRun,
-    { force, announcedBy }: UploadOptions,
-  ) {
+  private async create(upload: StoredUpload, run: IdempotentRun, options: UploadOptions) {
     try {
       return await this.em.fork().transactional(async (em) => {
         await this.quota.lock(em, upload.userId);
-        const body =
-          (force ? undefined : await this.findEqual(em, upload)) ??
-          (await this.insert(em, upload, announcedBy));
+        const found = await this.findMade(em, upload, options);
+        const body = found ?? (await this.insert(em, upload, options.announcedBy));
         const answer = { status: isFinal(body) ? 201 : 202, body };
         await run.complete(em, answer);
-        return answer;
+        return { ...answer, isNew: !found };
       });
     } catch (error) {
       await run.abandon().catch(() => undefined);
@@ -162,12 +160,19 @@ export class ImageUploads {
     }
   }
 
-  /** What the owner already made of the same bytes; a failure is no reason not to try again. */
-  private async findEqual(
+  /**
+   * What was made of this very upload when it ended before, or else what the owner already made of
+   * the same bytes; a failure is no reason not to try again.
+   */
+  private async findMade(
     em: EntityManager,
-    { userId, checksum }: StoredUpload,
+    { id, userId, checksum }: StoredUpload,
+    { force, announcedBy }: UploadOptions,
   ): Promise<ImageAnswer | undefined> {
-    const equal = await new ImageQueries(em).findEqual(userId, checksum);
+    const queries = new ImageQueries(em);
+    const same = announcedBy === undefined ? undefined : await queries.find(id);
+    if (same) return this.presenter.present(same);
+    const equal = force ? undefined : await queries.findEqual(userId, checksum);
     return equal && { ...(await this.presenter.present(equal)), duplicate: true };
   }
 

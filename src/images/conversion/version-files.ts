@@ -1,0 +1,123 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { ENV, type Env } from '../../core/env.js';
+import { FileRemovals } from '../../storage/file-removals.js';
+import { Storage } from '../../storage/storage.js';
+import { folderOf } from '../../storage/storage-key.js';
+import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
+import { together } from '../decoding/together.js';
+import type { DecodeResult, MadeFile } from '../decoding/variants.js';
+import type { Image } from '../image.entity.js';
+import { type FileSize, ImageVariant } from '../image-variant.entity.js';
+import { convertImage } from './conversion.jobs.js';
+
+/** When files are removed that no transaction took over: well after the longest attempt. */
+const ABANDONED_AFTER_SECONDS = convertImage.timeoutMs / 1_000 + 5 * 60;
+
+type NamedFile = MadeFile & { name: FileSize; format: FormatName };
+
+/** The files of one version, stored; no row names them yet. */
+export interface StoredVersion {
+  version: number;
+  files: ImageVariant[];
+  /** The keys among them that this attempt stored. */
+  newKeys: string[];
+}
+
+/**
+ * Stores the files of a new version, and puts them in the place of those before.
+ *
+ * Every attempt has a version of its own, so that no file is ever written twice, whoever else is at
+ * work on the image. What it stores is written down for removal first, and taken off that list by
+ * the transaction that gives the files their rows: an attempt that fails, or is killed, leaves none.
+ */
+@Injectable()
+export class VersionFiles {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly storage: Storage,
+    private readonly removals: FileRemovals,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
+
+  /** Stores what decoding made; an original that is stored already stays where it is. */
+  async store(image: Image, decoded: DecodeResult, signal: AbortSignal): Promise<StoredVersion> {
+    const version = await this.nextVersion(image);
+    const original = { name: 'original' as const, ...decoded.original };
+    const kept = await this.isStored(image, original.checksum);
+    const keyOf = ({ name, format }: NamedFile) =>
+      `${folderOf(image.storageKey)}${name}-${version}.${CONTAINER_FORMATS[format].extension}`;
+    const made = [...(kept ? [] : [original]), ...decoded.variants].map((file) => ({
+      file,
+      key: keyOf(file),
+    }));
+    const newKeys = made.map(({ key }) => key);
+    await this.removals.schedule(this.em, newKeys, ABANDONED_AFTER_SECONDS);
+    await together(made.map(({ file, key }) => this.upload(file, key, signal)));
+    const files = made.map(({ file, key }) => variantOf(image, file, key));
+    if (kept) files.unshift(variantOf(image, original, image.storageKey));
+    return { version, files, newKeys };
+  }
+
+  /**
+   * Puts a new version in the place of the one before, in the transaction of `em`. The upload, which
+   * holds what its owner did not mean to show, goes at once; files that links lead to stay for the
+   * grace.
+   *
+   * @throws Error when this attempt took so long that its files are being removed
+   */
+  async replace(
+    image: Image,
+    em: EntityManager,
+    { version, files, newKeys }: StoredVersion,
+    decoded: DecodeResult,
+  ): Promise<void> {
+    await this.removals.cancel(em, newKeys);
+    const older = await em.execute<{ storage_key: string }[]>(
+      'delete from image_variants where image_id = ? returning storage_key',
+      [image.id],
+    );
+    const current = new Set(files.map(({ storageKey }) => storageKey));
+    const linked = older.map(({ storage_key }) => storage_key).filter((key) => !current.has(key));
+    await this.removals.schedule(em, linked, this.env.CLEANUP_GRACE_SECONDS);
+    if (image.version === 0) await this.removals.schedule(em, [image.storageKey], 0);
+    em.persist(files);
+    image.complete({
+      ...decoded,
+      version,
+      storageKey: files[0]?.storageKey ?? image.storageKey,
+      storedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      width: decoded.original.width,
+      height: decoded.original.height,
+    });
+  }
+
+  private async nextVersion({ id, version }: Image): Promise<number> {
+    const [row] = await this.em.execute<{ last_version: number }[]>(
+      `update images set last_version = greatest(last_version, version) + 1 where id = ?
+       returning last_version`,
+      [id],
+    );
+    // It was deleted meanwhile: its folder goes, with whatever is stored there.
+    return row?.last_version ?? version + 1;
+  }
+
+  /** Stripping is the same each time, so the original that was decoded may be the one to store. */
+  private async isStored({ id, storageKey }: Image, checksum: string): Promise<boolean> {
+    const found = await this.em.execute(
+      `select 1 from image_variants
+       where image_id = ? and name = 'original' and storage_key = ? and checksum = ?`,
+      [id, storageKey, checksum],
+    );
+    return found.length > 0;
+  }
+
+  private async upload({ path, format }: NamedFile, key: string, signal: AbortSignal) {
+    const contentType = CONTAINER_FORMATS[format].mimeType;
+    await this.storage.uploadFile(key, path, { contentType, signal });
+  }
+}
+
+function variantOf({ id }: Image, { path: _, ...file }: NamedFile, key: string): ImageVariant {
+  return new ImageVariant({ imageId: id, storageKey: key, ...file });
+}
