@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
-import { Darkroom, decoderPoolFromSources, pidOf } from '../../../test/decoding.js';
+import { Darkroom, decoderPoolFromSources, FROM_SOURCES, pidOf } from '../../../test/decoding.js';
+import { eventually } from '../../../test/eventually.js';
 import { DecoderCrashed, DecoderOutOfMemory, DecoderTimedOut } from './decoder.js';
 import { type DecoderPool, DecoderPoolClosed, type DecoderPoolOptions } from './decoder-pool.js';
 import { DecodeRefused, type DecodeTask } from './variants.js';
@@ -95,6 +97,21 @@ describe('A child that crashes, exits or hangs', () => {
     await expect(failing).rejects.toThrow(message);
     await expect(rest).resolves.toHaveLength(6);
     expect(isAlive(await pidOf(bad))).toBe(false);
+  });
+
+  it('by hanging does not outlive its parent', async () => {
+    const task = await darkroom.taskNamed('hang');
+    const parent = fork(new URL('../../../test/hanging-parent.child.ts', import.meta.url), {
+      execArgv: FROM_SOURCES,
+    });
+    parent.send(task);
+    const pid = await eventually(
+      () => pidOf(task),
+      (found) => found !== undefined,
+    );
+    parent.kill('SIGKILL');
+    const isLeft = () => Promise.resolve(isAlive(pid));
+    expect(await eventually(isLeft, (alive) => !alive, 5_000)).toBe(false);
   });
 
   it('while idle is replaced', async () => {

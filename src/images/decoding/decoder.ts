@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { watchMemory } from './memory-watch.js';
 import { DecodeRefused, type DecodeReply, type DecodeResult, type DecodeTask } from './variants.js';
 
@@ -52,6 +52,18 @@ export interface TaskLimits {
  */
 const CHILD_ENV = { MALLOC_ARENA_MAX: '2' };
 
+/** Of util-linux: lets the kernel kill a child whose parent is gone. */
+const DIES_WITH_PARENT = ['/usr/bin/setpriv', '--pdeathsig', 'KILL', process.execPath] as const;
+
+/**
+ * How a child is started: on Linux so that it ends with its parent. One that is busy within a picture
+ * would not hear that its channel was closed.
+ */
+const [EXECUTABLE, ...EXECUTABLE_FLAGS] =
+  spawnSync(DIES_WITH_PARENT[0], [...DIES_WITH_PARENT.slice(1), '--version']).status === 0
+    ? DIES_WITH_PARENT
+    : [process.execPath];
+
 /** The heap of JavaScript is small: pixels lie outside it. The child asks for collections itself. */
 const CHILD_FLAGS = ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=128'];
 
@@ -67,7 +79,8 @@ export class Decoder {
   constructor({ childModule, execArgv, tasksPerChild }: DecoderOptions) {
     this.tasksLeft = tasksPerChild;
     this.child = fork(childModule, {
-      execArgv: [...CHILD_FLAGS, ...execArgv],
+      execPath: EXECUTABLE,
+      execArgv: [...EXECUTABLE_FLAGS, ...CHILD_FLAGS, ...execArgv],
       env: CHILD_ENV,
       serialization: 'advanced',
       // Standard output belongs to the parent's log.
