@@ -121,12 +121,14 @@ describe('the file of an image', () => {
     expect(body.variants.medium.format).toBe('webp');
   });
 
-  it('is 202 while the image is being made', async () => {
+  it('is 202 while the image is being made; for others there is nothing yet', async () => {
     await app.worker?.stop();
     const { body } = await app
       .as(owner)
       .post('/api/v1/images/upload?force=true')
+      .field('visibility', 'public')
       .attach('image', picture, 'x');
+    await app.http.get(`/api/v1/images/${body.id}/file`).expect(404);
     const answer = await app.as(owner).get(`/api/v1/images/${body.id}/file`).expect(202);
     expect(answer.headers['retry-after']).toBe('1');
     expect(answer.body.id).toBe(body.id);

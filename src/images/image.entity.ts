@@ -202,6 +202,14 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.errorDetail = detail;
   }
 
+  /** Says of an image whose files were lost that all of them are there again. */
+  restore(): void {
+    this.expect('FAILED');
+    this.status = 'COMPLETED';
+    this.errorCode = null;
+    this.errorDetail = null;
+  }
+
   private expect(...allowed: ImageStatus[]): void {
     if (!allowed.includes(this.status)) {
       throw new Error(`Image ${this.id} is ${this.status}, not ${allowed.join(' or ')}`);

@@ -18,7 +18,7 @@ export class ImagePresenter {
   async present(image: ImageRow): Promise<ImageAnswer> {
     const variants = Object.fromEntries(
       await Promise.all(
-        variantsOf(image).map(async (file) => [
+        (image.status === 'FAILED' ? [] : variantsOf(image)).map(async (file) => [
           file.name,
           { url: await this.linkTo(image, file), ...shape(file) },
         ]),

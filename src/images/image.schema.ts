@@ -142,7 +142,7 @@ export const imageSchema = z
     coinsUsed: z.number(),
     variants: z
       .object(perVariant(storedVariant))
-      .describe('All three once COMPLETED; before, none. Of a FAILED image, what is left of it.'),
+      .describe('All three once COMPLETED; before, and once FAILED, none.'),
     placeholder: z.string().nullable().describe('A ThumbHash in base64; null until COMPLETED.'),
     dominantColor: z.string().nullable().describe('`#rrggbb`; null until COMPLETED.'),
     error: z

@@ -1,5 +1,5 @@
 /** So many are never too many. */
-const ALWAYS_FINE = 100;
+const ALWAYS_FINE = 10;
 /** How many suspects are held in memory before something is decided about them. */
 const HELD_AT_MOST = 10_000;
 
@@ -10,8 +10,8 @@ export interface Look<T> {
 }
 
 /**
- * Hands on what looks lost, and whether it may be treated so: not when that would be more than a
- * hundred and more than half of all that was looked at. Then it is likelier that a disk is not
+ * Hands on what looks lost, and whether it may be treated so: not when that would be more than ten
+ * and more than half of all that was looked at. Then it is likelier that a disk is not
  * mounted, or that files and database do not belong together, than that so much is lost.
  *
  * It is decided at the end, or when so many have come together that memory asks for it.

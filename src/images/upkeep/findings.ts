@@ -4,6 +4,7 @@ export const FINDING_KINDS = [
   'missing-file',
   'wrong-size',
   'wrong-checksum',
+  'found-again',
   'stray-file',
 ] as const;
 
@@ -15,10 +16,11 @@ export type FindingKind = (typeof FINDING_KINDS)[number];
  * - `delete`: the image is deleted as by its owner
  * - `make-anew`: the files of the image are made anew from its original
  * - `mark-failed`: the image becomes FAILED, because nothing is left to make the file from
+ * - `restore`: the image, which was marked FAILED, is COMPLETED again
  * - `remove`: the file is removed from storage
  * - `none`: only a person can, with a backup
  */
-export type Remedy = 'delete' | 'make-anew' | 'mark-failed' | 'remove' | 'none';
+export type Remedy = 'delete' | 'make-anew' | 'mark-failed' | 'restore' | 'remove' | 'none';
 
 /**
  * What became of a finding: `found` when nothing was to be repaired, `repaired`, or `left` because
@@ -37,7 +39,7 @@ export interface Finding {
 
 /** What one round has seen and done. */
 export interface UpkeepSummary {
-  /** Files in storage, and completed images, that were looked at. */
+  /** Files in storage, and images that were made, that were looked at. */
   files: number;
   images: number;
   findings: Record<FindingKind, number>;

@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import { RowChanges } from '../../core/row-changes.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { folderOf } from '../../storage/storage-key.js';
-import { Image } from '../image.entity.js';
+import { FILE_MISSING, Image } from '../image.entity.js';
 import { mapSome } from './batches.js';
 import type { Look } from './brake.js';
 import type { FindingKind, Remedy } from './findings.js';
@@ -26,9 +26,11 @@ interface RecordedFile {
   checksum: string | null;
 }
 
-interface CompletedImage {
+/** An image that was made: it is COMPLETED, or FAILED because files of it were lost. */
+interface MadeImage {
   id: string;
   user_id: string;
+  status: 'COMPLETED' | 'FAILED';
   version: number;
   storage_key: string;
   error_code: string | null;
@@ -36,19 +38,23 @@ interface CompletedImage {
 }
 
 interface Fault {
-  kind: Extract<FindingKind, 'missing-file' | 'wrong-size' | 'wrong-checksum'>;
+  kind: Extract<FindingKind, 'missing-file' | 'wrong-size' | 'wrong-checksum' | 'found-again'>;
   key: string;
 }
 
-/** A completed image with files that are not as its rows say, at the version that was looked at. */
+/** An image whose state is not that of its files, at the version that was looked at. */
 export interface FaultyImage {
   id: string;
+  status: MadeImage['status'];
   version: number;
   faults: Fault[];
   remedy: Remedy;
 }
 
-/** Rows of completed images whose files are not there, or not as they were stored. */
+/**
+ * Rows of completed images whose files are not there, or not as they were stored; and rows that were
+ * marked FAILED for that, and whose files are there again.
+ */
 @Injectable()
 export class LostFiles {
   constructor(
@@ -58,7 +64,7 @@ export class LostFiles {
   ) {}
 
   /**
-   * Walks all completed images by id and holds them against storage.
+   * Walks all images that were made, by id, and holds them against storage.
    *
    * @param checksums whether each file is read and compared with its SHA-256
    */
@@ -91,50 +97,45 @@ export class LostFiles {
     return this.em.fork().transactional(async (em) => {
       const row = await em.findOne(
         Image,
-        { id, status: 'COMPLETED', version: faulty.version },
+        { id, status: faulty.status, version: faulty.version },
         { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
       if (!row) return false;
       if (remedy === 'make-anew') row.redo(undefined);
-      else await this.lose(em, row, faulty);
+      else if (remedy === 'restore') row.restore();
+      else row.lose('Files of the picture are lost in storage, and cannot be made anew.');
       await this.changes.announce(em, id);
       return true;
     });
   }
 
-  /** What is left of the files stays known, and fetchable; nothing links to what is gone. */
-  private async lose(em: EntityManager, image: Image, { faults }: FaultyImage): Promise<void> {
-    const gone = faults.filter(({ kind }) => kind === 'missing-file').map(({ key }) => key);
-    await sql`
-      delete from image_variants
-      where image_id = ${image.id} and storage_key = any(${gone}::text[])
-    `.execute(em.getKysely());
-    image.lose('Files of the picture are lost in storage, and cannot be made anew.');
-  }
-
   /** A file may have been replaced between the reading of its row and that of storage: look twice. */
-  private async check(image: CompletedImage, checksums: boolean): Promise<FaultyImage | undefined> {
+  private async check(image: MadeImage, checksums: boolean): Promise<FaultyImage | undefined> {
     if (!(await this.examine(image, checksums))) return undefined;
     const again = await this.read(image.id);
     return again && this.examine(again, checksums);
   }
 
-  private async examine(
-    image: CompletedImage,
-    checksums: boolean,
-  ): Promise<FaultyImage | undefined> {
+  private async examine(image: MadeImage, checksums: boolean): Promise<FaultyImage | undefined> {
     const sizes = await this.sizesIn(image);
     const faults: Fault[] = [];
     for (const file of recordedFiles(image)) {
       const kind = await this.faultOf(file, sizes.get(file.key), checksums);
       if (kind) faults.push({ kind, key: file.key });
     }
-    if (faults.length === 0) return undefined;
-    return { id: image.id, version: image.version, faults, remedy: remedyFor(image, faults) };
+    const { id, status, version } = image;
+    if (status === 'COMPLETED') {
+      const remedy = remedyFor(image, faults);
+      return faults.length === 0 ? undefined : { id, status, version, faults, remedy };
+    }
+    // Known to be lost already.
+    if (faults.length > 0) return undefined;
+    const found = { kind: 'found-again' as const, key: image.storage_key };
+    return { id, status, version, faults: [found], remedy: 'restore' };
   }
 
   /** What lies in the folder of an image: one request to the store for all its files. */
-  private async sizesIn({ user_id, storage_key }: CompletedImage): Promise<Map<string, number>> {
+  private async sizesIn({ user_id, storage_key }: MadeImage): Promise<Map<string, number>> {
     const folder = folderOf(storage_key).split('/').slice(2).join('/');
     const sizes = new Map<string, number>();
     for await (const { key, bytes } of this.storage.list(user_id, folder)) sizes.set(key, bytes);
@@ -165,32 +166,33 @@ export class LostFiles {
     return hash.digest('hex');
   }
 
-  private async readPage(after: string | undefined): Promise<CompletedImage[]> {
-    const { rows } = await sql<CompletedImage>`
-      ${COMPLETED} ${after === undefined ? sql`` : sql`and id > ${after}::uuid`}
+  private async readPage(after: string | undefined): Promise<MadeImage[]> {
+    const { rows } = await sql<MadeImage>`
+      ${MADE} ${after === undefined ? sql`` : sql`and id > ${after}::uuid`}
       order by id limit ${PAGE_SIZE}
     `.execute(this.em.fork().getKysely());
     return rows;
   }
 
-  private async read(id: string): Promise<CompletedImage | undefined> {
-    const { rows } = await sql<CompletedImage>`${COMPLETED} and id = ${id}::uuid`.execute(
+  private async read(id: string): Promise<MadeImage | undefined> {
+    const { rows } = await sql<MadeImage>`${MADE} and id = ${id}::uuid`.execute(
       this.em.fork().getKysely(),
     );
     return rows[0];
   }
 }
 
-const COMPLETED = sql`
-  select id, user_id, version, storage_key, error_code,
+const MADE = sql`
+  select id, user_id, status, version, storage_key, error_code,
     (select coalesce(json_agg(json_build_object(
        'key', file.storage_key, 'bytes', file.bytes, 'checksum', file.checksum)
        order by file.storage_key), '[]')
      from image_variants as file where file.image_id = images.id) as files
-  from images where status = 'COMPLETED'`;
+  from images
+  where (status = 'COMPLETED' or (status = 'FAILED' and version > 0 and error_code = ${FILE_MISSING}))`;
 
 /** The source is among the variants, as the original; a row that says otherwise is believed. */
-function recordedFiles({ storage_key, files }: CompletedImage): RecordedFile[] {
+function recordedFiles({ storage_key, files }: MadeImage): RecordedFile[] {
   return files.some(({ key }) => key === storage_key)
     ? files
     : [{ key: storage_key, bytes: null, checksum: null }, ...files];
@@ -200,7 +202,7 @@ function recordedFiles({ storage_key, files }: CompletedImage): RecordedFile[] {
  * All is made anew from the original, so long as that is sound. What was tried already, and refused
  * for the picture's own sake, would be refused again.
  */
-function remedyFor({ storage_key, error_code }: CompletedImage, faults: Fault[]): Remedy {
+function remedyFor({ storage_key, error_code }: MadeImage, faults: Fault[]): Remedy {
   const source = faults.find(({ key }) => key === storage_key);
   const isLost = (fault: Fault) => fault.kind !== 'wrong-checksum';
   if (source) return isLost(source) ? 'mark-failed' : 'none';

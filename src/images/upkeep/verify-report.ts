@@ -5,6 +5,7 @@ const KINDS: Record<FindingKind, string> = {
   'missing-file': 'files that a row names and storage does not have',
   'wrong-size': 'files of another size than their row says',
   'wrong-checksum': 'files with another checksum than their row says',
+  'found-again': 'images marked FAILED for lost files, which are all there again',
   'stray-file': 'files in storage that no row names',
 };
 
@@ -18,6 +19,10 @@ const REMEDIES: Record<Remedy, { would: string; did: string }> = {
   'mark-failed': {
     would: 'cannot be made anew: the image would be marked FAILED',
     did: 'cannot be made anew: the image is marked FAILED',
+  },
+  restore: {
+    would: 'the image would be COMPLETED again',
+    did: 'the image is COMPLETED again',
   },
   remove: { would: 'would be removed', did: 'removed' },
   none: {
@@ -40,7 +45,7 @@ export function describeSummary(summary: UpkeepSummary, repair: boolean): string
   const counts = Object.entries(findings).map(
     ([kind, count]) => `  ${String(count).padStart(7)}  ${KINDS[kind as FindingKind]}`,
   );
-  const lines = [`Looked at ${images} completed images and ${files} files.`, ...counts];
+  const lines = [`Looked at ${images} images and ${files} files.`, ...counts];
   if (repaired + left === 0) lines.push('All is well.');
   else if (repair) lines.push(`${repaired} repaired, ${left} left.`);
   else lines.push('Nothing was changed. To repair: npm run images:verify -- --repair');
