@@ -14,7 +14,7 @@ import { ProblemFilter } from './core/problem.filter.js';
 import { Shutdown } from './core/shutdown.js';
 import { ValidationPipe } from './core/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
-import { OFFSET_STREAM, TUS_HEADERS } from './images/upload/resumable-protocol.js';
+import { OFFSET_STREAM, TUS_HEADERS } from './images/resumable/resumable-protocol.js';
 
 /** What an API answer may load or do in a browser: nothing. Pages for people loosen it. */
 const NOTHING_ALLOWED = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };

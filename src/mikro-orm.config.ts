@@ -11,7 +11,7 @@ import { DeletedImage } from './images/deleted-image.entity.js';
 import { Image } from './images/image.entity.js';
 import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
-import { ResumableUpload } from './images/upload/resumable-upload.entity.js';
+import { ResumableUpload } from './images/resumable/resumable-upload.entity.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
 import { FailedJob } from './queue/failed-job.entity.js';
 import { FileRemoval } from './storage/file-removal.entity.js';

@@ -9,7 +9,7 @@ import { RequestContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Upload, type UploadOptions } from 'tus-js-client';
 import { newId } from '../src/core/ids.js';
-import { ResumableCompletion } from '../src/images/upload/resumable-completion.js';
+import { ResumableCompletion } from '../src/images/resumable/resumable-completion.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';

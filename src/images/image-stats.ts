@@ -12,10 +12,7 @@ export function presentStats(rows: StatsRow[], quotaBytes: number): ImageStats {
       IMAGE_TYPES.map((type) => [type, sum(rows.filter((row) => row.type === type))]),
     ) as ImageStats['byType'],
     byStatus: Object.fromEntries(
-      IMAGE_STATUSES.map((status) => {
-        const { count, bytes } = sum(rows.filter((row) => row.status === status));
-        return [status, { count, bytes }];
-      }),
+      IMAGE_STATUSES.map((status) => [status, sum(rows.filter((row) => row.status === status))]),
     ) as ImageStats['byStatus'],
   };
 }

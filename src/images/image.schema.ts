@@ -176,16 +176,17 @@ export const imageMetadataSchema = metadataSchema
 export type ImageAnswer = z.output<typeof imageSchema>;
 export type ImageMetadataAnswer = z.output<typeof imageMetadataSchema>;
 
-const bytes = z.int().describe('What the files take in storage.');
+const share = z.object({
+  count: z.int(),
+  bytes: z.int().describe('What the files take in storage.'),
+  coins: z.number().describe('Spent on images.'),
+});
 
-export const imageStatsSchema = z
-  .object({
-    count: z.int(),
-    bytes,
+export const imageStatsSchema = share
+  .extend({
     quotaBytes: z.int().describe('What the files of your account may take in all.'),
-    coins: z.number().describe('Spent on images.'),
-    byType: z.object(each(IMAGE_TYPES, z.object({ count: z.int(), bytes, coins: z.number() }))),
-    byStatus: z.object(each(IMAGE_STATUSES, z.object({ count: z.int(), bytes }))),
+    byType: z.object(each(IMAGE_TYPES, share)),
+    byStatus: z.object(each(IMAGE_STATUSES, share)),
   })
   .meta({ id: 'ImageStats' });
 

@@ -5,7 +5,7 @@ import { ReconcilerModule } from '../core/reconciler.module.js';
 import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
-import { ResumableCompletion } from './upload/resumable-completion.js';
+import { ResumableCompletion } from './resumable/resumable-completion.js';
 import { VersionFiles } from './conversion/version-files.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 import { ImageRetention } from './upkeep/image-retention.js';
@@ -40,7 +40,7 @@ export class ImagesWorkerModule {
     @Inject(ENV) env: Env,
   ) {
     reconciler.register({
-      name: 'originals that killed workers left',
+      name: 'uploads that killed workers left',
       everyMs: MINUTE_MS,
       run: () => conversion.removeLeftovers(),
     });

@@ -12,7 +12,7 @@ import { FILE_MISSING, type Image } from '../image.entity.js';
 import { asRefusal, isFatalToDecoder } from './refusals.js';
 import { VersionFiles } from './version-files.js';
 
-/** Where originals lie while they are decoded, below `DATA_DIR`. */
+/** Where files lie while they are decoded, below `DATA_DIR`. */
 const WORK_FOLDER = 'work';
 /** Longer than any attempt: what is older was left by a worker that was killed. */
 const LEFT_BEHIND_AFTER_MS = 5 * 60 * 1_000;
@@ -31,7 +31,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     this.workFolder = join(env.DATA_DIR, WORK_FOLDER);
   }
 
-  /** Originals hold what their owners did not mean to show: none stays behind a killed worker. */
+  /** Uploads hold what their owners did not mean to show: none stays behind a killed worker. */
   async removeLeftovers(): Promise<number> {
     let removed = 0;
     for (const name of await readdir(this.workFolder)) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { finished, type Readable, Transform, type TransformCallback } from 'node:stream';
+import type { Env } from '../../core/env.js';
 import { malformed, Problem } from '../../core/problem.js';
 import {
   type ContainerFormat,
@@ -13,6 +14,14 @@ import { containerProblems, emptyFile, fileTooLarge, unsupportedType } from '../
 
 export interface FileLimits extends PictureLimits {
   maxBytes: number;
+}
+
+export function fileLimitsOf(env: Env): FileLimits {
+  return {
+    maxBytes: env.UPLOAD_MAX_BYTES,
+    maxPixels: env.IMAGE_MAX_PIXELS,
+    maxFrames: env.IMAGE_MAX_FRAMES,
+  };
 }
 
 /** Stores a file while it arrives. */

@@ -237,9 +237,7 @@ export class ImageUploads {
 
   private limits() {
     return {
-      maxBytes: this.env.UPLOAD_MAX_BYTES,
-      maxPixels: this.env.IMAGE_MAX_PIXELS,
-      maxFrames: this.env.IMAGE_MAX_FRAMES,
+      ...fileLimitsOf(this.env),
       idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
       totalMs: this.env.UPLOAD_TIMEOUT_MS,
     };

@@ -4,7 +4,7 @@ import { parseOrRefuse } from '../../core/validation.js';
 import { z } from 'zod';
 import { emptyFile } from '../images.problems.js';
 import { uploadFieldsSchema } from '../image.schema.js';
-import { tooLarge } from './incoming-file.js';
+import { tooLarge } from '../upload/incoming-file.js';
 import type { AnnouncedFields } from './resumable-upload.entity.js';
 import { tusVersion } from './resumable.problems.js';
 

@@ -5,6 +5,7 @@ import { type Readable, Writable } from 'node:stream';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { payloadTooLarge, Problem } from '../../core/problem.js';
+import { flushFolder, ignoreMissing } from '../../storage/disk-files.js';
 
 /** Where uploads grow, below `DATA_DIR`. */
 const FOLDER = 'uploads';
@@ -126,20 +127,4 @@ export class GrowingFile {
       this.size += bytesWritten;
     }
   }
-}
-
-async function flushFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function ignoreMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  return work.catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return undefined;
-  });
 }

@@ -3,12 +3,12 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problem.js';
 import { containerProblems, fileTooLarge } from '../images.problems.js';
-import { ImageQuota } from './image-quota.js';
-import { receiveFile, type StoreFile } from './incoming-file.js';
+import { ImageQuota } from '../upload/image-quota.js';
+import { receiveFile, type StoreFile } from '../upload/incoming-file.js';
 import { ResumableBytes } from './resumable-bytes.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
 import { ResumableUpload } from './resumable-upload.entity.js';
-import { ImageUploads } from './uploads.service.js';
+import { ImageUploads } from '../upload/uploads.service.js';
 
 /** What is wrong with the file itself, so that no other attempt can end better. */
 const REFUSALS = new Set([...Object.values(containerProblems), fileTooLarge]);

@@ -6,7 +6,7 @@ import type { Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/idempotency.js';
 import { conflict, findProblem, notFound, Problem } from '../../core/problem.js';
-import { ImageQuota } from './image-quota.js';
+import { ImageQuota } from '../upload/image-quota.js';
 import { ResumableBytes } from './resumable-bytes.js';
 import { ResumableCompletion } from './resumable-completion.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
@@ -18,7 +18,7 @@ import {
   type UploadProgress,
 } from './resumable-reception.js';
 import { tooManyOpenUploads } from './resumable.problems.js';
-import { discardBody } from './upload-form.js';
+import { discardBody } from '../upload/upload-form.js';
 
 /** How many uploads one user may have begun and not finished. */
 const MAX_OPEN = 100;

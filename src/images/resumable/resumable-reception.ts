@@ -8,7 +8,7 @@ import { type GrowingFile, ResumableBytes } from './resumable-bytes.js';
 import type { ResumableLease } from './resumable-leases.js';
 import type { ResumableUpload } from './resumable-upload.entity.js';
 import { uploadOffsetMismatch } from './resumable.problems.js';
-import { watchProgress } from './upload-form.js';
+import { watchProgress } from '../upload/upload-form.js';
 
 /** A request ends itself before Node would end it, with an answer that clients go on from. */
 const SHARE_OF_TOTAL_TIME = 0.9;

@@ -25,18 +25,12 @@ import {
   idempotencyMismatch,
 } from '../../core/idempotency.js';
 import { Operation } from '../../core/openapi.js';
-import {
-  notFound,
-  payloadTooLarge,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problem.js';
+import { notFound, validationFailed } from '../../core/problem.js';
 import { Public } from '../../core/public.js';
 import { imageParams, uploadQuery } from '../image.schema.js';
 import { containerProblems, fileTooLarge, quotaExceeded } from '../images.problems.js';
 import {
   announcedFieldsOf,
-  IMAGE_ID_HEADER,
   isOffsetStream,
   OFFSET_STREAM,
   overrideOf,
@@ -48,48 +42,20 @@ import {
   uploadOffsetOf,
 } from './resumable-protocol.js';
 import { presentUpload, resumableUploadSchema } from './resumable.schema.js';
-import type { UploadProgress } from './resumable-reception.js';
-import { ResumableUploads } from './resumable-uploads.service.js';
 import {
-  tooManyOpenUploads,
-  tusVersion,
-  uploadLocked,
-  uploadOffsetMismatch,
-} from './resumable.problems.js';
-import { discardBody } from './upload-form.js';
-
-const UPLOADS = 'api/v1/images/uploads';
-const PROTOCOL = 'tus resumable upload protocol 1.0.0';
-
-/** What every route of the protocol answers with, and what those take that read a part of a file. */
-const TUS_ROUTE = { headers: { 'tus-resumable': TUS_VERSION } };
-const TUS_STREAM_ROUTE = { ...TUS_ROUTE, streams: OFFSET_STREAM } as const;
-
-const TusHeader = ApiHeader({ name: 'Tus-Resumable', required: true, schema: { enum: ['1.0.0'] } });
-const OffsetHeader = ApiHeader({
-  name: 'Upload-Offset',
-  required: true,
-  description: 'How many bytes have arrived, as the last answer told.',
-});
-
-const PROGRESS_HEADERS = {
-  'upload-offset': 'How many bytes have arrived.',
-  'upload-expires': 'Until when the upload can be continued.',
-  [IMAGE_ID_HEADER]: 'The image that the file became, once the last byte has arrived.',
-  'content-location': 'The address of that image.',
-};
-
-const APPEND_PROBLEMS = [
-  ...Object.values(containerProblems),
-  notFound,
-  payloadTooLarge,
-  quotaExceeded,
-  tusVersion,
-  unsupportedMediaType,
-  uploadLocked,
-  uploadOffsetMismatch,
-  validationFailed,
-];
+  answerProgress,
+  APPEND_PROBLEMS,
+  OffsetHeader,
+  PROGRESS_HEADERS,
+  PROTOCOL,
+  reading,
+  TUS_ROUTE,
+  TUS_STREAM_ROUTE,
+  TusHeader,
+  UPLOADS,
+} from './resumable-routes.js';
+import { ResumableUploads } from './resumable-uploads.service.js';
+import { tooManyOpenUploads, tusVersion, uploadLocked } from './resumable.problems.js';
 
 /** Uploads that survive broken connections, after the tus resumable upload protocol 1.0.0. */
 @Controller(UPLOADS)
@@ -310,33 +276,5 @@ export class ResumableUploadsController {
   ) {
     requireProtocol(request.headers);
     await this.uploads.remove(user, id);
-  }
-}
-
-/** Lets the client of a refused body get to read why. */
-async function reading<T>(request: FastifyRequest, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    discardBody(request);
-    throw error;
-  }
-}
-
-function answerProgress(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { upload, offset, isCutShort }: UploadProgress,
-): void {
-  void reply.header('upload-offset', offset);
-  if (upload.imageId != null) {
-    void reply.header(IMAGE_ID_HEADER, upload.imageId);
-    void reply.header('content-location', `/api/v1/images/${upload.imageId}`);
-  } else {
-    void reply.header('upload-expires', upload.expiresAt.toUTCString());
-  }
-  if (isCutShort) {
-    void reply.header('connection', 'close');
-    discardBody(request);
   }
 }
