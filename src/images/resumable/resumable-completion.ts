@@ -4,7 +4,7 @@ import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problem.js';
 import { containerProblems, fileTooLarge } from '../images.problems.js';
 import { ImageQuota } from '../upload/image-quota.js';
-import { receiveFile, type StoreFile } from '../upload/incoming-file.js';
+import { fileLimitsOf, receiveFile, type StoreFile } from '../upload/incoming-file.js';
 import { ResumableBytes } from './resumable-bytes.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
 import { ResumableUpload } from './resumable-upload.entity.js';
@@ -113,7 +113,7 @@ export class ResumableCompletion {
   private async readFile(id: string, store: StoreFile) {
     const file = this.bytes.read(id);
     try {
-      return await receiveFile(file, this.limits(), store);
+      return await receiveFile(file, fileLimitsOf(this.env), store);
     } finally {
       file.destroy();
     }
@@ -132,14 +132,6 @@ export class ResumableCompletion {
         { ...outcome, leaseId: null, leasedUntil: null },
       );
     if (settled > 0) await this.bytes.remove(uploadId);
-  }
-
-  private limits() {
-    return {
-      maxBytes: this.env.UPLOAD_MAX_BYTES,
-      maxPixels: this.env.IMAGE_MAX_PIXELS,
-      maxFrames: this.env.IMAGE_MAX_FRAMES,
-    };
   }
 }
 

@@ -16,7 +16,7 @@ import { ImagePresenter } from '../image.presenter.js';
 import { ImageQueries } from '../image.queries.js';
 import { type ImageAnswer, isFinal } from '../image.schema.js';
 import { ImageQuota } from './image-quota.js';
-import type { StoreFile } from './incoming-file.js';
+import { fileLimitsOf, type StoreFile } from './incoming-file.js';
 import { type ReceivedUpload, receiveUpload } from './upload-form.js';
 
 const UPLOAD_ROUTE = 'images.upload';
