@@ -1,4 +1,5 @@
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
+import { pngChunk } from './container-parts.js';
 
 /** Small files that ask for a great deal. Each is well-formed as far as its format goes. */
 
@@ -14,7 +15,7 @@ export function widePng(width: number, height: number): Buffer {
   header.writeUInt32BE(height, 4);
   header[8] = 1;
   const rows = deflateSync(Buffer.concat(Array<Buffer>(height).fill(row)), { level: 9 });
-  return png(chunk('IHDR', header), chunk('IDAT', rows));
+  return png(pngChunk('IHDR', header), pngChunk('IDAT', rows));
 }
 
 /** A sound PNG with a chunk that unpacks to many times its size. */
@@ -25,7 +26,7 @@ export function pngWith(
 ): Buffer {
   const packed = deflateSync(Buffer.alloc(unpackedBytes), { level: 9 });
   const head = { zTXt: 'Comment\0\0', iTXt: 'Comment\0\u0001\0\0\0', iCCP: 'profile\0\0' }[type];
-  const bomb = chunk(type, Buffer.concat([Buffer.from(head, 'latin1'), packed]));
+  const bomb = pngChunk(type, Buffer.concat([Buffer.from(head, 'latin1'), packed]));
   const afterHeader = PNG_SIGNATURE.length + 25;
   return Buffer.concat([sound.subarray(0, afterHeader), bomb, sound.subarray(afterHeader)]);
 }
@@ -62,14 +63,5 @@ export function webpClaiming(width: number, height: number): Buffer {
 }
 
 function png(...chunks: Buffer[]): Buffer {
-  return Buffer.concat([PNG_SIGNATURE, ...chunks, chunk('IEND', Buffer.alloc(0))]);
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-  const whole = Buffer.alloc(4 + body.length + 4);
-  whole.writeUInt32BE(data.length, 0);
-  body.copy(whole, 4);
-  whole.writeUInt32BE(crc32(body), 4 + body.length);
-  return whole;
+  return Buffer.concat([PNG_SIGNATURE, ...chunks, pngChunk('IEND', Buffer.alloc(0))]);
 }

@@ -13,11 +13,6 @@ export function decoderPoolFromSources(options: DecoderPoolOptions): DecoderPool
   return new DecoderPool({ execArgv: FROM_SOURCES, ...options });
 }
 
-/** A small file that no library of the project can make. */
-export function fixture(name: string): Promise<Buffer> {
-  return readFile(new URL(`fixtures/${name}`, import.meta.url));
-}
-
 /** A temporary folder with pictures and what is made of them. */
 export class Darkroom {
   private constructor(private readonly folder: string) {}

@@ -12,7 +12,7 @@ import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
 import { storedFiles, uploadPicture } from './image-requests.js';
 import { gifOfFrames, jpegClaiming } from './bombs.js';
-import { makeAnimation, makePicture, readHeic } from './pictures.js';
+import { fixture, makeAnimation, makePicture } from './pictures.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -101,7 +101,7 @@ describe('an upload', () => {
   });
 
   it('takes HEIC, as phones make it', async () => {
-    const { status, body } = await upload(await readHeic());
+    const { status, body } = await upload(await fixture('p3.heic'));
     expect([status, body.status, body.metadata.format]).toEqual([201, 'COMPLETED', 'heic']);
     const bytes = await fetch(body.storageUrl).then((answer) => answer.arrayBuffer());
     expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', ...body.dimensions });

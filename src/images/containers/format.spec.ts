@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { samples } from '../../../test/container-samples.js';
+import { makeEveryKind } from '../../../test/pictures.js';
 import { detectFormat, SIGNATURE_BYTES } from './format.js';
 
 let files: Record<string, Buffer>;
 
 beforeAll(async () => {
-  files = await samples();
+  files = await makeEveryKind();
 });
 
 function brands(major: string, ...compatible: string[]): Buffer {

@@ -1,16 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { deflateSync, inflateSync } from 'node:zlib';
 import sharp, { type Metadata } from 'sharp';
-import {
-  animation,
-  drawing,
-  inserted,
-  marked,
-  pngChunk,
-  samples,
-  segment,
-  zTxt,
-} from '../../../test/container-samples.js';
+import { gifExtension, inserted, pngChunk, segment, zTxt } from '../../../test/container-parts.js';
+import { drawing, makeAnimation, makeEveryKind, marked } from '../../../test/pictures.js';
 import { orientationExif } from './exif.js';
 import { stripMetadata } from './strip.js';
 
@@ -20,7 +12,7 @@ const ORIENTATIONS = [1, 2, 3, 4, 5, 6, 7, 8] as const;
 let files: Record<string, Buffer>;
 
 beforeAll(async () => {
-  files = await samples();
+  files = await makeEveryKind();
 });
 
 /** HEVC is not among what sharp decodes; its coded bytes are compared instead. */
@@ -193,23 +185,17 @@ describe('of a PNG', () => {
 
 describe('of a GIF', () => {
   it('neither comments nor text nor data of applications stay', async () => {
-    const gif = await animation('gif');
-    const block = (label: number, ...data: string[]) =>
-      Buffer.concat([
-        Buffer.from([0x21, label]),
-        ...data.map((each) => Buffer.from(String.fromCharCode(each.length) + each, 'latin1')),
-        Buffer.alloc(1),
-      ]);
+    const gif = await makeAnimation({ format: 'gif' });
     const firstBlock = 13 + 3 * 2 ** ((gif[10]! & 7) + 1);
     const planted = inserted(
       gif,
       gif[10]! & 0x80 ? firstBlock : 13,
-      block(0xfe, 'MARKER'),
-      block(0xff, 'XMP DataXMP', 'MARKER'),
-      block(0xff, 'ICCRGBG1012', 'MARKER'),
-      block(0x01, '\0'.repeat(12), 'MARKER'),
-      block(0xff, 'NETSCAPE2.0', '\x01\x03\0', 'MARKER'),
-      block(0xf9, '\0\0\0\0', 'MARKER'),
+      gifExtension(0xfe, 'MARKER'),
+      gifExtension(0xff, 'XMP DataXMP', 'MARKER'),
+      gifExtension(0xff, 'ICCRGBG1012', 'MARKER'),
+      gifExtension(0x01, '\0'.repeat(12), 'MARKER'),
+      gifExtension(0xff, 'NETSCAPE2.0', '\x01\x03\0', 'MARKER'),
+      gifExtension(0xf9, '\0\0\0\0', 'MARKER'),
     );
     const picture = strip(planted);
     expect(picture.includes('MARKER')).toBe(false);
@@ -226,7 +212,7 @@ describe('of a WebP', () => {
       header.writeUInt32LE(data.length, 4);
       return Buffer.concat([header, data, Buffer.alloc(data.length % 2)]);
     };
-    const webp = await animation('webp');
+    const webp = await makeAnimation({ format: 'webp' });
     const at = webp.indexOf('ANMF');
     const end = at + 8 + webp.readUInt32LE(at + 4);
     const frame = riff('ANMF', Buffer.concat([webp.subarray(at + 8, end), riff('JUNK', 'MARKER')]));

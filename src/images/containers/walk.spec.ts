@@ -1,16 +1,9 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import {
-  animation,
-  drawing,
-  fixture,
-  inserted,
-  mutated,
-  pngChunk,
-  samples,
-  seeded,
-  segment,
-} from '../../../test/container-samples.js';
+import { inserted, pngChunk, segment } from '../../../test/container-parts.js';
+import { mutate } from '../../../test/mutations.js';
+import { drawing, fixture, makeAnimation, makeEveryKind } from '../../../test/pictures.js';
+import { seededRandom } from '../../../test/random.js';
 import { ContainerRefused } from './container.js';
 import { stripMetadata } from './strip.js';
 import { ContainerWalk, walkFile } from './walk.js';
@@ -19,7 +12,7 @@ const limits = { maxPixels: 50_000_000, maxFrames: 100 };
 let files: Record<string, Buffer>;
 
 beforeAll(async () => {
-  files = await samples();
+  files = await makeEveryKind();
 });
 
 /** The code of the refusal, or the facts. Anything else that is thrown fails the test. */
@@ -69,12 +62,12 @@ describe('the structure of a file', () => {
   });
 
   it('is the same however the file is cut into chunks', () => {
-    const random = seeded(7);
+    const random = seededRandom(7);
     for (const [name, file] of Object.entries(files)) {
       const whole = walk(file);
       expect([name, walkInChunks(file, () => 1)]).toEqual([name, whole]);
       for (let round = 0; round < 20; round += 1) {
-        const size = () => 1 + Math.floor(random() ** 3 * 3000);
+        const size = () => 1 + random(1 + random(1 + random(3000)));
         expect([name, walkInChunks(file, size)]).toEqual([name, whole]);
       }
     }
@@ -106,11 +99,11 @@ describe('the structure of a file', () => {
 
   it('refuses or takes damaged files, and does nothing else', () => {
     for (const [name, file] of Object.entries(files)) {
-      const random = seeded(name.length);
+      const random = seededRandom(name.length);
       for (let round = 0; round < 1000; round += 1) {
-        const damaged = mutated(file, random);
+        const damaged = mutate(file, random);
         const facts = walk(damaged);
-        expect(walkInChunks(damaged, () => 1 + Math.floor(random() * 500))).toEqual(facts);
+        expect(walkInChunks(damaged, () => 1 + random(500))).toEqual(facts);
         const stripped = outcome(() => stripMetadata(damaged, limits));
         if (typeof facts === 'string' && stripped !== facts) throw new Error(`${name} ${round}`);
         if (typeof stripped === 'string') continue;
@@ -176,7 +169,7 @@ describe('a walk', () => {
 
   it('refuses one frame too many as soon as it comes', async () => {
     for (const format of ['gif', 'webp'] as const) {
-      const file = await animation(format, 4);
+      const file = await makeAnimation({ format, frames: 4 });
       expect(outcome(() => walkFile(file, { ...limits, maxFrames: 4 }))).toMatchObject({
         frames: 4,
       });

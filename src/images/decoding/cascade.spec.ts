@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { Darkroom, fixture } from '../../../test/decoding.js';
+import { Darkroom } from '../../../test/decoding.js';
 import { plain, slideshow, textured, RED, GREEN, BLUE } from '../../../test/paintings.js';
+import { fixture } from '../../../test/pictures.js';
 import { decode } from './cascade.js';
 import { type DecodeTask, VARIANTS } from './variants.js';
 

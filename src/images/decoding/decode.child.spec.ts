@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import sharp from 'sharp';
-import { Darkroom, fixture, FROM_SOURCES } from '../../../test/decoding.js';
+import { Darkroom, FROM_SOURCES } from '../../../test/decoding.js';
+import { fixture } from '../../../test/pictures.js';
 import { type DecodeReply, type DecodeTask } from './variants.js';
 
 let darkroom: Darkroom;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
-import { Darkroom, fixture } from '../../../test/decoding.js';
+import { Darkroom } from '../../../test/decoding.js';
 import {
   expectColour,
   expectFourCorners,
@@ -13,6 +13,7 @@ import {
   textured,
   TOLERANCE,
 } from '../../../test/paintings.js';
+import { fixture } from '../../../test/pictures.js';
 import { decode } from './cascade.js';
 import { VARIANTS } from './variants.js';
 
