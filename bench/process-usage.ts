@@ -65,7 +65,7 @@ export class MemoryWatch {
 export function requireProc(): void {
   // Kernels may be built without this one (CONFIG_PROC_CHILDREN); children would then count nothing.
   if (existsSync(`/proc/${process.pid}/task/${process.pid}/children`)) return;
-  throw new Error('This bench reads /proc/<pid>/task/<pid>/children, which is not there.');
+  throw new Error('Memory is read from /proc/<pid>/task/<pid>/children, which is not there.');
 }
 
 function statusBytes(pid: number, name: 'VmRSS' | 'VmHWM'): number {

@@ -1,39 +1,31 @@
-import { readdirSync, readFileSync } from 'node:fs';
-
-const PAGE_BYTES = 4096;
+import { childrenOf, requireProc, residentBytes } from '../../bench/process-usage.js';
 
 /**
  * Watches how much memory a process and its children have at once, on Linux.
  *
  * @returns a function that stops the watch and tells by how many bytes it rose at the most
+ * @throws Error, and so does what is returned, where that cannot be told: no rise would look well
  */
 export function watchMemory(pid: number, everyMs = 20): () => number {
-  const before = memoryOf(pid);
+  requireProc();
+  const before = memoryOfTree(pid);
   let peak = before;
   const timer = setInterval(() => {
     peak = Math.max(peak, memoryOf(pid));
   }, everyMs);
   return () => {
     clearInterval(timer);
-    return Math.max(peak, memoryOf(pid)) - before;
+    return Math.max(peak, memoryOfTree(pid)) - before;
   };
 }
 
-/** Resident memory of a process and all its descendants, in bytes. */
-export function memoryOf(pid: number): number {
-  try {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-    return childrenOf(pid).reduce((sum, child) => sum + memoryOf(child), pages * PAGE_BYTES);
-  } catch {
-    return 0;
-  }
+/** Of a process that is there, with all its descendants, in bytes. */
+function memoryOfTree(pid: number): number {
+  if (residentBytes(pid) === 0) throw new Error(`There is no process ${pid} to watch.`);
+  return memoryOf(pid);
 }
 
-function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
-      .split(' ')
-      .filter(Boolean)
-      .map(Number),
-  );
+/** Children may end while they are counted: they then have no memory, and no children. */
+function memoryOf(pid: number): number {
+  return childrenOf(pid).reduce((sum, child) => sum + memoryOf(child), residentBytes(pid));
 }
