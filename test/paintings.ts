@@ -22,15 +22,27 @@ export function plain(width = 900, height = 600, background: Rgb = RED): Sharp {
   return sharp({ create: { width, height, channels: 3, background } });
 }
 
-/** 1200 × 800: red, green, blue and white corners, in reading order. */
-export function fourCorners(): Promise<Buffer> {
+/** The colours of the four corners of a picture, in reading order. */
+export type Corners = readonly [Rgb, Rgb, Rgb, Rgb];
+
+const UPRIGHT_CORNERS: Corners = [RED, GREEN, BLUE, WHITE];
+
+/** A quarter of one colour in each corner. */
+export function fourCorners(
+  [first, second, third, fourth]: Corners = UPRIGHT_CORNERS,
+  { width, height } = { width: 1200, height: 800 },
+): Promise<Buffer> {
   const corner = (background: Rgb, left: number, top: number) => ({
-    input: { create: { width: 600, height: 400, channels: 3 as const, background } },
+    input: { create: { width: width / 2, height: height / 2, channels: 3 as const, background } },
     left,
     top,
   });
-  return plain(1200, 800)
-    .composite([corner(GREEN, 600, 0), corner(BLUE, 0, 400), corner(WHITE, 600, 400)])
+  return plain(width, height, first)
+    .composite([
+      corner(second, width / 2, 0),
+      corner(third, 0, height / 2),
+      corner(fourth, width / 2, height / 2),
+    ])
     .png()
     .toBuffer();
 }
@@ -55,7 +67,7 @@ export async function slideshow(
 }
 
 /** The bands of one pixel of a file. */
-export async function pixel({ path }: { path: string }, left: number, top: number) {
+export async function pixel({ path }: { path: string | Buffer }, left: number, top: number) {
   return [...(await sharp(path).extract({ left, top, width: 1, height: 1 }).raw().toBuffer())];
 }
 
@@ -64,16 +76,16 @@ export function expectColour(actual: number[], { r, g, b }: Rgb, tolerance = TOL
   expect(Math.max(...difference)).toBeLessThanOrEqual(tolerance);
 }
 
-/** That {@link fourCorners} stands upright, whatever its size. */
-export async function expectFourCorners(file: {
-  path: string;
-  width: number;
-  height: number;
-}): Promise<void> {
+/** That the corners of a file are as {@link fourCorners} makes them, whatever its size. */
+export async function expectFourCorners(
+  file: { path: string | Buffer; width: number; height: number },
+  [first, second, third, fourth]: Corners = UPRIGHT_CORNERS,
+  tolerance = TOLERANCE,
+): Promise<void> {
   const right = file.width - 5;
   const bottom = file.height - 5;
-  expectColour(await pixel(file, 5, 5), RED);
-  expectColour(await pixel(file, right, 5), GREEN);
-  expectColour(await pixel(file, 5, bottom), BLUE);
-  expectColour(await pixel(file, right, bottom), WHITE);
+  expectColour(await pixel(file, 5, 5), first, tolerance);
+  expectColour(await pixel(file, right, 5), second, tolerance);
+  expectColour(await pixel(file, 5, bottom), third, tolerance);
+  expectColour(await pixel(file, right, bottom), fourth, tolerance);
 }

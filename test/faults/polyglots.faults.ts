@@ -3,7 +3,7 @@ import { gifExtension, inserted, pngChunk, segment } from '../container-parts.js
 import { storedFiles, uploadPicture } from '../image-requests.js';
 import { drawing, makeEveryKind } from '../pictures.js';
 import { type Account, TestingApp } from '../testing-app.js';
-import { servedBytes } from './served-bytes.js';
+import { servedFiles } from './served-files.js';
 
 let app: TestingApp;
 /** Whose pictures are taken. */
@@ -119,9 +119,11 @@ async function expectServedWithout(payload: Buffer, file: Buffer, name: string):
   expect([name, file.includes(payload)]).toEqual([name, true]);
   const { status, body } = await uploadPicture(app, account, file);
   expect([name, status, body.status]).toEqual([name, 201, 'COMPLETED']);
-  const served = await servedBytes(app, account, body.id);
+  const served = await servedFiles(app, account, body.id);
   expect([name, served.length]).toEqual([name, 8]);
-  const left = shredsOf(payload).filter((shred) => served.some((bytes) => bytes.includes(shred)));
+  const left = shredsOf(payload).filter((shred) =>
+    served.some(({ bytes }) => bytes.includes(shred)),
+  );
   expect([name, left.map(String)]).toEqual([name, []]);
 }
 
