@@ -1,9 +1,8 @@
-import { mkdir, readdir, rmdir, utimes } from 'node:fs/promises';
+import { mkdir, rmdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
-import pg from 'pg';
 import { childrenOf, cpuMsOfTree, requireProc } from '../../bench/process-usage.js';
 import { readEnv } from '../../src/core/env.js';
 import { createLogger, PinoNestLogger } from '../../src/core/logging.js';
@@ -15,6 +14,14 @@ import { storedFiles } from '../image-requests.js';
 import { makePicture } from '../pictures.js';
 import { type ProductProcess } from '../product-process.js';
 import { type Account, TestingApp } from '../testing-app.js';
+import {
+  acceptPicture,
+  entriesOf,
+  isOver,
+  leftoversOf,
+  statusesOf,
+  workOf,
+} from './conversions.js';
 
 const PATIENCE_MS = 120_000;
 /** A decoder that has used so much CPU has been loaded and decodes. */
@@ -37,49 +44,8 @@ afterEach(async () => {
 
 afterAll(() => app.close());
 
-async function accept(file: Buffer): Promise<string> {
-  const request = app.as(account).post('/api/v1/images/upload?force=true');
-  const { body } = await request.attach('image', file, 'x').expect(202);
-  return body.id;
-}
-
-/** How many images of the account are in each status. */
-async function statuses(): Promise<Record<string, number>> {
-  const rows = await app.database.query<{ status: string; count: number }>(
-    'select status, count(*)::int as count from images where user_id = $1 group by status',
-    [account.userId],
-  );
-  return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
-}
-
-interface Work {
-  status: string;
-  attempts: number;
-  error_code: string | null;
-}
-
-/** How the work on an image stands; undefined when it was deleted. */
-async function workOf(id: string): Promise<Work | undefined> {
-  const [row] = await app.database.query<Work & Record<string, unknown>>(
-    'select status, attempts, error_code from images where id = $1',
-    [id],
-  );
-  return row;
-}
-
-/** The paths of what lies in a folder of the product's data. */
-async function entriesOf(folder: string): Promise<string[]> {
-  const path = join(app.variables['DATA_DIR'] ?? '', folder);
-  return (await readdir(path)).map((name) => join(path, name));
-}
-
-/** Files that never became whole, and the folders that pictures are decoded in. */
-async function leftovers(): Promise<string[]> {
-  const entries = await Promise.all(['files/.incoming', 'work'].map(entriesOf));
-  return entries.flat();
-}
-
-const isOver = (counts: Record<string, number>) => !counts['PENDING'] && !counts['PROCESSING'];
+const accept = (file: Buffer) => acceptPicture(app, account, file);
+const statuses = () => statusesOf(app, account);
 
 describe('a file that kills its decoder', () => {
   let worker: TestingModule;
@@ -130,7 +96,7 @@ describe('a decoder that is killed from outside', () => {
     await killDecoder(worker);
 
     expect(await eventually(statuses, isOver)).toEqual({ COMPLETED: 1 });
-    expect(await workOf(id)).toEqual({ status: 'COMPLETED', attempts: 1, error_code: null });
+    expect(await workOf(app, id)).toEqual({ status: 'COMPLETED', attempts: 1, error_code: null });
   });
 
   it('twice in a row, is taken for the fault of its file', async () => {
@@ -140,7 +106,7 @@ describe('a decoder that is killed from outside', () => {
 
     expect(await eventually(statuses, isOver)).toEqual({ FAILED: 1 });
     const error_code = 'decoder-crashed';
-    expect(await workOf(id)).toEqual({ status: 'FAILED', attempts: 1, error_code });
+    expect(await workOf(app, id)).toEqual({ status: 'FAILED', attempts: 1, error_code });
     expect(childrenOf(worker.pid)).toEqual([]);
   });
 
@@ -148,7 +114,7 @@ describe('a decoder that is killed from outside', () => {
   async function startConversion(): Promise<{ id: string; worker: ProductProcess }> {
     requireProc();
     account = await app.register();
-    const id = await accept(await makePicture({ width: 2600, height: 1900, format: 'png' }));
+    const id = await accept(await makePicture({ width: 2800, height: 2200, format: 'png' }));
     const worker = await app.startWorker();
     return { id, worker };
   }
@@ -187,13 +153,18 @@ describe('a worker that is killed', () => {
     );
     expect(files).toHaveLength(50 * 4);
     // Or no kill would have hit a conversion.
-    expect(await entriesOf('work')).not.toEqual([]);
+    expect(await entriesOf(app, 'work')).not.toEqual([]);
     // A worker sweeps away both when it starts: files that were not whole after an hour, and the
     // folders that pictures were decoded in after five minutes.
-    for (const folder of ['files/.incoming', 'work']) await makeOld(await entriesOf(folder));
+    for (const folder of ['files/.incoming', 'work']) await makeOld(await entriesOf(app, folder));
     await app.worker?.kill();
     await app.startWorker();
-    expect(await eventually(leftovers, (paths) => paths.length === 0)).toEqual([]);
+    expect(
+      await eventually(
+        () => leftoversOf(app),
+        (paths) => paths.length === 0,
+      ),
+    ).toEqual([]);
   });
 
   async function makeOld(paths: string[]): Promise<void> {
@@ -243,138 +214,4 @@ describe('a fault of storage on one of the variants', () => {
       ]);
     },
   );
-});
-
-describe('a deletion', () => {
-  const RACES = 50;
-
-  it('wins against a running conversion, fifty times, and leaves no file after the grace', async () => {
-    requireProc();
-    account = await app.register();
-    const worker = await app.startWorker({ LOG_LEVEL: 'info' });
-    const picture = await makePicture({ width: 3000, height: 2000 });
-    const ids: string[] = [];
-    // As many at once as the worker converts: each is begun as soon as it is there.
-    const lanes = Array.from({ length: 2 }, async () => {
-      while (ids.length < RACES) {
-        const n = ids.push('') - 1;
-        const id = await accept(picture);
-        ids[n] = id;
-        await eventually(() => workOf(id), isProcessing);
-        if (n % 2 === 0) await deleteWhileDecoding(id, n);
-        else if (n % 10 === 9) await deleteLongBeforeStoring(id, worker);
-        else await deleteWhenStored(id);
-        await app.as(account).get(`/api/v1/images/${id}`).expect(404);
-      }
-    });
-    await Promise.all(lanes);
-
-    expect(await statuses()).toEqual({});
-    // The worker had begun with each of them, and found it gone when it was done.
-    const lost = ids.map((rowId) => ({ rowId, outcome: 'lost' }));
-    const outcomes = await eventually(
-      async () => outcomesOf(worker),
-      (all) => all.length >= RACES,
-    );
-    expect(outcomes.toSorted(byRow)).toEqual(lost.toSorted(byRow));
-    const files = await eventually(
-      () => storedFiles(app, account),
-      (names) => names.length === 0,
-      30_000,
-    );
-    expect(files).toEqual([]);
-    expect(await leftovers()).toEqual([]);
-    expect(await app.database.query('select 1 from failed_jobs')).toEqual([]);
-    expect(await app.database.query('select 1 from image_variants')).toEqual(
-      await app.database.query('select 1 from image_variants join images on id = image_id'),
-    );
-  });
-
-  const isProcessing = (row: Work | undefined) => row?.status === 'PROCESSING';
-
-  async function deleteWhileDecoding(id: string, n: number): Promise<void> {
-    await sleep((n * 7) % 150);
-    expect(isProcessing(await workOf(id))).toBe(true);
-    await app.as(account).delete(`/api/v1/images/${id}`).expect(204);
-  }
-
-  /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
-  async function deleteLongBeforeStoring(id: string, { pid }: ProductProcess): Promise<void> {
-    const decoders = await eventually(
-      async () => childrenOf(pid),
-      (children) => children.length > 0,
-    );
-    for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
-    try {
-      await deleteWhileDecoding(id, 0);
-      const names = await eventually(
-        () => filesOf(id),
-        (all) => all.length === 0,
-      );
-      expect(names).toEqual([]);
-    } finally {
-      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
-    }
-  }
-
-  /** Holds the row until all files are stored: the deletion waits for it, and the worker behind it. */
-  async function deleteWhenStored(id: string): Promise<void> {
-    const holder = new pg.Client({ connectionString: app.database.ownerUrl });
-    await holder.connect();
-    try {
-      await holder.query('begin');
-      const { rows } = await holder.query<Work & { pid: number }>(
-        'select status, pg_backend_pid() as pid from images where id = $1 for update',
-        [id],
-      );
-      expect(rows).toMatchObject([{ status: 'PROCESSING' }]);
-      const deletion = app.as(account).delete(`/api/v1/images/${id}`).expect(204).then();
-      await eventually(
-        () => waitingFor(rows[0]!.pid),
-        (count) => count > 0,
-      );
-      const names = await eventually(
-        () => filesOf(id),
-        (all) => all.length === 5,
-      );
-      expect(names).toHaveLength(5);
-      await holder.query('commit');
-      await deletion;
-    } finally {
-      await holder.end();
-    }
-  }
-
-  /** The upload, and what was made of it. */
-  async function filesOf(id: string): Promise<string[]> {
-    // Gone with the last file in it.
-    const folders = await entriesOf(`files/images/${account.userId}`).catch(() => []);
-    const folder = folders.find((path) => path.endsWith(id));
-    return folder === undefined ? [] : readdir(folder);
-  }
-
-  /** How many wait for a lock of a connection. */
-  async function waitingFor(pid: number): Promise<number> {
-    const waiting = await app.database.query(
-      'select 1 from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
-      [pid],
-    );
-    return waiting.length;
-  }
-
-  interface Outcome {
-    rowId: string;
-    outcome: string;
-  }
-
-  /** What the worker logged about the ends of its attempts. */
-  function outcomesOf({ output }: ProductProcess): Outcome[] {
-    return output
-      .split('\n')
-      .filter((line) => line.includes('"Attempt over"'))
-      .map((line) => JSON.parse(line) as Outcome)
-      .map(({ rowId, outcome }) => ({ rowId, outcome }));
-  }
-
-  const byRow = (a: Outcome, b: Outcome) => (a.rowId < b.rowId ? -1 : 1);
 });

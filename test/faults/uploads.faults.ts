@@ -107,22 +107,17 @@ describe('a hostile form', () => {
     ['that is a script', '<script>alert(1)</script>.jpg'],
     ['that is SQL', "'; drop table images; --.jpg"],
     ['that reads from right to left', '\u202egpj.exe'],
-  ])(
-    'with a file name %s stores it under a name of ours, or refuses it',
-    async (_how, fileName) => {
-      const { status, body } = await send(
-        Buffer.concat([file('image', fileName), Buffer.from('--b--\r\n')]),
-      );
-      expect(status).toBeLessThan(500);
-      if (status < 300) {
-        const [row] = await app.database.query<{ storage_key: string }>(
-          'select storage_key from images where id = $1',
-          [body.id],
-        );
-        expect(row!.storage_key).toMatch(/^images\/[\w-]+\/[\w-]+\/upload\.jpg$/);
-      }
-    },
-  );
+  ])('with a file name %s is stored under a name of ours', async (_how, fileName) => {
+    const { status, body } = await send(
+      Buffer.concat([file('image', fileName), Buffer.from('--b--\r\n')]),
+    );
+    expect(status).toBe(202);
+    const [row] = await app.database.query<{ storage_key: string }>(
+      'select storage_key from images where id = $1',
+      [body.id],
+    );
+    expect(row!.storage_key).toMatch(/^images\/[\w-]+\/[\w-]+\/upload\.jpg$/);
+  });
 
   it('of nothing but noise is refused', async () => {
     expect((await send(randomBytes(100_000))).status).toBe(400);

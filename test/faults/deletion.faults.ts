@@ -1,0 +1,161 @@
+import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { childrenOf, requireProc } from '../../bench/process-usage.js';
+import { eventually } from '../eventually.js';
+import { storedFiles } from '../image-requests.js';
+import { makePicture } from '../pictures.js';
+import { type ProductProcess } from '../product-process.js';
+import { type Account, TestingApp } from '../testing-app.js';
+import {
+  acceptPicture,
+  entriesOf,
+  leftoversOf,
+  statusesOf,
+  type Work,
+  workOf,
+} from './conversions.js';
+
+let app: TestingApp;
+let account: Account;
+
+beforeAll(async () => {
+  requireProc();
+  app = await TestingApp.start({ worker: false, variables: { CLEANUP_GRACE_SECONDS: '1' } });
+});
+
+afterAll(() => app.close());
+
+describe('a deletion', () => {
+  const RACES = 50;
+
+  it('wins against a running conversion, fifty times, and leaves no file after the grace', async () => {
+    account = await app.register();
+    const worker = await app.startWorker({ LOG_LEVEL: 'info' });
+    const picture = await makePicture({ width: 4000, height: 3000 });
+    const ids: string[] = [];
+    // As many at once as the worker converts: each is begun as soon as it is there.
+    const lanes = Array.from({ length: 2 }, async () => {
+      while (ids.length < RACES) {
+        const n = ids.push('') - 1;
+        const id = await acceptPicture(app, account, picture);
+        ids[n] = id;
+        await eventually(() => workOf(app, id), isProcessing);
+        if (n % 2 === 0) await deleteWhileDecoding(id, n);
+        else if (n % 10 === 9) await deleteLongBeforeStoring(id, worker);
+        else await deleteWhenStored(id);
+        await app.as(account).get(`/api/v1/images/${id}`).expect(404);
+      }
+    });
+    await Promise.all(lanes);
+
+    expect(await statusesOf(app, account)).toEqual({});
+    // The worker had begun with each of them, and found it gone when it was done.
+    const lost = ids.map((rowId) => ({ rowId, outcome: 'lost' }));
+    const outcomes = await eventually(
+      async () => outcomesOf(worker),
+      (all) => all.length >= RACES,
+    );
+    expect(outcomes.toSorted(byRow)).toEqual(lost.toSorted(byRow));
+    const files = await eventually(
+      () => storedFiles(app, account),
+      (names) => names.length === 0,
+      30_000,
+    );
+    expect(files).toEqual([]);
+    expect(await leftoversOf(app)).toEqual([]);
+    expect(await app.database.query('select 1 from failed_jobs')).toEqual([]);
+    expect(await app.database.query('select 1 from image_variants')).toEqual(
+      await app.database.query('select 1 from image_variants join images on id = image_id'),
+    );
+  });
+
+  const isProcessing = (row: Work | undefined) => row?.status === 'PROCESSING';
+
+  async function deleteWhileDecoding(id: string, n: number): Promise<void> {
+    await sleep((n * 7) % 100);
+    expect(isProcessing(await workOf(app, id))).toBe(true);
+    await app.as(account).delete(`/api/v1/images/${id}`).expect(204);
+  }
+
+  /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
+  async function deleteLongBeforeStoring(id: string, { pid }: ProductProcess): Promise<void> {
+    const decoders = await eventually(
+      async () => childrenOf(pid),
+      (children) => children.length > 0,
+    );
+    for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
+    try {
+      await deleteWhileDecoding(id, 0);
+      const names = await eventually(
+        () => filesOf(id),
+        (all) => all.length === 0,
+      );
+      expect(names).toEqual([]);
+    } finally {
+      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
+    }
+  }
+
+  /** Holds the row until all files are stored: the deletion waits for it, and the worker behind it. */
+  async function deleteWhenStored(id: string): Promise<void> {
+    const holder = new pg.Client({ connectionString: app.database.ownerUrl });
+    await holder.connect();
+    try {
+      await holder.query('begin');
+      const { rows } = await holder.query<Work & { pid: number }>(
+        'select status, pg_backend_pid() as pid from images where id = $1 for update',
+        [id],
+      );
+      expect(rows).toMatchObject([{ status: 'PROCESSING' }]);
+      const deletion = app.as(account).delete(`/api/v1/images/${id}`).expect(204).then();
+      await eventually(
+        () => waitingFor(rows[0]!.pid),
+        (count) => count > 0,
+      );
+      const names = await eventually(
+        () => filesOf(id),
+        (all) => all.length === 5,
+      );
+      expect(names).toHaveLength(5);
+      await holder.query('commit');
+      await deletion;
+    } finally {
+      await holder.end();
+    }
+  }
+
+  /** The upload, and what was made of it. */
+  async function filesOf(id: string): Promise<string[]> {
+    // Gone with the last file in it.
+    const folders = await entriesOf(app, `files/images/${account.userId}`).catch(() => []);
+    const folder = folders.find((path) => path.endsWith(id));
+    return folder === undefined ? [] : readdir(folder);
+  }
+
+  /** How many wait for a lock of a connection. */
+  async function waitingFor(pid: number): Promise<number> {
+    const waiting = await app.database.query(
+      'select 1 from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
+      [pid],
+    );
+    return waiting.length;
+  }
+
+  interface Outcome {
+    rowId: string;
+    outcome: string;
+  }
+
+  /** What the worker logged about the ends of its attempts. */
+  function outcomesOf({ output }: ProductProcess): Outcome[] {
+    return output
+      .split('\n')
+      .filter((line) => line.includes('"Attempt over"'))
+      .map((line) => JSON.parse(line) as Outcome)
+      .map(({ rowId, outcome }) => ({ rowId, outcome }));
+  }
+
+  const byRow = (a: Outcome, b: Outcome) => (a.rowId < b.rowId ? -1 : 1);
+});
