@@ -25,7 +25,7 @@ import {
 
 const PATIENCE_MS = 120_000;
 /** A decoder that has used so much CPU has been loaded and decodes. */
-const DECODER_START_MS = 250;
+const DECODER_START_MS = 200;
 
 let app: TestingApp;
 let account: Account;
