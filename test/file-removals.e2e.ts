@@ -91,6 +91,33 @@ describe('files that were given up', () => {
     expect(await waiting()).toEqual([]);
   });
 
+  it('stay when that is taken back in time, in a transaction that is committed', async () => {
+    const [kept, given] = [newKey(), newKey()];
+    await store(kept, given);
+    await schedule([kept, given], 600);
+    const failing = orm.em.fork().transactional(async (em) => {
+      await removals.cancel(em, [given]);
+      throw new Error('rolled back');
+    });
+    await expect(failing).rejects.toThrow('rolled back');
+    await orm.em.fork().transactional((em) => removals.cancel(em, [kept]));
+    await app.database.query('update file_removals set due_at = now()');
+
+    expect(await removals.removeDue()).toBe(1);
+    expect([await isStored(kept), await isStored(given)]).toEqual([true, false]);
+  });
+
+  it('cannot be taken back when their time is near, has come, or is over', async () => {
+    const keys = [newKey(), newKey(), newKey()];
+    await schedule(keys.slice(0, 1), 30);
+    await schedule(keys.slice(1, 2), 0);
+    for (const key of keys) {
+      const cancelling = orm.em.fork().transactional((em) => removals.cancel(em, [key]));
+      await expect(cancelling).rejects.toThrow('being removed');
+    }
+    expect(await waiting()).toHaveLength(2);
+  });
+
   it('hold up no other when one cannot be removed, which is tried again', async () => {
     const key = newKey();
     await store(key);

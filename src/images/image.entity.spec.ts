@@ -26,6 +26,18 @@ describe('an image whose conversion fails', () => {
   });
 });
 
+describe('an attempt to make an image', () => {
+  it('has a version that no other has had, also when the ones before it failed', () => {
+    const image = makeImage(3);
+    const versions = [image.lastVersion];
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      image.start();
+      versions.push(image.lastVersion);
+    }
+    expect(versions).toEqual([4, 5, 6, 7]);
+  });
+});
+
 describe('an image whose files are lost', () => {
   it('is FAILED, and can be made anew when its file is back', () => {
     const image = makeImage(1);
@@ -34,6 +46,13 @@ describe('an image whose files are lost', () => {
     expect(image).toMatchObject({ status: 'FAILED', errorCode: 'file-missing' });
     expect(image.redo(undefined)).toBe(true);
     expect(image).toMatchObject({ status: 'PENDING', version: 1, errorCode: null });
+  });
+
+  it('is COMPLETED again when they are back', () => {
+    const image = makeImage(1);
+    image.fail({ code: 'file-missing', detail: 'x' });
+    image.restore();
+    expect(image).toMatchObject({ status: 'COMPLETED', errorCode: null, errorDetail: null });
   });
 
   it('was complete before', () => {

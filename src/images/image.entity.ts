@@ -145,10 +145,11 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.requestId = upload.requestId ?? null;
   }
 
-  /** Begins an attempt to make the files. */
+  /** Begins an attempt to make the files, as a version that no other attempt has. */
   start(): void {
     this.expect('PENDING', 'PROCESSING');
     this.status = 'PROCESSING';
+    this.lastVersion = Math.max(this.lastVersion, this.version) + 1;
   }
 
   /** Ends the work with a new version of the files, which are stored already. */

@@ -1,5 +1,5 @@
 import { mkdir, rmdir, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
@@ -17,6 +17,7 @@ import { type Account, TestingApp } from '../testing-app.js';
 import {
   acceptPicture,
   entriesOf,
+  hurryRemovals,
   isOver,
   leftoversOf,
   statusesOf,
@@ -147,6 +148,7 @@ describe('a worker that is killed', () => {
 
     const counts = await eventually(statuses, isOver, PATIENCE_MS);
     expect(counts).toEqual({ COMPLETED: 50 });
+    await hurryRemovals(app);
     const files = await eventually(
       () => storedFiles(app, account),
       (names) => names.length === 50 * 4,
@@ -154,8 +156,8 @@ describe('a worker that is killed', () => {
     expect(files).toHaveLength(50 * 4);
     // Or no kill would have hit a conversion.
     expect(await entriesOf(app, 'work')).not.toEqual([]);
-    // A worker sweeps away both when it starts: files that were not whole after an hour, and the
-    // folders that pictures were decoded in after five minutes.
+    // A worker sweeps away both: files that did not become whole in half an hour, and the folders
+    // that pictures were decoded in after five minutes.
     for (const folder of ['files/.incoming', 'work']) await makeOld(await entriesOf(app, folder));
     await app.worker?.kill();
     await app.startWorker();
@@ -202,16 +204,17 @@ describe('a fault of storage on one of the variants', () => {
 
       await rmdir(join(folder, name));
       expect(await eventually(statuses, isOver, 30_000)).toEqual({ COMPLETED: 1 });
+      await hurryRemovals(app);
       const files = await eventually(
         () => storedFiles(app, account),
         (names) => names.length === 4,
       );
-      expect(files.toSorted()).toEqual([
-        'large-1.webp',
-        'medium-1.webp',
-        'original-1.jpg',
-        'thumbnail-1.webp',
-      ]);
+      const rows = await app.database.query<{ storage_key: string }>(
+        'select storage_key from image_variants where image_id = $1',
+        [id],
+      );
+      expect(files.toSorted()).toEqual(rows.map((each) => basename(each.storage_key)).toSorted());
+      expect(files).toHaveLength(4);
     },
   );
 });

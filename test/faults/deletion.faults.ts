@@ -11,6 +11,7 @@ import { type Account, TestingApp } from '../testing-app.js';
 import {
   acceptPicture,
   entriesOf,
+  hurryRemovals,
   leftoversOf,
   statusesOf,
   type Work,
@@ -58,6 +59,7 @@ describe('a deletion', () => {
       (all) => all.length >= RACES,
     );
     expect(outcomes.toSorted(byRow)).toEqual(lost.toSorted(byRow));
+    await hurryRemovals(app);
     const files = await eventually(
       () => storedFiles(app, account),
       (names) => names.length === 0,

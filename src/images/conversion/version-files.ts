@@ -42,7 +42,7 @@ export class VersionFiles {
 
   /** Stores what decoding made; an original that is stored already stays where it is. */
   async store(image: Image, decoded: DecodeResult, signal: AbortSignal): Promise<StoredVersion> {
-    const version = await this.nextVersion(image);
+    const version = image.lastVersion;
     const original = { name: 'original' as const, ...decoded.original };
     const kept = await this.isStored(image, original.checksum);
     const keyOf = ({ name, format }: NamedFile) =>
@@ -90,16 +90,6 @@ export class VersionFiles {
       width: decoded.original.width,
       height: decoded.original.height,
     });
-  }
-
-  private async nextVersion({ id, version }: Image): Promise<number> {
-    const [row] = await this.em.execute<{ last_version: number }[]>(
-      `update images set last_version = greatest(last_version, version) + 1 where id = ?
-       returning last_version`,
-      [id],
-    );
-    // It was deleted meanwhile: its folder goes, with whatever is stored there.
-    return row?.last_version ?? version + 1;
   }
 
   /** Stripping is the same each time, so the original that was decoded may be the one to store. */
