@@ -267,6 +267,15 @@ describe('a resumable upload', () => {
     expect((await send('POST', other, deletion)).status).toBe(204);
     expect((await send('POST', path, { headers: { 'content-length': 0 } })).status).toBe(422);
   });
+
+  it('tells how it stands to clients that name the type of its parts', async () => {
+    const path = await create();
+    const headers = { 'content-type': PART };
+    for (const method of ['HEAD', 'GET']) {
+      expect([method, (await send(method, path, { headers })).status]).toEqual([method, 200]);
+    }
+    expect((await send('DELETE', path, { headers })).status).toBe(204);
+  });
 });
 
 describe('a resumable upload whose connection breaks', () => {

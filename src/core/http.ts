@@ -137,9 +137,10 @@ export function addRequestHooks(
   server.addHook('preParsing', (request, _reply, payload, proceed) => {
     const { streams } = routeOptions(request);
     const type = streamedType(request);
-    // Some HTTP clients name a default type for a body that is not there.
-    if (streams && !type && !hasBody(request)) delete request.headers['content-type'];
-    const isRefused = type !== undefined && type !== streams && !request.is404;
+    const isOther = type !== streams;
+    // Some HTTP clients name a type for a body that is not there.
+    if (isOther && !hasBody(request)) delete request.headers['content-type'];
+    const isRefused = isOther && type !== undefined && hasBody(request) && !request.is404;
     proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
   });
 

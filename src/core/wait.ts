@@ -1,10 +1,28 @@
-import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { applyDecorators, createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { ApiHeader, ApiQuery } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseOrRefuse } from './validation.js';
 
 /** The longest that an answer is held, in seconds. */
 export const MAX_WAIT_SECONDS = 30;
+
+/** Documents how a request asks for {@link WaitSeconds}. */
+export function TakesWait() {
+  return applyDecorators(
+    ApiHeader({
+      name: 'Prefer',
+      required: false,
+      description: `\`wait=SECONDS\`, at most ${MAX_WAIT_SECONDS}.`,
+    }),
+    ApiQuery({
+      name: 'wait',
+      required: false,
+      description: 'As `Prefer: wait`, in seconds.',
+      schema: { type: 'integer', minimum: 0, maximum: MAX_WAIT_SECONDS },
+    }),
+  );
+}
 
 /** `?wait=SECONDS`, for clients that cannot set headers. */
 const waitQuery = z.object({

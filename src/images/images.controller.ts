@@ -30,7 +30,7 @@ import {
   validationFailed,
 } from '../core/problem.js';
 import { Public } from '../core/public.js';
-import { MAX_WAIT_SECONDS, WaitSeconds } from '../core/wait.js';
+import { TakesWait, WaitSeconds } from '../core/wait.js';
 import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from '../storage/file-answers.js';
 import { sendStoredFile } from '../storage/serve-file.js';
 import {
@@ -90,13 +90,7 @@ export class ImagesController {
   @ApiConsumes('multipart/form-data')
   @ApiBody({ schema: UPLOAD_FORM as never })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
-  @ApiHeader({ name: 'Prefer', required: false, description: '`wait=SECONDS`, at most 30.' })
-  @ApiQuery({
-    name: 'wait',
-    required: false,
-    description: 'As `Prefer: wait`, in seconds.',
-    schema: { type: 'integer', minimum: 0, maximum: MAX_WAIT_SECONDS },
-  })
+  @TakesWait()
   @Operation({
     summary: 'Upload a picture',
     description:
@@ -179,7 +173,8 @@ export class ImagesController {
   @Operation({
     summary: 'Fetch the bytes of a picture',
     description:
-      'Anyone may fetch a public image; a private one, and every original, only its owner.',
+      'Anyone may fetch a public image; a private one, and every original, only its owner. ' +
+      'With `image/avif` in `Accept`, the answer is that where there is one.',
     answers: {
       ...fileAnswers('image/webp'),
       202: {
@@ -217,7 +212,7 @@ export class ImagesController {
   }
 
   @Post(':id/reprocess')
-  @ApiHeader({ name: 'Prefer', required: false, description: '`wait=SECONDS`, at most 30.' })
+  @TakesWait()
   @Operation({
     summary: 'Make the files of an image anew',
     description: 'Those that it has are served until the new ones take their place.',
