@@ -23,6 +23,14 @@ export function segment(marker: number, content: Buffer | string): Buffer {
   return Buffer.concat([header, data]);
 }
 
+/** A chunk of a WebP. */
+export function riff(type: string, content: Buffer | string): Buffer {
+  const data = Buffer.from(content as string, 'latin1');
+  const header = Buffer.from(`${type}\0\0\0\0`, 'latin1');
+  header.writeUInt32LE(data.length, 4);
+  return Buffer.concat([header, data, Buffer.alloc(data.length % 2)]);
+}
+
 /** An extension of a GIF, with blocks of at most 255 bytes each: GIF89a sections 23 to 26. */
 export function gifExtension(label: number, ...blocks: string[]): Buffer {
   const sized = blocks.map((block) => String.fromCharCode(block.length) + block);

@@ -3,15 +3,23 @@ import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
 import { type HeifMeta, isPicture, namesOf, readMeta } from './heif-meta.js';
 import { checkGrid } from './heif-picture.js';
+import { profileIn } from './icc-profile.js';
 import { childBoxes, FULL_BOX_BYTES, type IsoBox } from './iso-boxes.js';
 
 /** What decoding needs of the `meta` box. */
 const KEPT_CHILDREN = ['hdlr', 'pitm', 'iinf', 'iloc', 'iprp', 'iref', 'idat'];
-/** The properties that change how a picture is decoded or shown; none of them holds prose. */
-const KEPT_PROPERTIES = [
-  ...['ispe', 'hvcC', 'av1C', 'colr', 'pixi', 'pasp', 'clap', 'irot', 'imir', 'auxC', 'clli'],
-  ...['mdcv', 'cclv', 'amve', 'lsel', 'a1op', 'a1lx', 'rloc'],
-];
+/**
+ * The properties that change how a picture is decoded or shown, and how many bytes of each mean
+ * something: ISO/IEC 23008-12, section 6.5, and ISO/IEC 14496-12, section 12.1. `colr` and `pixi`
+ * tell it themselves.
+ */
+const KEPT_PROPERTIES: Record<string, number> = {
+  ...{ ispe: 12, pasp: 8, clap: 32, irot: 1, imir: 1, clli: 4, mdcv: 24, amve: 8, lsel: 2 },
+  ...{ a1op: 1, rloc: 12, a1lx: 13 },
+  ...{ hvcC: Infinity, av1C: Infinity, auxC: Infinity, cclv: Infinity },
+};
+/** Primaries, transfer characteristics, matrix and range by their code points. */
+const NCLX_BYTES = 7;
 /** Before the name in `hdlr`: ISO/IEC 14496-12, section 8.4.3. */
 const HANDLER_BYTES = FULL_BOX_BYTES + 20;
 
@@ -77,8 +85,26 @@ function stripMeta(bytes: Buffer, meta: HeifMeta): void {
   }
   for (const entry of meta.entries) bytes.fill(0, namesOf(bytes, entry), entry.end);
   for (const property of meta.properties) {
-    if (!KEPT_PROPERTIES.includes(property.type)) makeFree(bytes, property);
+    const kept = keptBytesOf(bytes, property);
+    if (kept === undefined) makeFree(bytes, property);
+    else bytes.fill(0, Math.min(property.body + kept, property.end), property.end);
   }
+}
+
+/** How many bytes of a property are kept; undefined when it goes as a whole. */
+function keptBytesOf(bytes: Buffer, { type, body, end }: IsoBox): number | undefined {
+  if (type === 'colr') return keptColours(bytes.subarray(body, end));
+  // The number of channels, and the depth of each.
+  if (type === 'pixi') return FULL_BOX_BYTES + 1 + (bytes[body + FULL_BOX_BYTES] ?? 0);
+  return Object.hasOwn(KEPT_PROPERTIES, type) ? KEPT_PROPERTIES[type] : undefined;
+}
+
+/** ISO/IEC 14496-12, section 12.1.5: code points, or an ICC profile. */
+function keptColours(colr: Buffer): number | undefined {
+  const kind = colr.toString('latin1', 0, 4);
+  if (kind === 'nclx') return 4 + NCLX_BYTES;
+  const profile = kind === 'prof' || kind === 'rICC' ? profileIn(colr.subarray(4)) : undefined;
+  return profile && 4 + profile.length;
 }
 
 function stripProperties(bytes: Buffer, iprp: IsoBox): void {

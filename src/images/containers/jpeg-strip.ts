@@ -1,7 +1,8 @@
 import type { Orientation, PictureFacts } from './container.js';
 import { EXIF_PREFIX, orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
-import { isFrame, MARKER } from './jpeg.js';
+import { isFrame, jpegSegment, MARKER } from './jpeg.js';
+import { JpegProfile } from './jpeg-profile.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** Markers whose segments are kept as they are. */
@@ -15,8 +16,6 @@ const KEPT_MARKERS: readonly number[] = [
   MARKER.EOI,
 ];
 
-/** ICC.1:2022, annex B.4. */
-const ICC_PREFIX = 'ICC_PROFILE\0';
 /** A marker, the length, "JFIF\0", version, units, densities, and no thumbnail: JFIF 1.02. */
 const JFIF_BYTES = 18;
 /** A marker, the length, "Adobe", version, two sets of flags and the colour transform. */
@@ -25,14 +24,22 @@ const ADOBE_BYTES = 16;
 const DNL_BYTES = 6;
 
 /**
- * A JPEG without its metadata: of the application segments, JFIF stays without its thumbnail,
- * ICC profiles stay, and Adobe's, which says how the colours are coded.
+ * A JPEG without its metadata: of the application segments, JFIF stays without its thumbnail, the
+ * ICC profile stays, and Adobe's, which says how the colours are coded.
  */
 export function stripJpeg(file: Buffer, facts: PictureFacts, forEachPart: ForEachPart): Buffer {
   const kept = new KeptBytes(file);
+  const profile = new JpegProfile();
   let atStart = true;
+  let inScans = false;
   forEachPart((start, end) => {
     const marker = file[start + 1] ?? 0;
+    profile.see(file.subarray(start, end));
+    // Decoders look for the profile before the first scan.
+    if (marker === MARKER.SOS && !inScans) {
+      inScans = true;
+      for (const segment of profile.segments()) kept.add(segment);
+    }
     const jfif = marker === MARKER.APP0 ? jfifOf(file.subarray(start, end)) : undefined;
     // JFIF wants to be first, so the orientation comes right after it.
     if (atStart && isKept(file, start, end) && marker !== MARKER.SOI) {
@@ -51,7 +58,6 @@ function isKept(file: Buffer, start: number, end: number): boolean {
   if (KEPT_MARKERS.includes(marker) || isFrame(marker)) return true;
   const content = file.toString('latin1', start + 4, Math.min(start + 16, end));
   if (marker === MARKER.APP0) return content.startsWith('JFIF\0') && end - start >= JFIF_BYTES;
-  if (marker === MARKER.APP2) return content === ICC_PREFIX;
   if (marker === MARKER.APP14) return content.startsWith('Adobe') && end - start >= ADOBE_BYTES;
   return marker === MARKER.DNL && end - start === DNL_BYTES;
 }
@@ -74,9 +80,5 @@ function adobeOf(segment: Buffer): Buffer {
 
 function addOrientation(kept: KeptBytes, orientation: Orientation): void {
   if (orientation === 1) return;
-  const exif = Buffer.concat([EXIF_PREFIX, orientationExif(orientation)]);
-  const header = Buffer.from([0xff, MARKER.APP1, 0, 0]);
-  header.writeUInt16BE(exif.length + 2, 2);
-  kept.add(header);
-  kept.add(exif);
+  kept.add(jpegSegment(MARKER.APP1, EXIF_PREFIX, orientationExif(orientation)));
 }

@@ -211,3 +211,11 @@ function countScan(progress: Progress): void {
 function corrupt(message: string): ContainerRefused {
   return new ContainerRefused('corrupt-file', message);
 }
+
+/** A marker segment that holds so much: at most 65,533 bytes. */
+export function jpegSegment(marker: number, ...content: Buffer[]): Buffer {
+  const data = Buffer.concat(content);
+  const header = Buffer.from([0xff, marker, 0, 0]);
+  header.writeUInt16BE(data.length + 2, 2);
+  return Buffer.concat([header, data]);
+}

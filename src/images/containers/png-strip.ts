@@ -2,24 +2,25 @@ import { crc32, deflateSync, inflateSync } from 'node:zlib';
 import type { PictureFacts } from './container.js';
 import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
+import { profileIn } from './icc-profile.js';
 import { KeptBytes } from './kept-bytes.js';
 import { PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
 
 const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
 
 /**
- * Ancillary chunks that decide how the pixels look, and how long they may be: PNG, third edition,
- * section 11.3. Longer ones mean nothing to decoders, and could hold anything.
+ * Ancillary chunks that decide how the pixels look, and how long they are, at least and at most:
+ * PNG, third edition, section 11.3. Others mean nothing to decoders, and could hold anything.
  */
-const ANCILLARY_CHUNKS: Record<string, number> = {
-  tRNS: 256,
-  cHRM: 32,
-  gAMA: 4,
-  sBIT: 4,
-  sRGB: 1,
-  cICP: 4,
-  bKGD: 6,
-  pHYs: 9,
+const ANCILLARY_CHUNKS: Record<string, [number, number]> = {
+  tRNS: [1, 256],
+  cHRM: [32, 32],
+  gAMA: [4, 4],
+  sBIT: [1, 4],
+  sRGB: [1, 1],
+  cICP: [4, 4],
+  bKGD: [1, 6],
+  pHYs: [9, 9],
 };
 /** Kept together or not at all. */
 const ANIMATION_CHUNKS = ['fcTL', 'fdAT'];
@@ -54,21 +55,25 @@ function isKept(type: string, length: number, seen: Set<string>): boolean {
   if (CRITICAL_CHUNKS.includes(type)) return true;
   if (type === 'acTL') return length === ACTL_BYTES && !seen.has('IDAT');
   if (ANIMATION_CHUNKS.includes(type)) return seen.has('acTL');
-  return Object.hasOwn(ANCILLARY_CHUNKS, type) && length <= (ANCILLARY_CHUNKS[type] ?? 0);
+  const [least, most] = (Object.hasOwn(ANCILLARY_CHUNKS, type) && ANCILLARY_CHUNKS[type]) || [
+    0, -1,
+  ];
+  return length >= least && length <= most;
 }
 
 /**
  * The same ICC profile under a name that says nothing, compressed anew, so that nothing can hide
  * behind the end of the compressed data.
  *
- * @returns nothing for a profile that is damaged or larger than four megabytes
+ * @returns nothing for what is no profile, is damaged, or larger than four megabytes
  */
 function profileChunk(data: Buffer): Buffer {
   const nameEnd = data.indexOf(0);
   if (nameEnd < 1 || nameEnd > MAX_NAME_BYTES || data[nameEnd + 1] !== 0) return Buffer.alloc(0);
   try {
     const compressed = data.subarray(nameEnd + 2);
-    const profile = inflateSync(compressed, { maxOutputLength: MAX_PROFILE_BYTES });
+    const profile = profileIn(inflateSync(compressed, { maxOutputLength: MAX_PROFILE_BYTES }));
+    if (!profile) return Buffer.alloc(0);
     return chunk('iCCP', Buffer.concat([Buffer.from('icc\0\0', 'latin1'), deflateSync(profile)]));
   } catch {
     return Buffer.alloc(0);

@@ -1,7 +1,14 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { deflateSync, inflateSync } from 'node:zlib';
 import sharp, { type Metadata } from 'sharp';
-import { gifExtension, inserted, pngChunk, segment, zTxt } from '../../../test/container-parts.js';
+import {
+  gifExtension,
+  inserted,
+  pngChunk,
+  riff,
+  segment,
+  zTxt,
+} from '../../../test/container-parts.js';
 import { drawing, makeAnimation, makeEveryKind, marked } from '../../../test/pictures.js';
 import { orientationExif } from './exif.js';
 import { stripMetadata } from './strip.js';
@@ -88,6 +95,91 @@ describe('a stripped picture', () => {
   );
 });
 
+describe('an ICC profile', () => {
+  /** Files with these bytes where the profile belongs, by format. */
+  async function withProfile(profile: Buffer): Promise<Record<string, Buffer>> {
+    const [jpeg, png, webp] = await Promise.all(
+      (['jpeg', 'png', 'webp'] as const).map((format) => drawing().toFormat(format).toBuffer()),
+    );
+    const part = Buffer.concat([Buffer.from('ICC_PROFILE\0\x01\x01', 'latin1'), profile]);
+    const iccp = Buffer.concat([Buffer.from('icc\0\0'), deflateSync(profile)]);
+    const header = Buffer.from('VP8X\x0a\0\0\0\x20\0\0\0\x3b\0\0\x2b\0\0', 'latin1');
+    const extended = inserted(webp!, 12, header, riff('ICCP', profile));
+    extended.writeUInt32LE(extended.length - 8, 4);
+    return {
+      JPEG: inserted(jpeg!, 2, segment(0xe2, part)),
+      PNG: inserted(png!, 33, pngChunk('iCCP', iccp)),
+      WebP: extended,
+    };
+  }
+
+  const iccOf = async (picture: Buffer) => (await sharp(picture).metadata()).icc;
+
+  it('stays, without what follows it', async () => {
+    const icc = (await iccOf(files['marked JPEG']!))!;
+    for (const [name, file] of Object.entries(
+      await withProfile(Buffer.concat([icc, Buffer.from('MARKER')])),
+    )) {
+      const picture = strip(file);
+      expect([name, await iccOf(picture)]).toEqual([name, icc]);
+      expect([name, picture.includes('MARKER')]).toEqual([name, false]);
+      expect([name, strip(picture).equals(picture)]).toEqual([name, true]);
+    }
+  });
+
+  it.each([
+    ['something else', Buffer.from(`<script>MARKER</script>${' '.repeat(200)}`)],
+    ['shorter than its header', Buffer.from('MARKER')],
+  ])('goes when it is %s', async (_, planted) => {
+    for (const [name, file] of Object.entries(await withProfile(planted))) {
+      const picture = strip(file);
+      expect([name, picture.includes('MARKER')]).toEqual([name, false]);
+      expect([name, await iccOf(picture)]).toEqual([name, undefined]);
+      expect([name, (await pixels(picture)).length]).toEqual([name, (await pixels(file)).length]);
+      expect([name, strip(picture).equals(picture)]).toEqual([name, true]);
+    }
+  });
+
+  it('of an AVIF is treated the same way', async () => {
+    const file = await drawing().withIccProfile('p3').avif().toBuffer();
+    const icc = (await iccOf(file))!;
+    expect(await iccOf(strip(file))).toEqual(icc);
+
+    const at = file.indexOf('colrrICC') + 8;
+    const shortened = Buffer.from(file);
+    shortened.writeUInt32BE(icc.length - 6, at);
+    shortened.write('MARKER', at + icc.length - 6);
+    expect(strip(shortened).includes('MARKER')).toBe(false);
+    expect((await iccOf(strip(shortened)))!.subarray(4, -6)).toEqual(icc.subarray(4, -6));
+
+    const planted = Buffer.from(file);
+    planted.write('<script>MARKER</script>'.padEnd(60), at);
+    expect(strip(planted).includes('MARKER')).toBe(false);
+    expect(await iccOf(strip(planted))).toBe(undefined);
+    expect((await pixels(strip(planted))).length).toBe((await pixels(file)).length);
+  });
+
+  it('of several segments stays when none is missing', async () => {
+    const icc = (await iccOf(files['marked JPEG']!))!;
+    const long = Buffer.concat([icc, Buffer.alloc(150_000)]);
+    long.writeUInt32BE(long.length, 0);
+    const parts = [0, 1, 2].map((at) =>
+      segment(
+        0xe2,
+        Buffer.concat([
+          Buffer.from(`ICC_PROFILE\0${String.fromCharCode(at + 1)}\x03`, 'latin1'),
+          long.subarray(at * 60_000, (at + 1) * 60_000),
+        ]),
+      ),
+    );
+    const jpeg = await drawing().jpeg().toBuffer();
+    const shuffled = inserted(jpeg, 2, parts[2]!, parts[0]!, parts[1]!);
+    expect(await iccOf(strip(shuffled))).toEqual(long);
+    expect(await iccOf(strip(inserted(jpeg, 2, parts[0]!, parts[1]!)))).toBe(undefined);
+    expect(await iccOf(strip(inserted(jpeg, 2, ...parts, parts[1]!)))).toBe(undefined);
+  });
+});
+
 describe('of a JPEG', () => {
   it('nothing stays in segments, between them and after the end', async () => {
     const jpeg = files['marked JPEG']!;
@@ -141,6 +233,8 @@ describe('of a PNG', () => {
       pngChunk('tIME', Buffer.from('MARKER7')),
       pngChunk('prVt', Buffer.from('MARKER')),
       pngChunk('sBIT', Buffer.from('MARKER')),
+      pngChunk('cHRM', Buffer.from('MARKER')),
+      pngChunk('gAMA', Buffer.from('MK')),
       pngChunk('gAMA', Buffer.from([0, 0, 0xb1, 0x8f])),
     );
     const picture = strip(planted);
@@ -206,12 +300,6 @@ describe('of a GIF', () => {
 
 describe('of a WebP', () => {
   it('no chunk stays that decoders do not read, at the top or in a frame', async () => {
-    const riff = (type: string, content: Buffer | string) => {
-      const data = Buffer.from(content as string, 'latin1');
-      const header = Buffer.from(`${type}\0\0\0\0`, 'latin1');
-      header.writeUInt32LE(data.length, 4);
-      return Buffer.concat([header, data, Buffer.alloc(data.length % 2)]);
-    };
     const webp = await makeAnimation({ format: 'webp' });
     const at = webp.indexOf('ANMF');
     const end = at + 8 + webp.readUInt32LE(at + 4);

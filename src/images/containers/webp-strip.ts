@@ -1,6 +1,7 @@
 import type { PictureFacts } from './container.js';
 import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
+import { profileIn } from './icc-profile.js';
 import { KeptBytes } from './kept-bytes.js';
 import {
   ANMF_HEADER_BYTES,
@@ -12,7 +13,7 @@ import {
 } from './webp.js';
 
 /** Kept once each; further ones mean nothing to decoders. */
-const SINGLE_CHUNKS = ['ICCP', 'ANIM', 'ALPH'];
+const SINGLE_CHUNKS = ['ANIM', 'ALPH'];
 
 /**
  * A WebP without its metadata: pictures, frames and the ICC profile, with a header that announces
@@ -30,10 +31,10 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
     const type = file.toString('latin1', start, start + 4);
     const kind = isImage(type) ? 'image' : type;
     if (type === 'ANMF' && animated) keepFrame(kept, file, start, end);
+    else if (type === 'ICCP' && !seen.has(kind)) flags |= keepProfile(kept, file, start, end);
     else if (!seen.has(kind) && isKept(type, animated)) keepChunk(kept, start, end);
     seen.add(kind);
   });
-  if (seen.has('ICCP')) flags |= VP8X_FLAGS.icc;
   if (facts.orientation !== 1) {
     kept.add(chunk('EXIF', orientationExif(facts.orientation)));
     flags |= VP8X_FLAGS.exif;
@@ -64,6 +65,14 @@ function extendedHeader({ width, height }: PictureFacts): Buffer {
 function keepChunk(kept: KeptBytes, start: number, end: number): void {
   kept.keep(start, end);
   if ((end - start) % 2 === 1) kept.add(Buffer.alloc(1));
+}
+
+/** @returns the flag that announces it */
+function keepProfile(kept: KeptBytes, file: Buffer, start: number, end: number): number {
+  const profile = profileIn(file.subarray(start + CHUNK_HEADER_BYTES, end));
+  if (!profile) return 0;
+  kept.add(chunk('ICCP', profile));
+  return VP8X_FLAGS.icc;
 }
 
 /** Of a frame, its place, and its picture with the alpha that belongs to it. */
