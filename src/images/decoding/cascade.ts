@@ -5,6 +5,7 @@ import { writeAnimatedVariants } from './animation.js';
 import { type Looks, looksOf } from './looks.js';
 import { writeMadeFile } from './made-file.js';
 import { together } from './together.js';
+import { release } from './pixels.js';
 import { decodeStill, shrinkToVariants, writeStillVariants } from './still.js';
 import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js';
 
@@ -24,16 +25,18 @@ export async function decode(task: DecodeTask): Promise<DecodeResult> {
     decodeStill(picture, format, task.maxPixels),
     writeMadeFile(task.outputFolder, name, picture),
   ]);
+  const hasAlpha = pixels.info.channels === 2 || pixels.info.channels === 4;
   const sizes = shrinkToVariants(pixels);
   const [variants, looks] = await together([
     frames > 1 ? writeAnimatedVariants(picture, task) : writeStillVariants(sizes, task),
     sizes.thumbnail.then<Looks>(looksOf),
   ]);
+  for (const each of new Set(await together(Object.values(sizes)))) release(each);
   return {
     original: { ...original, ...size, format },
     variants,
     frames,
-    hasAlpha: pixels.info.channels === 2 || pixels.info.channels === 4,
+    hasAlpha,
     ...looks,
   };
 }

@@ -33,15 +33,15 @@ process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 /**
- * How much of what past tasks left may lie about, in bytes. V8 itself sees no need to collect it:
- * it cost a quarter of the memory in use. A collection takes 10 ms of CPU, so not after each task.
+ * How much of what past tasks left may lie about, in bytes: files, results, WebAssembly's memory. V8
+ * itself sees no need to collect it. A collection takes 10 ms of CPU, so not after each task.
  */
-const TOLERATED_GARBAGE = 35_000_000;
+const TOLERATED_GARBAGE = 25_000_000;
 
 process.on('message', (task: DecodeTask) => {
   void answer(task).then((reply) => {
     process.send?.(reply);
-    // Pixels and WebAssembly's memory; the parent starts the child with `--expose-gc`.
+    // The parent starts the child with `--expose-gc`.
     if (process.memoryUsage().external > TOLERATED_GARBAGE) globalThis.gc?.();
   });
 });
