@@ -4,6 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 /**
  * Asks for `/health` at a steady pace, whether the answer before has come or not: a slow answer
  * must not make the probes that would have been slow as well go missing.
+ *
+ * It says `warm` once its own code has run; what it asked before does not count.
  */
 
 export interface ProbeOptions {
@@ -19,11 +21,16 @@ export interface ProbeResult {
 }
 
 const PATIENCE_MS = 10_000;
+const WARM_UP_PROBES = 10;
 
 const { url, everyMs } = workerData as ProbeOptions;
 const agent = new Agent({ keepAlive: true });
 const result: ProbeResult = { latencies: [], failures: 0 };
 const underWay = new Set<Promise<void>>();
+
+for (let each = 0; each < WARM_UP_PROBES; each += 1) await probe();
+result.latencies = [];
+parentPort?.postMessage('warm');
 
 const timer = setInterval(() => {
   const probing = probe().finally(() => underWay.delete(probing));

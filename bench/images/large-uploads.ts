@@ -75,12 +75,12 @@ async function warmUp(client: ApiClient): Promise<void> {
   }
 }
 
-/** Probes from a thread of its own, so that the uploads do not delay them. @returns how to stop */
+/** Probes from a warm thread of its own, so that the uploads do not delay them. @returns how to stop */
 async function probeHealth(options: ProbeOptions): Promise<() => Promise<ProbeResult>> {
   const thread = new Worker(join(import.meta.dirname, 'health-probe.thread.ts'), {
     workerData: options,
   });
-  await once(thread, 'online');
+  await once(thread, 'message');
   return async () => {
     const answered = once(thread, 'message') as Promise<[ProbeResult]>;
     thread.postMessage('stop');
