@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -41,7 +42,7 @@ describe('every error', () => {
       'uri-too-long',
     ],
     ['malformed JSON', `${LOGIN}content-length: 5\r\n\r\n{"a":`, 400, 'malformed'],
-    ['an empty body', `${LOGIN}content-length: 0\r\n`, 400, 'malformed'],
+    ['no body where one is needed', `${LOGIN}content-length: 0\r\n`, 422, 'validation-failed'],
     ['a prototype in JSON', `${LOGIN}content-length: 16\r\n\r\n{"__proto__": 1}`, 400, 'malformed'],
     [
       'an unknown content type',
@@ -133,6 +134,25 @@ describe('a JSON route', () => {
       .send(`email=${account.email}&password=${account.password}`)
       .expect(415);
     expect(answer.body.code).toBe('unsupported-media-type');
+  });
+});
+
+describe('a request without a body', () => {
+  it.each([
+    'application/json',
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=b',
+    'application/offset+octet-stream',
+  ])('may name a type for it: %s', async (type) => {
+    const path = `/api/v1/images/${randomUUID()}`;
+    const as = app.as(account);
+    expect((await as.delete(path).set('content-type', type)).status).toBe(404);
+    expect((await as.get(path).set('content-type', type)).status).toBe(404);
+    expect((await as.post(`${path}/reprocess`).set('content-type', type)).status).toBe(404);
+    expect((await as.patch(path).set('content-type', type)).status).toBe(404);
+    const empty = await as.delete(path).set({ 'content-type': type, 'content-length': '0' });
+    expect(empty.status).toBe(404);
   });
 });
 

@@ -266,7 +266,7 @@ describe('a row without its file', () => {
         kind: 'missing-file',
         imageId: id,
         key: files.medium,
-        remedy: 'make-anew',
+        remedy: 'reprocess',
         outcome: 'found',
       },
     ]);
@@ -283,7 +283,7 @@ describe('a row without its file', () => {
     const { id, files } = await createImage();
     await store(files.large, 'cut off');
     expect((await round({ repair: true })).reported).toMatchObject([
-      { kind: 'wrong-size', key: files.large, remedy: 'make-anew', outcome: 'repaired' },
+      { kind: 'wrong-size', key: files.large, remedy: 'reprocess', outcome: 'repaired' },
     ]);
     expect(await imageRow(id)).toMatchObject({ status: 'PENDING' });
   });
@@ -412,7 +412,7 @@ describe('checksums', () => {
     await store(files.thumbnail, files.thumbnail.replace('thumb', 'bmuht'));
     await expectAllWell();
     expect((await round({ checksums: true })).reported).toMatchObject([
-      { kind: 'wrong-checksum', key: files.thumbnail, remedy: 'make-anew', outcome: 'found' },
+      { kind: 'wrong-checksum', key: files.thumbnail, remedy: 'reprocess', outcome: 'found' },
     ]);
     expect(await round({ checksums: true, repair: true })).toMatchObject({ repaired: 1, left: 0 });
     expect(await imageRow(id)).toMatchObject({ status: 'PENDING' });

@@ -320,6 +320,8 @@ describe('a refused upload', () => {
     expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect(answer.headers['content-type']).toContain('application/problem+json');
     expect(await storedFiles(app, account)).toEqual([]);
+    const { body } = await app.as(account).get('/api/v1/images').expect(200);
+    expect(body.items).toEqual([]);
   });
 
   it('is a file of exactly one byte more than the limit; one of the limit is taken', async () => {

@@ -127,7 +127,22 @@ describe('the list of images', () => {
     expect(idsOf(await list('?type=GENERATED'))).toEqual([]);
   });
 
-  it('finds text in title and description, whatever it holds and in any case', async () => {
+  it('finds text in the title, the description and the prompt', async () => {
+    const writer = await app.register();
+    const [title, description, prompt] = ['Quartz A', 'Quartz B', 'Quartz C'];
+    const { body: first } = await upload(picture, { title }, writer);
+    const { body: second } = await upload(await makePicture(), { description }, writer);
+    const { body: third } = await upload(await makePicture({ format: 'png' }), {}, writer);
+    await app.database.query('update images set prompt = $1 where id = $2', [prompt, third.id]);
+    const found = async (text: string) =>
+      idsOf(await app.as(writer).get(`/api/v1/images?sort=createdAt&text=${text}`).expect(200));
+    expect(await found('quartz')).toEqual([first.id, second.id, third.id]);
+    expect(await found('quartz%20a')).toEqual([first.id]);
+    expect(await found('quartz%20b')).toEqual([second.id]);
+    expect(await found('quartz%20c')).toEqual([third.id]);
+  });
+
+  it('finds text whatever it holds and in any case', async () => {
     for (const text of ['broken', 'EN 100', '100%_']) {
       expect(idsOf(await list(`?text=${encodeURIComponent(text)}`))).toEqual(ids.slice(0, 1));
     }
@@ -377,6 +392,13 @@ describe('the statistics', () => {
     });
     expect(after.bytes).toBeGreaterThan(made);
     expect(after.byType.UPLOADED.bytes).toBe(after.bytes);
+    expect(after.byStatus.COMPLETED.bytes).toBe(after.bytes);
+    await app.database.query('update images set coins_used = 100 where id = $1', [body.id]);
+    expect(await stats()).toMatchObject({
+      coins: 100,
+      byType: { UPLOADED: { coins: 100 }, GENERATED: { coins: 0 } },
+      byStatus: { COMPLETED: { coins: 100 }, FAILED: { coins: 0 } },
+    });
     await app.as(account).delete(`/api/v1/images/${body.id}`).expect(204);
     expect((await stats()).bytes).toBe(after.bytes - made);
   });

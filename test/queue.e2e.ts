@@ -57,7 +57,7 @@ type Work = (image: Image, attempt: Attempt) => Promise<void>;
 const script = {
   work: (async () => undefined) as Work,
   started: [] as string[],
-  lost: [] as string[],
+  over: [] as string[],
 };
 
 @Injectable()
@@ -85,8 +85,9 @@ class TestProcessor extends JobProcessor<Image> {
     };
   }
 
-  protected override async onLost(image: Image): Promise<void> {
-    script.lost.push(image.id);
+  override async process(carrier: Parameters<JobProcessor<Image>['process']>[0]): Promise<void> {
+    await super.process(carrier);
+    script.over.push(testJob.rowIdOf(carrier.data.payload));
   }
 }
 
@@ -139,7 +140,7 @@ beforeAll(async () => {
 afterEach(() => {
   script.work = async () => undefined;
   script.started = [];
-  script.lost = [];
+  script.over = [];
 });
 
 afterAll(async () => {
@@ -319,10 +320,10 @@ describe('a job', () => {
     };
     await dispatcher.enqueue(testJob, ids[0]!);
     await eventually(
-      async () => script.lost,
-      (lost) => lost.length > 0,
+      async () => script.over,
+      (over) => over.length > 0,
     );
-    expect(script.lost).toEqual(ids);
+    expect(script.over).toEqual(ids);
     expect(await rowsOf(ids)).toMatchObject([{ status: 'PROCESSING' }]);
     await database.query('delete from images where id = any($1)', [ids]);
   });
@@ -423,11 +424,11 @@ describe('a lease', () => {
     };
     await dispatcher.enqueue(testJob, ids[0]!);
     await eventually(
-      async () => script.lost,
-      (lost) => lost.length > 0,
+      async () => script.over,
+      (over) => over.length > 0,
     );
     expect(aborted).toBeInstanceOf(LeaseLost);
-    expect(script.lost).toEqual(ids);
+    expect(script.over).toEqual(ids);
   });
 });
 

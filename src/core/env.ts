@@ -181,7 +181,7 @@ const variables = z.object({
   }),
   IMAGE_AVIF: documented(z.stringbool().default(false), {
     section: 'Queue and worker',
-    help: 'Whether variants are made as AVIF, too, for clients that accept it; costs several times the CPU.',
+    help: 'Whether variants are made as AVIF, too, for clients that accept it; takes twice the CPU.',
   }),
   WEBP_EFFORT: documented(whole(2, { min: 0, max: 6 }), {
     section: 'Queue and worker',

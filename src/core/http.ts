@@ -137,10 +137,10 @@ export function addRequestHooks(
   server.addHook('preParsing', (request, _reply, payload, proceed) => {
     const { streams } = routeOptions(request);
     const type = streamedType(request);
-    const isOther = type !== streams;
-    // Some HTTP clients name a type for a body that is not there.
-    if (isOther && !hasBody(request)) delete request.headers['content-type'];
-    const isRefused = isOther && type !== undefined && hasBody(request) && !request.is404;
+    const isTaken = streams !== undefined && type === streams;
+    // Many HTTP clients name a type for a body that is not there.
+    if (!isTaken && !hasBody(request)) delete request.headers['content-type'];
+    const isRefused = !isTaken && type !== undefined && hasBody(request) && !request.is404;
     proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
   });
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { parseOrRefuse } from './validation.js';
 
 /** The longest that an answer is held, in seconds. */
-export const MAX_WAIT_SECONDS = 30;
+const MAX_WAIT_SECONDS = 30;
 
 /** Documents how a request asks for {@link WaitSeconds}. */
 export function TakesWait() {

@@ -13,6 +13,11 @@ function makeImage(version: number): Image {
   return image;
 }
 
+const made = {
+  ...{ version: 2, storageKey: 'images/u/1-i/original-2.jpg', storedBytes: 4 },
+  ...{ width: 1, height: 1, frames: 1, hasAlpha: false, placeholder: '', dominantColor: '#ffffff' },
+};
+
 describe('an image whose conversion fails', () => {
   it.each([
     ['undecodable', 0, 'FAILED'],
@@ -44,9 +49,27 @@ describe('an image whose files are lost', () => {
     image.fail({ code: 'undecodable', detail: 'x' });
     image.lose('gone');
     expect(image).toMatchObject({ status: 'FAILED', errorCode: 'file-missing' });
-    expect(image.redo(undefined)).toBe(true);
-    expect(image).toMatchObject({ status: 'PENDING', version: 1, errorCode: null });
+    image.reprocess(undefined);
+    expect(image).toMatchObject({ status: 'PENDING', version: 1 });
+    image.start();
+    image.complete(made);
+    expect(image).toMatchObject({ status: 'COMPLETED', version: 2, errorCode: null });
   });
+
+  it.each(['undecodable', 'internal-error', 'file-missing'])(
+    'stays FAILED when they cannot be made anew: %s',
+    (code) => {
+      const image = makeImage(1);
+      image.complete(made);
+      image.lose('gone');
+      image.reprocess(undefined);
+      image.start();
+      image.fail({ code, detail: 'x' });
+      expect(image).toMatchObject({
+        ...{ status: 'FAILED', errorCode: 'file-missing', errorDetail: 'gone' },
+      });
+    },
+  );
 
   it('is COMPLETED again when they are back', () => {
     const image = makeImage(1);

@@ -47,7 +47,7 @@ const ImageSchema = defineEntity({
     visibility: p.enum(VISIBILITIES).default('private'),
     /** Where the picture is decoded from: the upload at first, then its original without metadata. */
     storageKey: p.string().length(200),
-    /** How often its files have been made; 0 when they never were. Part of their keys and links. */
+    /** That of its files: of the attempt that made them. 0 when none did. Part of their keys and links. */
     version: p.integer().default(0),
     /** The last version that an attempt was given: none is given twice, so no key is. */
     lastVersion: p.integer().default(0),
@@ -168,12 +168,13 @@ export class Image extends ImageSchema.class implements WorkRow {
 
   /**
    * Ends the work without success. What an earlier version made stays, and so does COMPLETED, unless
-   * the very file that it was made from is gone.
+   * files of it are lost, or now the very file that it was made from.
    */
   fail(error: WorkError): void {
     this.expect('PENDING', 'PROCESSING');
-    const isWhole = this.version > 0 && error.code !== FILE_MISSING;
+    const isWhole = this.version > 0 && !this.isLost && error.code !== FILE_MISSING;
     this.status = isWhole ? 'COMPLETED' : 'FAILED';
+    if (this.isLost) return;
     this.errorCode = error.code;
     this.errorDetail = error.detail;
   }
@@ -183,16 +184,20 @@ export class Image extends ImageSchema.class implements WorkRow {
     Object.assign(this, changes);
   }
 
-  /** Has a finished image made anew; one that is being made stays as it is. @returns whether it was finished */
-  redo(requestId: string | undefined): boolean {
-    if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return false;
+  /**
+   * Has the files of a finished image made anew; one that is being made stays as it is. That files
+   * are lost is remembered until all of them have been made.
+   */
+  reprocess(requestId: string | undefined): void {
+    if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return;
     this.status = 'PENDING';
-    this.errorCode = null;
-    this.errorDetail = null;
+    if (!this.isLost) {
+      this.errorCode = null;
+      this.errorDetail = null;
+    }
     this.attempts = 0;
     this.nextAttemptAt = dueIn(0);
     this.requestId = requestId ?? null;
-    return true;
   }
 
   /** Says of a completed image that files of it are lost and cannot be made anew. */
@@ -209,6 +214,11 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.status = 'COMPLETED';
     this.errorCode = null;
     this.errorDetail = null;
+  }
+
+  /** Whether files of it were found to be missing since they were made. */
+  private get isLost(): boolean {
+    return this.version > 0 && this.errorCode === FILE_MISSING;
   }
 
   private expect(...allowed: ImageStatus[]): void {

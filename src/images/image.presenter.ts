@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Storage } from '../storage/storage.js';
 import { type VariantName, VARIANT_NAMES } from './decoding/variants.js';
+import { FILE_MISSING } from './image.entity.js';
 import type { FileRow, ImageRow } from './image.queries.js';
 import type { ImageAnswer, ImageMetadataAnswer } from './image.schema.js';
 
@@ -18,7 +19,7 @@ export class ImagePresenter {
   async present(image: ImageRow): Promise<ImageAnswer> {
     const variants = Object.fromEntries(
       await Promise.all(
-        (image.status === 'FAILED' ? [] : variantsOf(image)).map(async (file) => [
+        (isServed(image) ? variantsOf(image) : []).map(async (file) => [
           file.name,
           { url: await this.linkTo(image, file), ...shape(file) },
         ]),
@@ -40,7 +41,7 @@ export class ImagePresenter {
       metadata,
       dimensions: { width: metadata.width, height: metadata.height },
       sizeMb: Math.round((metadata.size / MEBIBYTE) * 100) / 100,
-      ready: image.version > 0 && image.status !== 'FAILED',
+      ready: isServed(image),
       coinsUsed: image.coinsUsed,
       variants,
       placeholder: image.placeholder,
@@ -71,10 +72,17 @@ export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
     description: image.description,
     ...metadata,
     checksum: image.checksum,
-    variants: Object.fromEntries(variantsOf(image).map((file) => [file.name, shape(file)])),
+    variants: Object.fromEntries(
+      (isServed(image) ? variantsOf(image) : []).map((file) => [file.name, shape(file)]),
+    ),
     createdAt: image.createdAt,
     updatedAt: image.updatedAt,
   };
+}
+
+/** Whether all its files are there: not while it has none, nor when some are lost. */
+function isServed({ version, status, errorCode }: ImageRow): boolean {
+  return version > 0 && status !== 'FAILED' && errorCode !== FILE_MISSING;
 }
 
 /** The sizes that everyone can show; AVIF is chosen by `Accept` behind the same links. */

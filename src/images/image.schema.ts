@@ -47,7 +47,7 @@ export const imageChangesSchema = z
 export type ImageChanges = z.output<typeof imageChangesSchema>;
 
 /** How a list of images can be sorted; a minus sign is for descending. */
-export const IMAGE_ORDERS = [
+const IMAGE_ORDERS = [
   '-createdAt',
   'createdAt',
   '-updatedAt',
@@ -130,9 +130,12 @@ export const imageSchema = z
     description: z.string().nullable(),
     prompt: z.string().nullable(),
     visibility: z.enum(VISIBILITIES),
-    storageUrl: z.url().nullable().describe('The largest variant; null until COMPLETED.'),
-    displayUrl: z.url().nullable().describe('The medium variant; null until COMPLETED.'),
-    thumbnailUrl: z.url().nullable().describe('The smallest variant; null until COMPLETED.'),
+    storageUrl: z.url().nullable().describe('The largest variant; null as long as there is none.'),
+    displayUrl: z.url().nullable().describe('The medium variant; null as long as there is none.'),
+    thumbnailUrl: z
+      .url()
+      .nullable()
+      .describe('The smallest variant; null as long as there is none.'),
     metadata: metadataSchema,
     dimensions: z.object({ width: z.int(), height: z.int() }),
     sizeMb: z.number().describe('Of the upload, in units of 1,048,576 bytes.'),
@@ -142,13 +145,17 @@ export const imageSchema = z
     coinsUsed: z.number(),
     variants: z
       .object(perVariant(storedVariant))
-      .describe('All three once COMPLETED; before, and once FAILED, none.'),
+      .describe(
+        'All three once COMPLETED, also while they are made anew; before, and once FAILED, none.',
+      ),
     placeholder: z.string().nullable().describe('A ThumbHash in base64; null until COMPLETED.'),
     dominantColor: z.string().nullable().describe('`#rrggbb`; null until COMPLETED.'),
     error: z
       .object({ code: z.string(), detail: z.string() })
       .nullable()
-      .describe('Why it FAILED; of a COMPLETED image, why it could not be made anew.'),
+      .describe(
+        'Why it FAILED, until it is COMPLETED again; of a COMPLETED image, why it could not be made anew.',
+      ),
     duplicate: z
       .literal(true)
       .optional()

@@ -238,7 +238,7 @@ export class ImagesController {
   @Operation({
     summary: 'Delete an image and its files',
     description:
-      'Its files can be fetched by their links for a while. Deleting it again is no error.',
+      'Signed links to its files work for a while yet. Deleting it again within a day is no error.',
     answers: { 204: { description: 'Deleted' } },
     problems: [notFound, validationFailed],
   })

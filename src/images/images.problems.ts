@@ -22,14 +22,14 @@ export const fileTooLarge = defineProblem({
   help: 'The file is larger than an upload may be: 20 MB, unless the operator chose another limit.',
 });
 
-export const tooManyPixels = defineProblem({
+const tooManyPixels = defineProblem({
   code: 'too-many-pixels',
   status: 422,
   title: 'The picture has too many pixels',
   help: 'Width times height times frames is more than a picture may have: 50 million, unless the operator chose another limit.',
 });
 
-export const tooManyFrames = defineProblem({
+const tooManyFrames = defineProblem({
   code: 'too-many-frames',
   status: 422,
   title: 'The animation has too many frames',
@@ -43,7 +43,7 @@ export const truncated = defineProblem({
   help: 'The file ends before its picture does. It was probably not copied to its end.',
 });
 
-export const corruptFile = defineProblem({
+const corruptFile = defineProblem({
   code: 'corrupt-file',
   status: 422,
   title: 'The file is damaged',

@@ -75,7 +75,9 @@ export class ImagesService {
    * @throws Problem `not-found`
    */
   async reprocess(principal: Principal, id: string, waitSeconds: number): Promise<ImageAnswer> {
-    await this.update(principal, id, (image) => image.redo(currentRequestId()));
+    await this.update(principal, id, (image) => {
+      image.reprocess(currentRequestId());
+    });
     await this.dispatcher.enqueue(convertImage, id);
     await this.changes.waitFor(id, waitSeconds, async () => {
       const image = await this.queries.find(id);

@@ -76,11 +76,6 @@ export abstract class JobProcessor<Row extends WorkRow>
    */
   protected abstract work(row: Row, attempt: Attempt): Promise<WriteOutcome<Row>>;
 
-  /** Called after an attempt whose row was deleted or taken over; there may be files to remove. */
-  protected async onLost(_row: Row): Promise<void> {
-    // Most work leaves nothing behind.
-  }
-
   onModuleInit(): void {
     this.services.registry.handle(this.job);
   }
@@ -142,10 +137,7 @@ export abstract class JobProcessor<Row extends WorkRow>
       await leases.complete(lease, await this.runBounded(lease));
       return 'completed';
     } catch (error) {
-      if (error instanceof LeaseLost) {
-        await this.onLost(lease.row);
-        return 'lost';
-      }
+      if (error instanceof LeaseLost) return 'lost';
       if (error instanceof JobRefusal) {
         await leases.refuse(lease, { code: error.code, detail: error.message });
         return `refused: ${error.code}`;

@@ -29,7 +29,8 @@ class AttemptsExhausted extends Error {
   }
 }
 
-const INTERNAL_ERROR: WorkError = {
+/** What ends the work for no fault of the row's: the same may succeed another time. */
+export const INTERNAL_ERROR: WorkError = {
   code: 'internal-error',
   detail: 'The work failed for a reason that is not yours. It has been reported to the operator.',
 };

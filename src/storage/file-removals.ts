@@ -45,7 +45,7 @@ export class FileRemovals {
     if (targets.length === 0) return;
     const cancelled = await em.execute(
       `delete from file_removals where target in (${targets.map(() => '?').join(', ')})
-         and due_at > now() + make_interval(secs => ?)
+         and due_at > clock_timestamp() + make_interval(secs => ?)
        returning 1`,
       [...targets, AGAIN_AFTER_SECONDS],
     );

@@ -18,8 +18,6 @@ export interface ServedFile extends Validators {
   storage: Storage;
   key: string;
   cacheControl: string;
-  /** Default: what the key's extension stands for. */
-  contentType?: string;
   /** For who saves the file. Other characters than letters, digits and `-._` become `_`. */
   fileName: string;
   /** The request headers by which the caller chose this file, if any: `Accept`. */
@@ -109,7 +107,7 @@ function setCacheHeaders(reply: FastifyReply, file: ServedFile): void {
 function setFileHeaders(reply: FastifyReply, file: ServedFile, bytes: number): void {
   setCacheHeaders(reply, file);
   void reply.headers({
-    'content-type': file.contentType ?? contentTypeOf(file.key),
+    'content-type': contentTypeOf(file.key),
     'content-length': bytes,
     'content-disposition': `inline; filename="${file.fileName.replace(/[^\w.-]/g, '_')}"`,
     'content-security-policy': FILE_POLICY,

@@ -1,7 +1,7 @@
-import { mkdir, rmdir, utimes } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { childrenOf, cpuMsOfTree, requireProc } from '../../bench/process-usage.js';
 import { readEnv } from '../../src/core/env.js';
@@ -48,9 +48,10 @@ afterAll(() => app.close());
 const accept = (file: Buffer) => acceptPicture(app, account, file);
 const statuses = () => statusesOf(app, account);
 
-describe('a file that kills its decoder', () => {
+describe('a file that its decoder does not survive', () => {
   let worker: TestingModule;
 
+  beforeEach(() => rm(join(app.variables['DATA_DIR'] ?? '', 'tries'), { force: true }));
   afterEach(() => worker.close());
 
   it('fails alone, of a hundred, and the worker lives on', async () => {
@@ -58,7 +59,7 @@ describe('a file that kills its decoder', () => {
     const harmless = await makePicture({ width: 400, height: 300 });
     for (let n = 0; n < 100; n += 1) {
       await accept(
-        n === 50 ? Buffer.concat([harmless, Buffer.from('fatal to decoders')]) : harmless,
+        n === 50 ? Buffer.concat([harmless, Buffer.from('crashes decoders')]) : harmless,
       );
     }
     worker = await startMisbehavingWorker();
@@ -73,13 +74,34 @@ describe('a file that kills its decoder', () => {
     expect(await app.database.query('select 1 from failed_jobs')).toEqual([]);
   });
 
+  it.each([
+    ['crashes decoders', 'decoder-crashed'],
+    ['hangs decoders', 'decode-timeout'],
+    ['devours memory', 'decode-memory'],
+  ])('fails after two tries: one that %s', async (effect, errorCode) => {
+    account = await app.register();
+    const harmless = await makePicture();
+    const hostile = await accept(Buffer.concat([harmless, Buffer.from(effect)]));
+    await accept(harmless);
+    worker = await startMisbehavingWorker();
+
+    const counts = await eventually(statuses, isOver, PATIENCE_MS);
+    expect(counts).toEqual({ COMPLETED: 1, FAILED: 1 });
+    expect(await workOf(app, hostile)).toEqual({
+      ...{ status: 'FAILED', attempts: 1, error_code: errorCode },
+    });
+    const tries = await readFile(join(app.variables['DATA_DIR'] ?? '', 'tries'), 'utf8');
+    expect(tries.split('\n').filter((line) => line === effect)).toHaveLength(2);
+  });
+
   /** The worker as it is, but for children that a file can tell to misbehave. */
   async function startMisbehavingWorker(): Promise<TestingModule> {
-    const env = readEnv(app.variables);
+    const env = readEnv({ ...app.variables, IMAGE_DECODE_TIMEOUT_MS: '5000' });
     const pool = decoderPoolFromSources({
       size: 2,
       memoryMb: 1_200,
-      childModule: new URL('./fatal-file.child.ts', import.meta.url),
+      maxChildMb: 500,
+      childModule: new URL('./hostile-file.child.ts', import.meta.url),
     });
     const module = await Test.createTestingModule({ imports: [WorkerModule.forRoot(env)] })
       .overrideProvider(DecoderPool)
@@ -144,6 +166,8 @@ describe('a worker that is killed', () => {
       await sleep(300 + kills * 60);
       await worker.kill();
     }
+    // Or some kills would have hit nothing.
+    expect(isOver(await statuses())).toBe(false);
     await app.startWorker();
 
     const counts = await eventually(statuses, isOver, PATIENCE_MS);
@@ -197,7 +221,8 @@ describe('a fault of storage on one of the variants', () => {
         ([image]) => image!.attempts > 0,
       );
       await sleep(1_000);
-      expect(isOver(await statuses())).toBe(false);
+      // Between two attempts, too.
+      expect(await statuses()).toEqual({ PROCESSING: 1 });
       expect(
         await app.database.query('select 1 from image_variants where image_id = $1', [id]),
       ).toEqual([]);

@@ -2,7 +2,7 @@
  * What is read from the structure of a picture's file, without decoding a pixel.
  *
  * Nothing here loads libvips, so the API can walk a file while it streams. The decoding children
- * run these modules too, from their sources: they hold only TypeScript that can be erased.
+ * run these modules, too, and in tests from their sources: they hold only TypeScript that can be erased.
  */
 
 /** The formats that are taken, as the bytes tell them. */

@@ -6,18 +6,24 @@ import { checkGrid } from './heif-picture.js';
 import { profileIn } from './icc-profile.js';
 import { childBoxes, FULL_BOX_BYTES, type IsoBox } from './iso-boxes.js';
 
+/** Of pictures and their codecs: ISO/IEC 23008-12, section 10, and AV1 Image File Format, section 8. */
+const BRANDS = [
+  ...['mif1', 'mif2', 'msf1', 'miaf', 'heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'hevm'],
+  ...['hevs', 'avif', 'avis', 'avio', 'MA1A', 'MA1B', 'MiHE', 'MiHB', 'MiHA', 'MiPr', 'tmap'],
+];
 /** What decoding needs of the `meta` box. */
 const KEPT_CHILDREN = ['hdlr', 'pitm', 'iinf', 'iloc', 'iprp', 'iref', 'idat'];
 /**
  * The properties that change how a picture is decoded or shown, and how many bytes of each mean
- * something: ISO/IEC 23008-12, section 6.5, and ISO/IEC 14496-12, section 12.1. `colr` and `pixi`
- * tell it themselves.
+ * something: ISO/IEC 23008-12, section 6.5, and ISO/IEC 14496-12, section 12.1. `colr`, `pixi` and
+ * `auxC` tell it themselves.
  */
 const KEPT_PROPERTIES: Record<string, number> = {
   ...{ ispe: 12, pasp: 8, clap: 32, irot: 1, imir: 1, clli: 4, mdcv: 24, amve: 8, lsel: 2 },
-  ...{ a1op: 1, rloc: 12, a1lx: 13 },
-  ...{ hvcC: Infinity, av1C: Infinity, auxC: Infinity, cclv: Infinity },
+  ...{ a1op: 1, rloc: 12, a1lx: 13, hvcC: Infinity, av1C: Infinity },
 };
+/** The kinds of auxiliary pictures that standards name, such as alpha. */
+const AUXILIARY_TYPE = /^urn:mpeg:[\w:]{1,60}\0/;
 /** Primaries, transfer characteristics, matrix and range by their code points. */
 const NCLX_BYTES = 7;
 /** Before the name in `hdlr`: ISO/IEC 14496-12, section 8.4.3. */
@@ -43,12 +49,23 @@ export function stripHeif(file: Buffer, _facts: PictureFacts, forEachPart: ForEa
 
   for (const box of boxes) {
     if (box.type === 'mdat') blankUnused(picture, box, meta, 'file');
-    else if (box.type !== 'ftyp' && box.type !== 'meta') makeFree(picture, box);
+    else if (box.type === 'ftyp') stripBrands(picture, box);
+    else if (box.type !== 'meta') makeFree(picture, box);
   }
   if (meta.idat) blankUnused(metaBytes, meta.idat, meta, 'idat');
   stripMeta(metaBytes, meta);
   for (const mdat of boxes.filter(({ type }) => type === 'mdat')) fillExif(picture, mdat, meta);
   return picture;
+}
+
+/** Brands that say nothing to decoders give way to one that any picture has. */
+function stripBrands(picture: Buffer, { body, end }: IsoBox): void {
+  // The major brand is what the file was taken by; its minor version says nothing.
+  picture.fill(0, body + 4, Math.min(body + 8, end));
+  for (let at = body + 8; at < end; at += 4) {
+    const isBrand = BRANDS.includes(picture.toString('latin1', at, Math.min(at + 4, end)));
+    if (!isBrand) picture.write('mif1', at, Math.min(4, end - at), 'latin1');
+  }
 }
 
 /** The walk has seen only grids that lie in the `meta` box. */
@@ -96,6 +113,10 @@ function keptBytesOf(bytes: Buffer, { type, body, end }: IsoBox): number | undef
   if (type === 'colr') return keptColours(bytes.subarray(body, end));
   // The number of channels, and the depth of each.
   if (type === 'pixi') return FULL_BOX_BYTES + 1 + (bytes[body + FULL_BOX_BYTES] ?? 0);
+  if (type === 'auxC') {
+    const [name] = AUXILIARY_TYPE.exec(bytes.toString('latin1', body + FULL_BOX_BYTES, end)) ?? [];
+    return name === undefined ? undefined : FULL_BOX_BYTES + name.length;
+  }
   return Object.hasOwn(KEPT_PROPERTIES, type) ? KEPT_PROPERTIES[type] : undefined;
 }
 

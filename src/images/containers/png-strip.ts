@@ -4,9 +4,11 @@ import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
 import { profileIn } from './icc-profile.js';
 import { KeptBytes } from './kept-bytes.js';
-import { PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
+import { CRITICAL_CHUNKS, PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
 
-const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
+/** Where the header, always the first chunk, tells the colour type, and the one with a palette. */
+const COLOUR_TYPE_AT = 25;
+const INDEXED = 3;
 
 /**
  * Ancillary chunks that decide how the pixels look, and how long they are, at least and at most:
@@ -22,9 +24,10 @@ const ANCILLARY_CHUNKS: Record<string, [number, number]> = {
   bKGD: [1, 6],
   pHYs: [9, 9],
 };
-/** Kept together or not at all. */
-const ANIMATION_CHUNKS = ['fcTL', 'fdAT'];
+/** Section 11.3.6. */
+const ANIMATION_CHUNKS = ['acTL', 'fcTL', 'fdAT'];
 const ACTL_BYTES = 8;
+const FCTL_BYTES = 26;
 
 const MAX_PROFILE_BYTES = 4 * 1024 * 1024;
 /** Of a profile's name: section 11.3.2.3. */
@@ -34,6 +37,8 @@ const MAX_NAME_BYTES = 79;
 export function stripPng(file: Buffer, facts: PictureFacts, forEachPart: ForEachPart): Buffer {
   const kept = new KeptBytes(file);
   const seen = new Set<string>();
+  const animation = new PngAnimation();
+  const isIndexed = file[COLOUR_TYPE_AT] === INDEXED;
   kept.keep(0, PNG_SIGNATURE_BYTES);
   forEachPart((start, end) => {
     const type = file.toString('latin1', start + 4, start + 8);
@@ -46,19 +51,43 @@ export function stripPng(file: Buffer, facts: PictureFacts, forEachPart: ForEach
     if (type === 'IDAT' && first && facts.orientation !== 1) {
       kept.add(chunk('eXIf', orientationExif(facts.orientation)));
     }
-    if (isKept(type, end - start - 12, seen)) kept.keep(start, end);
+    const data = file.subarray(start + PNG_HEADER_BYTES, end - 4);
+    const isWanted = ANIMATION_CHUNKS.includes(type)
+      ? animation.takes(type, data, seen.has('IDAT'))
+      : // A palette beside pixels that have colours of their own is only a suggestion.
+        isKept(type, data.length) && (type !== 'PLTE' || isIndexed);
+    if (isWanted) kept.keep(start, end);
   });
   return kept.finish();
 }
 
-function isKept(type: string, length: number, seen: Set<string>): boolean {
+function isKept(type: string, length: number): boolean {
   if (CRITICAL_CHUNKS.includes(type)) return true;
-  if (type === 'acTL') return length === ACTL_BYTES && !seen.has('IDAT');
-  if (ANIMATION_CHUNKS.includes(type)) return seen.has('acTL');
   const [least, most] = (Object.hasOwn(ANCILLARY_CHUNKS, type) && ANCILLARY_CHUNKS[type]) || [
     0, -1,
   ];
   return length >= least && length <= most;
+}
+
+/** The frames of an animated PNG, as many as it announces: decoders read no more. */
+class PngAnimation {
+  private framesLeft = 0;
+  private isInFrame = false;
+
+  /** Whether a chunk belongs to the animation. */
+  takes(type: string, data: Buffer, afterPixels: boolean): boolean {
+    if (type === 'fdAT') return this.isInFrame;
+    if (type === 'fcTL') {
+      const isFrame = this.framesLeft > 0 && data.length === FCTL_BYTES;
+      if (isFrame) this.framesLeft -= 1;
+      // The pixels of the first frame may be those of the still picture.
+      this.isInFrame = isFrame && afterPixels;
+      return isFrame;
+    }
+    if (afterPixels || this.framesLeft > 0 || data.length !== ACTL_BYTES) return false;
+    this.framesLeft = data.readUInt32BE(0);
+    return this.framesLeft > 0;
+  }
 }
 
 /**

@@ -11,7 +11,7 @@ const CHUNK_OVERHEAD = PNG_HEADER_BYTES + 4;
 const IHDR_BYTES = 13;
 /** PNG, third edition, section 5.3. */
 const MAX_CHUNK_BYTES = 0x7fffffff;
-const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
+export const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
 
 interface Progress {
   hasData: boolean;

@@ -275,6 +275,31 @@ describe('of a PNG', () => {
     expect(strip(file).includes(Buffer.concat([control, frame]))).toBe(true);
     expect(strip(inserted(files.PNG!, 33, frame)).includes('fcTL')).toBe(false);
   });
+
+  it('no frame stays that the animation does not announce', () => {
+    const control = pngChunk('acTL', Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]));
+    const frame = pngChunk('fcTL', Buffer.alloc(26));
+    const pixels = pngChunk('fdAT', Buffer.from('\0\0\0\x01pixels'));
+    const planted = pngChunk('fdAT', Buffer.from('\0\0\0\x01MARKER'));
+    const long = pngChunk('fcTL', Buffer.alloc(32, 'MARKER'));
+    const animated = inserted(files.PNG!, 33, control, frame);
+    const end = animated.length - 12;
+    const file = inserted(animated, end, planted, frame, pixels, frame, planted, long, planted);
+    const picture = strip(file);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.subarray(-12 - frame.length - pixels.length, -12)).toEqual(
+      Buffer.concat([frame, pixels]),
+    );
+    expect(strip(picture).equals(picture)).toBe(true);
+  });
+
+  it('a palette stays that colours the pixels, and none that is only suggested', async () => {
+    const colours = pngChunk('PLTE', Buffer.from('MARKER'.repeat(100)));
+    expect(strip(inserted(files.PNG!, 33, colours)).includes('MARKER')).toBe(false);
+    const indexed = await drawing().png({ palette: true }).toBuffer();
+    expect(strip(indexed).includes('PLTE')).toBe(true);
+    expect((await pixels(strip(indexed))).equals(await pixels(indexed))).toBe(true);
+  });
 });
 
 describe('of a GIF', () => {
@@ -304,7 +329,12 @@ describe('of a WebP', () => {
     const at = webp.indexOf('ANMF');
     const end = at + 8 + webp.readUInt32LE(at + 4);
     const frame = riff('ANMF', Buffer.concat([webp.subarray(at + 8, end), riff('JUNK', 'MARKER')]));
-    const parts = [webp.subarray(0, at), frame, riff('META', 'MARKER '), webp.subarray(end)];
+    const loop = webp.indexOf('ANIM');
+    const parts = [
+      webp.subarray(0, loop),
+      riff('ANIM', Buffer.concat([webp.subarray(loop + 8, at), Buffer.from('MARKER')])),
+      ...[frame, riff('META', 'MARKER '), webp.subarray(end)],
+    ];
     const planted = Buffer.concat(parts);
     planted.writeUInt32LE(planted.length - 8, 4);
     const picture = strip(planted);
@@ -332,6 +362,29 @@ describe('of a HEIC or an AVIF', () => {
       expect(strip(picture).equals(picture)).toBe(true);
     },
   );
+
+  it.each(['marked HEIC', 'marked AVIF'])('no brand stays that nobody knows: %s', async (name) => {
+    const planted = Buffer.from(files[name]!);
+    const last = planted.readUInt32BE(0) - 4;
+    expect(last).toBeGreaterThan(16);
+    planted.write('MARK', 12);
+    planted.write('PLOT', last);
+    const picture = strip(planted);
+    expect(picture.toString('latin1', 12, 16)).toBe('\0\0\0\0');
+    expect(picture.toString('latin1', last, last + 4)).toBe('mif1');
+    expect((await pixels(picture)).equals(await pixels(strip(files[name]!)))).toBe(true);
+  });
+
+  it('the kind of an auxiliary picture stays, without what follows it', async () => {
+    const file = await drawing({ alpha: true }).avif().toBuffer();
+    const at = file.indexOf('auxC') + 8;
+    expect(file.toString('latin1', at, at + 8)).toBe('urn:mpeg');
+    const picture = strip(file);
+    expect(picture.equals(file)).toBe(true);
+    const planted = Buffer.from(file);
+    planted.write('urn:x:MARKER', at);
+    expect(strip(planted).includes('MARKER')).toBe(false);
+  });
 
   it.each(['marked HEIC', 'marked AVIF'])(
     'EXIF stays readable and says nothing: %s',

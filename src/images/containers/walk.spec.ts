@@ -117,13 +117,6 @@ describe('the structure of a file', () => {
 });
 
 describe('a walk', () => {
-  it('tells the format before the file has ended', () => {
-    const walking = new ContainerWalk(limits);
-    expect(walking.format).toBeUndefined();
-    walking.write(files['marked HEIC']!.subarray(0, 60));
-    expect(walking.format).toBe('heic');
-  });
-
   it('refuses again after it has refused', () => {
     const walking = new ContainerWalk(limits);
     expect(

@@ -45,11 +45,6 @@ export class ContainerWalk {
     this.steps = this.walk();
   }
 
-  /** As soon as the first bytes tell it. */
-  get format(): FormatName | undefined {
-    return this.tally?.facts.format;
-  }
-
   /**
    * Takes the next bytes. They are not kept: the buffer may be reused.
    *

@@ -12,8 +12,8 @@ import {
   VP8X_FLAGS,
 } from './webp.js';
 
-/** Kept once each; further ones mean nothing to decoders. */
-const SINGLE_CHUNKS = ['ANIM', 'ALPH'];
+/** The background colour, and how often an animation is repeated: RFC 9649, section 2.7.1.1. */
+const ANIM_BYTES = 6;
 
 /**
  * A WebP without its metadata: pictures, frames and the ICC profile, with a header that announces
@@ -32,6 +32,7 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
     const kind = isImage(type) ? 'image' : type;
     if (type === 'ANMF' && animated) keepFrame(kept, file, start, end);
     else if (type === 'ICCP' && !seen.has(kind)) flags |= keepProfile(kept, file, start, end);
+    else if (type === 'ANIM' && animated && !seen.has(kind)) keepLoop(kept, file, start, end);
     else if (!seen.has(kind) && isKept(type, animated)) keepChunk(kept, start, end);
     seen.add(kind);
   });
@@ -46,7 +47,7 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
 }
 
 function isKept(type: string, animated: boolean): boolean {
-  return SINGLE_CHUNKS.includes(type) || (isImage(type) && !animated);
+  return (isImage(type) || type === 'ALPH') && !animated;
 }
 
 function keptFlags(file: Buffer): number {
@@ -65,6 +66,11 @@ function extendedHeader({ width, height }: PictureFacts): Buffer {
 function keepChunk(kept: KeptBytes, start: number, end: number): void {
   kept.keep(start, end);
   if ((end - start) % 2 === 1) kept.add(Buffer.alloc(1));
+}
+
+function keepLoop(kept: KeptBytes, file: Buffer, start: number, end: number): void {
+  const data = file.subarray(start + CHUNK_HEADER_BYTES, end);
+  if (data.length >= ANIM_BYTES) kept.add(chunk('ANIM', data.subarray(0, ANIM_BYTES)));
 }
 
 /** @returns the flag that announces it */

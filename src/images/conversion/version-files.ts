@@ -44,10 +44,10 @@ export class VersionFiles {
   async store(image: Image, decoded: DecodeResult, signal: AbortSignal): Promise<StoredVersion> {
     const version = image.lastVersion;
     const original = { name: 'original' as const, ...decoded.original };
-    const kept = await this.isStored(image, original.checksum);
+    const keptSince = await this.storedSince(image, original.checksum);
     const keyOf = ({ name, format }: NamedFile) =>
       `${folderOf(image.storageKey)}${name}-${version}.${CONTAINER_FORMATS[format].extension}`;
-    const made = [...(kept ? [] : [original]), ...decoded.variants].map((file) => ({
+    const made = [...(keptSince ? [] : [original]), ...decoded.variants].map((file) => ({
       file,
       key: keyOf(file),
     }));
@@ -55,7 +55,11 @@ export class VersionFiles {
     await this.removals.schedule(this.em, newKeys, ABANDONED_AFTER_SECONDS);
     await together(made.map(({ file, key }) => this.upload(file, key, signal)));
     const files = made.map(({ file, key }) => variantOf(image, file, key));
-    if (kept) files.unshift(variantOf(image, original, image.storageKey));
+    if (keptSince) {
+      const kept = variantOf(image, original, image.storageKey);
+      kept.createdAt = keptSince;
+      files.unshift(kept);
+    }
     return { version, files, newKeys };
   }
 
@@ -85,7 +89,7 @@ export class VersionFiles {
     image.complete({
       ...decoded,
       version,
-      storageKey: files[0]?.storageKey ?? image.storageKey,
+      storageKey: originalOf(files).storageKey,
       storedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
       width: decoded.original.width,
       height: decoded.original.height,
@@ -93,19 +97,26 @@ export class VersionFiles {
   }
 
   /** Stripping is the same each time, so the original that was decoded may be the one to store. */
-  private async isStored({ id, storageKey }: Image, checksum: string): Promise<boolean> {
-    const found = await this.em.execute(
-      `select 1 from image_variants
-       where image_id = ? and name = 'original' and storage_key = ? and checksum = ?`,
-      [id, storageKey, checksum],
-    );
-    return found.length > 0;
+  private async storedSince(
+    { id, storageKey }: Image,
+    checksum: string,
+  ): Promise<Date | undefined> {
+    const stored = await this.em
+      .fork()
+      .findOne(ImageVariant, { imageId: id, name: 'original', storageKey, checksum });
+    return stored?.createdAt;
   }
 
   private async upload({ path, format }: NamedFile, key: string, signal: AbortSignal) {
     const contentType = CONTAINER_FORMATS[format].mimeType;
     await this.storage.uploadFile(key, path, { contentType, signal });
   }
+}
+
+function originalOf(files: ImageVariant[]): ImageVariant {
+  const original = files.find(({ name }) => name === 'original');
+  if (!original) throw new Error('A version has no original.');
+  return original;
 }
 
 function variantOf({ id }: Image, { path: _, ...file }: NamedFile, key: string): ImageVariant {

@@ -42,8 +42,8 @@ export function toPixels(image: Sharp): Promise<Pixels> {
 /**
  * Gives the memory of pixels back at once; nobody may read them any more.
  *
- * V8 counts it, but sees no need to collect it: it cost a quarter of the memory in use, or a tenth
- * of a picture's CPU for a collection.
+ * V8 counts it, but sees no need to collect it: it cost a quarter of the memory in use, and a
+ * collection takes 10 ms of CPU.
  */
 export function release({ data: { buffer, byteLength } }: Pixels): void {
   const isShared = buffer.byteLength > byteLength || !(buffer instanceof ArrayBuffer);

@@ -1,6 +1,6 @@
 /**
- * `Promise.all` that also waits for the others when one of them fails: what went on would write into
- * a folder that is about to be removed.
+ * `Promise.all` that also waits for the others when one of them fails: what went on would write
+ * where the caller tidies up already.
  */
 export async function together<T extends readonly Promise<unknown>[] | []>(
   steps: T,

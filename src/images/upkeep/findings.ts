@@ -1,5 +1,5 @@
 /** What may be wrong between rows and files, or have become too old. */
-export const FINDING_KINDS = [
+const FINDING_KINDS = [
   'expired-upload',
   'missing-file',
   'wrong-size',
@@ -14,13 +14,13 @@ export type FindingKind = (typeof FINDING_KINDS)[number];
  * What repairs a finding.
  *
  * - `delete`: the image is deleted as by its owner
- * - `make-anew`: the files of the image are made anew from its original
+ * - `reprocess`: the files of the image are made anew from its original
  * - `mark-failed`: the image becomes FAILED, because nothing is left to make the file from
  * - `restore`: the image, which was marked FAILED, is COMPLETED again
  * - `remove`: the file is removed from storage
  * - `none`: only a person can, with a backup
  */
-export type Remedy = 'delete' | 'make-anew' | 'mark-failed' | 'restore' | 'remove' | 'none';
+export type Remedy = 'delete' | 'reprocess' | 'mark-failed' | 'restore' | 'remove' | 'none';
 
 /**
  * What became of a finding: `found` when nothing was to be repaired, `repaired`, or `left` because

@@ -5,6 +5,7 @@ import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import { RowChanges } from '../../core/row-changes.js';
+import { INTERNAL_ERROR } from '../../queue/work-lease.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { folderOf } from '../../storage/storage-key.js';
 import { FILE_MISSING, Image } from '../image.entity.js';
@@ -16,8 +17,6 @@ const PAGE_SIZE = 200;
 const IMAGES_AT_ONCE = 8;
 /** Each reads whole files. */
 const CHECKSUMS_AT_ONCE = 4;
-/** An error that says nothing of the file: what failed with it may succeed another time. */
-const NOBODYS_FAULT = 'internal-error';
 
 interface RecordedFile {
   key: string;
@@ -101,7 +100,7 @@ export class LostFiles {
         { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
       if (!row) return false;
-      if (remedy === 'make-anew') row.redo(undefined);
+      if (remedy === 'reprocess') row.reprocess(undefined);
       else if (remedy === 'restore') row.restore();
       else row.lose('Files of the picture are lost in storage, and cannot be made anew.');
       await this.changes.announce(em, id);
@@ -199,13 +198,13 @@ function recordedFiles({ storage_key, files }: MadeImage): RecordedFile[] {
 }
 
 /**
- * All is made anew from the original, so long as that is sound. What was tried already, and refused
- * for the picture's own sake, would be refused again.
+ * All files are made anew from the original, so long as that is sound. What was tried already, and
+ * refused for the picture's own sake, would be refused again.
  */
 function remedyFor({ storage_key, error_code }: MadeImage, faults: Fault[]): Remedy {
   const source = faults.find(({ key }) => key === storage_key);
   const isLost = (fault: Fault) => fault.kind !== 'wrong-checksum';
   if (source) return isLost(source) ? 'mark-failed' : 'none';
-  if (error_code === null || error_code === NOBODYS_FAULT) return 'make-anew';
+  if (error_code === null || error_code === INTERNAL_ERROR.code) return 'reprocess';
   return faults.some(isLost) ? 'mark-failed' : 'none';
 }

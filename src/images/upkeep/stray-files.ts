@@ -54,22 +54,16 @@ export class StrayFiles {
   }
 
   /**
-   * Looks again and removes the file if it is still a stray. The row of its image is locked
-   * meanwhile, so that no attempt to make the image anew can begin to store a file of this name.
+   * Looks again and removes the file if it is still a stray. No row will name it any more: every
+   * attempt stores its files under names of its own, and has long ended when they are old.
    *
    * @returns false when it has gone, or is no stray any more
    */
   async remove(key: string): Promise<boolean> {
-    return this.em.fork().transactional(async (em) => {
-      const id = imageIdOf(key);
-      if (id !== undefined) {
-        await em.execute('select 1 from images where id = ? for no key update', [id]);
-      }
-      if (!(await this.isStillOld(key))) return false;
-      if ((await this.unknownOf([key], em)).length === 0) return false;
-      await this.storage.delete(key);
-      return true;
-    });
+    if (!(await this.isStillOld(key))) return false;
+    if ((await this.unknownOf([key])).length === 0) return false;
+    await this.storage.delete(key);
+    return true;
   }
 
   private isOld({ lastModified }: Pick<ListedObject, 'lastModified'>): boolean {
@@ -85,8 +79,9 @@ export class StrayFiles {
     }
   }
 
-  private async unknownOf(keys: string[], em: EntityManager = this.em.fork()): Promise<string[]> {
+  private async unknownOf(keys: string[]): Promise<string[]> {
     if (keys.length === 0) return [];
+    const em = this.em.fork();
     const variants = await this.variantsAmong(em, keys);
     const images = await this.imagesOf(em, keys);
     const removals = await this.removalsOf(em, keys);

@@ -12,7 +12,7 @@ const KINDS: Record<FindingKind, string> = {
 /** What a repair would do, and what it did. */
 const REMEDIES: Record<Remedy, { would: string; did: string }> = {
   delete: { would: 'would be deleted', did: 'deleted' },
-  'make-anew': {
+  reprocess: {
     would: 'would be made anew from the original',
     did: 'is being made anew from the original',
   },

@@ -20,6 +20,13 @@ import {
 /** What an upload form may hold: one file, and a few short fields around it. */
 const FORM_LIMITS = { files: 2, fields: 20, parts: 22, fieldNameSize: 100, fieldSize: 20_000 };
 const FILE_FIELDS = ['image', 'file'];
+/**
+ * Names that nobody gives a picture: paths, and those with characters that control or that turn
+ * text around. Names are not used for anything.
+ */
+const HOSTILE_NAME = /[\p{Cc}\u202a-\u202e\u2066-\u2069/\\]|^\.{1,2}$/u;
+/** As most file systems have it. */
+const MAX_NAME_BYTES = 255;
 /** Boundaries, part headers and fields around the file, in bytes: beyond it a length is a lie. */
 const FORM_OVERHEAD = 1024 * 1024;
 
@@ -81,6 +88,7 @@ async function readForm(
     if (file || !FILE_FIELDS.includes(part.fieldname)) {
       throw fieldProblem(part.fieldname, 'is not the one file of an upload');
     }
+    requireHarmlessName(part.fieldname, part.filename);
     file = await receiveFile(part.file, limits, (format, bytes) => store(format, bytes, signal));
   }
   if (!file) throw fieldProblem('image', 'is missing: the picture goes there');
@@ -140,6 +148,14 @@ export function discardBody({ raw }: FastifyRequest): void {
   }
 }
 
+/** @param name undefined for a file without a name, whatever the types say */
+function requireHarmlessName(field: string, name: string | undefined): void {
+  if (name === undefined) return;
+  if (HOSTILE_NAME.test(name) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
+    throw fieldProblem(field, 'has a file name that cannot be one');
+  }
+}
+
 function refuseRepeated(fields: Record<string, unknown>, name: string): void {
   if (name in fields) throw fieldProblem(name, 'is given twice');
 }
@@ -153,7 +169,11 @@ function fieldProblem(name: string | undefined, message: string): Problem {
 /** The parts of the form. Whatever the parser cannot take is a problem of the request. */
 async function* partsOf(request: FastifyRequest) {
   try {
-    yield* request.parts({ limits: { ...FORM_LIMITS, fileSize: Infinity } });
+    yield* request.parts({
+      limits: { ...FORM_LIMITS, fileSize: Infinity },
+      // Or the parser would hand on the last part of a path as if it were the name.
+      preservePath: true,
+    });
   } catch (error) {
     throw asFormProblem(error);
   }
