@@ -32,6 +32,7 @@ export function readOrientation(exif: Buffer): Orientation {
   for (let entry = first; entry <= last; entry += ENTRY_BYTES) {
     if (uint16(entry) !== ORIENTATION_TAG) continue;
     const type = uint16(entry + 2);
+    if (uint32(entry + 4) === 0) return 1;
     if (type === TYPE_SHORT) return orientationOf(uint16(entry + 8));
     return type === TYPE_LONG ? orientationOf(uint32(entry + 8)) : 1;
   }

@@ -43,13 +43,15 @@ const DECODED_FRAMES: readonly number[] = [
   MARKER.SOF9,
   MARKER.SOF10,
 ];
-const PROGRESSIVE_FRAMES: readonly number[] = [MARKER.SOF2, MARKER.SOF10];
+export const PROGRESSIVE_FRAMES: readonly number[] = [MARKER.SOF2, MARKER.SOF10];
 
 /**
  * Each scan of a progressive picture is a pass over all its pixels. Encoders write about ten;
  * thousands of empty ones are an attack on the decoder's time.
  */
 const MAX_SCANS = 500;
+/** A marker, the length, the number of components, and what tells the spectral selection. */
+const SOS_BYTES = 8;
 
 interface Progress {
   orientationSeen: boolean;
@@ -163,7 +165,9 @@ function checkMarker(marker: number): void {
 }
 
 function isRead(marker: number, progress: Progress): boolean {
-  return isFrame(marker) || (marker === MARKER.APP1 && !progress.orientationSeen);
+  // After the first scan, decoders look for no EXIF.
+  const mayHaveExif = !progress.orientationSeen && progress.scans === 0;
+  return isFrame(marker) || marker === MARKER.SOS || (marker === MARKER.APP1 && mayHaveExif);
 }
 
 function readSegment(
@@ -176,6 +180,10 @@ function readSegment(
     if (progress.frameSeen) throw corrupt('The JPEG has a second frame header.');
     progress.frameSeen = true;
     readFrame(marker, segment, tally);
+  } else if (marker === MARKER.SOS) {
+    // ITU-T T.81, section B.2.3: two bytes for each component.
+    const isSound = segment.length === SOS_BYTES + 2 * (segment[4] ?? 0);
+    if (!isSound) throw corrupt('A scan header of the JPEG has a wrong length.');
   } else if (segment.subarray(4, 10).equals(EXIF_PREFIX)) {
     // Of several EXIF blocks, decoders read the first.
     progress.orientationSeen = true;

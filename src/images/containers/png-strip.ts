@@ -4,108 +4,107 @@ import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
 import { profileIn } from './icc-profile.js';
 import { KeptBytes } from './kept-bytes.js';
-import { CRITICAL_CHUNKS, PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
+import { PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
 
-/** Where the header, always the first chunk, tells the colour type, and the one with a palette. */
+/** Where the header, always the first chunk, tells the colour type: section 11.2.1. */
 const COLOUR_TYPE_AT = 25;
-const INDEXED = 3;
+const [GREY, RGB, INDEXED, GREY_ALPHA, RGBA] = [0, 2, 3, 4, 6] as const;
+
+/** The least and the greatest length of a chunk, by colour type; without one it means nothing. */
+type Lengths = Partial<Record<number, readonly [number, number]>>;
 
 /**
- * Ancillary chunks that decide how the pixels look, and how long they are, at least and at most:
- * PNG, third edition, section 11.3. Others mean nothing to decoders, and could hold anything.
+ * Chunks before the pixels that decide how these look: PNG, third edition, sections 11.2 and 11.3.
+ * Others could hold anything, and so could more of them. A palette beside pixels that have colours
+ * of their own is only a suggestion.
  */
-const ANCILLARY_CHUNKS: Record<string, [number, number]> = {
-  tRNS: [1, 256],
-  cHRM: [32, 32],
-  gAMA: [4, 4],
-  sBIT: [1, 4],
-  sRGB: [1, 1],
-  cICP: [4, 4],
-  bKGD: [1, 6],
-  pHYs: [9, 9],
+const CHUNKS: Record<string, Lengths> = {
+  PLTE: { [INDEXED]: [3, 768] },
+  tRNS: { [GREY]: [2, 2], [RGB]: [6, 6], [INDEXED]: [1, 256] },
+  bKGD: { ...exactly(1, INDEXED), ...exactly(2, GREY, GREY_ALPHA), ...exactly(6, RGB, RGBA) },
+  sBIT: {
+    ...exactly(1, GREY),
+    ...exactly(2, GREY_ALPHA),
+    ...exactly(3, RGB, INDEXED),
+    ...exactly(4, RGBA),
+  },
+  cHRM: exactly(32),
+  gAMA: exactly(4),
+  sRGB: exactly(1),
+  cICP: exactly(4),
+  pHYs: exactly(9),
 };
-/** Section 11.3.6. */
-const ANIMATION_CHUNKS = ['acTL', 'fcTL', 'fdAT'];
-const ACTL_BYTES = 8;
-const FCTL_BYTES = 26;
 
 const MAX_PROFILE_BYTES = 4 * 1024 * 1024;
 /** Of a profile's name: section 11.3.2.3. */
 const MAX_NAME_BYTES = 79;
 
-/** A PNG without its metadata: critical chunks, and those that decide how the pixels look. */
+/**
+ * A PNG without its metadata: critical chunks, and those that decide how the pixels look. Of an
+ * animated one the first picture stays: no other is decoded, so nobody knows what the rest is.
+ */
 export function stripPng(file: Buffer, facts: PictureFacts, forEachPart: ForEachPart): Buffer {
   const kept = new KeptBytes(file);
   const seen = new Set<string>();
-  const animation = new PngAnimation();
-  const isIndexed = file[COLOUR_TYPE_AT] === INDEXED;
+  let last = '';
   kept.keep(0, PNG_SIGNATURE_BYTES);
   forEachPart((start, end) => {
     const type = file.toString('latin1', start + 4, start + 8);
-    const first = !seen.has(type);
-    seen.add(type);
-    if (type === 'iCCP') {
-      if (first) kept.add(profileChunk(file.subarray(start + PNG_HEADER_BYTES, end - 4)));
-      return;
-    }
-    if (type === 'IDAT' && first && facts.orientation !== 1) {
+    const data = file.subarray(start + PNG_HEADER_BYTES, end - 4);
+    if (type === 'IDAT' && !seen.has('IDAT') && facts.orientation !== 1) {
       kept.add(chunk('eXIf', orientationExif(facts.orientation)));
     }
-    const data = file.subarray(start + PNG_HEADER_BYTES, end - 4);
-    const isWanted = ANIMATION_CHUNKS.includes(type)
-      ? animation.takes(type, data, seen.has('IDAT'))
-      : // A palette beside pixels that have colours of their own is only a suggestion.
-        isKept(type, data.length) && (type !== 'PLTE' || isIndexed);
-    if (isWanted) kept.keep(start, end);
+    if (type === 'iCCP' && !seen.has('iCCP') && !seen.has('IDAT')) {
+      const profile = profileOf(data);
+      if (profile) kept.add(chunk('iCCP', profile));
+      // A damaged one is passed over, and the next is read.
+      if (profile) seen.add('iCCP');
+    } else if (isKept(type, data.length, file[COLOUR_TYPE_AT] ?? 0, seen, last)) {
+      kept.keep(start, end);
+      seen.add(type);
+    }
+    last = type;
   });
   return kept.finish();
 }
 
-function isKept(type: string, length: number): boolean {
-  if (CRITICAL_CHUNKS.includes(type)) return true;
-  const [least, most] = (Object.hasOwn(ANCILLARY_CHUNKS, type) && ANCILLARY_CHUNKS[type]) || [
-    0, -1,
-  ];
+/** @param types all when none is named */
+function exactly(length: number, ...types: number[]): Lengths {
+  const all = types.length > 0 ? types : [GREY, RGB, INDEXED, GREY_ALPHA, RGBA];
+  return Object.fromEntries(all.map((type) => [type, [length, length]]));
+}
+
+/** @param last the type of the chunk before */
+function isKept(
+  type: string,
+  length: number,
+  colourType: number,
+  seen: ReadonlySet<string>,
+  last: string,
+): boolean {
+  if (type === 'IHDR' || type === 'IEND') return true;
+  // Pixels lie in chunks that follow one another; behind a gap, decoders read none.
+  if (type === 'IDAT') return !seen.has('IDAT') || last === 'IDAT';
+  if (seen.has(type) || seen.has('IDAT') || !Object.hasOwn(CHUNKS, type)) return false;
+  const [least, most] = CHUNKS[type]?.[colourType] ?? [1, 0];
   return length >= least && length <= most;
 }
 
-/** The frames of an animated PNG, as many as it announces: decoders read no more. */
-class PngAnimation {
-  private framesLeft = 0;
-  private isInFrame = false;
-
-  /** Whether a chunk belongs to the animation. */
-  takes(type: string, data: Buffer, afterPixels: boolean): boolean {
-    if (type === 'fdAT') return this.isInFrame;
-    if (type === 'fcTL') {
-      const isFrame = this.framesLeft > 0 && data.length === FCTL_BYTES;
-      if (isFrame) this.framesLeft -= 1;
-      // The pixels of the first frame may be those of the still picture.
-      this.isInFrame = isFrame && afterPixels;
-      return isFrame;
-    }
-    if (afterPixels || this.framesLeft > 0 || data.length !== ACTL_BYTES) return false;
-    this.framesLeft = data.readUInt32BE(0);
-    return this.framesLeft > 0;
-  }
-}
-
 /**
- * The same ICC profile under a name that says nothing, compressed anew, so that nothing can hide
- * behind the end of the compressed data.
+ * The content of a chunk with the same ICC profile under a name that says nothing, compressed anew,
+ * so that nothing can hide behind the end of the compressed data.
  *
  * @returns nothing for what is no profile, is damaged, or larger than four megabytes
  */
-function profileChunk(data: Buffer): Buffer {
+function profileOf(data: Buffer): Buffer | undefined {
   const nameEnd = data.indexOf(0);
-  if (nameEnd < 1 || nameEnd > MAX_NAME_BYTES || data[nameEnd + 1] !== 0) return Buffer.alloc(0);
+  if (nameEnd < 1 || nameEnd > MAX_NAME_BYTES || data[nameEnd + 1] !== 0) return undefined;
   try {
     const compressed = data.subarray(nameEnd + 2);
     const profile = profileIn(inflateSync(compressed, { maxOutputLength: MAX_PROFILE_BYTES }));
-    if (!profile) return Buffer.alloc(0);
-    return chunk('iCCP', Buffer.concat([Buffer.from('icc\0\0', 'latin1'), deflateSync(profile)]));
+    return profile && Buffer.concat([Buffer.from('icc\0\0', 'latin1'), deflateSync(profile)]);
   } catch {
-    return Buffer.alloc(0);
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import { ContainerRefused } from './container.js';
 import type { ByteInput } from './byte-input.js';
-import { MAX_EXIF_BYTES, readOrientation } from './exif.js';
+import { EXIF_PREFIX, MAX_EXIF_BYTES, readOrientation } from './exif.js';
 import type { PartVisitor } from './format-walk.js';
 import type { PictureTally } from './tally.js';
 
@@ -11,7 +11,7 @@ const CHUNK_OVERHEAD = PNG_HEADER_BYTES + 4;
 const IHDR_BYTES = 13;
 /** PNG, third edition, section 5.3. */
 const MAX_CHUNK_BYTES = 0x7fffffff;
-export const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
+const CRITICAL_CHUNKS = ['IHDR', 'PLTE', 'IDAT', 'IEND'];
 
 interface Progress {
   hasData: boolean;
@@ -78,7 +78,10 @@ function readChunk(type: string, chunk: Buffer, progress: Progress, tally: Pictu
   const data = chunk.subarray(PNG_HEADER_BYTES);
   if (type === 'IHDR') tally.setSize(data.readUInt32BE(0), data.readUInt32BE(4));
   if (type === 'IDAT') progress.hasData = true;
-  if (type === 'eXIf' && !progress.hasExif) {
+  // The specification allows it behind the pixels, too; decoders do not look for it there, nor for
+  // one with the prefix of a JPEG's.
+  const isExif = type === 'eXIf' && !data.subarray(0, 6).equals(EXIF_PREFIX);
+  if (isExif && !progress.hasExif && !progress.hasData) {
     progress.hasExif = true;
     tally.facts.orientation = readOrientation(data);
   }

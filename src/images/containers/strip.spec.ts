@@ -77,6 +77,22 @@ describe('a stripped picture', () => {
     expect(files['marked HEIC']!.includes('MARKER-XMP')).toBe(true);
   });
 
+  it('is not turned by an EXIF block that decoders pass over', async () => {
+    const turned = Buffer.concat([Buffer.from('Exif\0\0'), orientationExif(6)]);
+    const scans = await drawing().jpeg({ progressive: true }).toBuffer();
+    const still = await drawing().png().toBuffer();
+    const ignored = [
+      inserted(scans, scans.length - 2, segment(0xe1, turned)),
+      inserted(still, 33, pngChunk('eXIf', turned)),
+      inserted(still, still.length - 12, pngChunk('eXIf', orientationExif(6))),
+    ];
+    for (const file of ignored) {
+      const { facts, picture } = stripMetadata(Buffer.from(file), limits);
+      expect(facts.orientation).toBe(1);
+      expect((await pixels(picture)).equals(await pixels(file))).toBe(true);
+    }
+  });
+
   it.each(['jpeg', 'png', 'webp'] as const)(
     'stands upright in all orientations: %s',
     async (format) => {
@@ -210,6 +226,44 @@ describe('of a JPEG', () => {
     expect(strip(picture).equals(picture)).toBe(true);
   });
 
+  it('no table stays that no scan uses, and no scan behind the picture', async () => {
+    const jpeg = files['baseline JPEG']!;
+    const sos = jpeg.indexOf('ffda', 'hex');
+    const table = segment(0xdb, Buffer.concat([Buffer.from([0]), Buffer.alloc(64, 'MARKER')]));
+    const unread = [
+      table,
+      segment(0xc4, 'MARKER'),
+      segment(0xdd, 'MARKER'),
+      segment(0xcc, 'MARKER'),
+      jpeg.subarray(sos, jpeg.length - 2),
+    ];
+    const behind = inserted(jpeg, jpeg.length - 2, ...unread);
+    const planted = inserted(behind, jpeg.indexOf('ffdb', 'hex'), table, table);
+    const picture = strip(planted);
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.indexOf('ffda', 'hex')).toBe(picture.lastIndexOf('ffda', undefined, 'hex'));
+    expect((await pixels(picture)).equals(await pixels(jpeg))).toBe(true);
+    expect(strip(picture).equals(picture)).toBe(true);
+  });
+
+  it('a scan header that is longer than its components is refused', () => {
+    const jpeg = files['baseline JPEG']!;
+    const planted = inserted(jpeg, jpeg.length - 2, segment(0xda, '\x01\x01\0\0\x3f\0MARKER'));
+    expect(() => strip(planted)).toThrow('A scan header of the JPEG has a wrong length.');
+  });
+
+  it('one JFIF stays of several, and the last Adobe segment, which decoders use', async () => {
+    const cmyk = await drawing().toColourspace('cmyk').jpeg().toBuffer();
+    const adobe = segment(0xee, 'Adobe\0d\0\0\0\0\0');
+    const inverted = strip(inserted(cmyk, 2, adobe, adobe));
+    expect(inverted.toString('latin1').split('Adobe')).toHaveLength(2);
+    expect((await pixels(inverted)).equals(await pixels(cmyk))).toBe(true);
+    const jpeg = files['baseline JPEG']!;
+    const jfif = (version: string) => segment(0xe0, `JFIF\0${version}\0\0\x01\0\x01\0\0`);
+    const [one, two] = [jfif('\x01\x02'), jfif('\x01\x01')];
+    expect(strip(inserted(jpeg, 2, one, two)).equals(strip(inserted(jpeg, 2, one)))).toBe(true);
+  });
+
   it('the JFIF header loses its thumbnail', async () => {
     const jpeg = files['baseline JPEG']!;
     const scan = jpeg.subarray(jpeg.indexOf('ffdb', 'hex'));
@@ -268,29 +322,30 @@ describe('of a PNG', () => {
     expect(picture.includes('iCCP')).toBe(false);
   });
 
-  it('the animation stays', () => {
-    const control = pngChunk('acTL', Buffer.from([0, 0, 0, 1, 0, 0, 0, 0]));
-    const frame = pngChunk('fcTL', Buffer.alloc(26));
-    const file = inserted(files.PNG!, 33, control, frame);
-    expect(strip(file).includes(Buffer.concat([control, frame]))).toBe(true);
-    expect(strip(inserted(files.PNG!, 33, frame)).includes('fcTL')).toBe(false);
-  });
-
-  it('no frame stays that the animation does not announce', () => {
+  it('the first picture stays of an animation', async () => {
     const control = pngChunk('acTL', Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]));
     const frame = pngChunk('fcTL', Buffer.alloc(26));
-    const pixels = pngChunk('fdAT', Buffer.from('\0\0\0\x01pixels'));
-    const planted = pngChunk('fdAT', Buffer.from('\0\0\0\x01MARKER'));
-    const long = pngChunk('fcTL', Buffer.alloc(32, 'MARKER'));
-    const animated = inserted(files.PNG!, 33, control, frame);
-    const end = animated.length - 12;
-    const file = inserted(animated, end, planted, frame, pixels, frame, planted, long, planted);
-    const picture = strip(file);
-    expect(picture.includes('MARKER')).toBe(false);
-    expect(picture.subarray(-12 - frame.length - pixels.length, -12)).toEqual(
-      Buffer.concat([frame, pixels]),
+    const still = files.PNG!;
+    const animated = inserted(still, 33, control, frame);
+    const more = [frame, pngChunk('fdAT', Buffer.from('\0\0\0\x01MARKER'))];
+    const { facts, picture } = stripMetadata(
+      inserted(animated, animated.length - 12, ...more),
+      limits,
     );
-    expect(strip(picture).equals(picture)).toBe(true);
+    expect(picture.equals(strip(still))).toBe(true);
+    expect(facts.frames).toBe(1);
+  });
+
+  it('no chunk stays twice, or behind the pixels', async () => {
+    const png = await drawing().png().toBuffer();
+    const density = pngChunk('pHYs', Buffer.from('MARKER789'));
+    const suggestion = pngChunk('tRNS', Buffer.from('MARKER'));
+    const late = [suggestion, pngChunk('IDAT', Buffer.from('MARKER'))];
+    const first = pngChunk('pHYs', Buffer.alloc(9, 1));
+    const picture = strip(inserted(inserted(png, png.length - 12, ...late), 33, first, density));
+    expect(picture.includes('MARKER')).toBe(false);
+    expect(picture.includes(first)).toBe(true);
+    expect((await pixels(picture)).equals(await pixels(png))).toBe(true);
   });
 
   it('a palette stays that colours the pixels, and none that is only suggested', async () => {
@@ -342,6 +397,48 @@ describe('of a WebP', () => {
     expect(picture.readUInt32LE(4)).toBe(picture.length - 8);
     expect((await pixels(picture)).equals(await pixels(webp))).toBe(true);
     expect(strip(picture).equals(picture)).toBe(true);
+  });
+});
+
+describe('of a WebP that is not animated', () => {
+  const extended = (flags: number, ...chunks: Buffer[]) => {
+    const header = Buffer.from(`VP8X\x0a\0\0\0${String.fromCharCode(flags)}\0\0\0`, 'latin1');
+    const size = Buffer.from('\x3b\0\0\x2b\0\0', 'latin1');
+    const file = Buffer.concat([Buffer.from('RIFF\0\0\0\0WEBP'), header, size, ...chunks]);
+    file.writeUInt32LE(file.length - 8, 4);
+    return file;
+  };
+
+  it('a profile that is not announced goes, as decoders pass over it', async () => {
+    const vp8 = (await drawing().webp().toBuffer()).subarray(12);
+    const { icc } = await sharp(files['marked JPEG']).metadata();
+    const file = extended(0, riff('ICCP', icc!), vp8);
+    const picture = strip(file);
+    expect(picture.includes('ICCP')).toBe(false);
+    expect((await pixels(picture)).equals(await pixels(file))).toBe(true);
+  });
+
+  it('neither a loop nor alpha stays that belongs to no picture', async () => {
+    const vp8 = (await drawing().webp().toBuffer()).subarray(12);
+    const vp8l = (await drawing().webp({ lossless: true }).toBuffer()).subarray(12);
+    const [alpha, loop] = [riff('ALPH', 'MARKER'), riff('ANIM', 'MARKER')];
+    for (const file of [
+      extended(0, alpha, loop, vp8, alpha),
+      extended(0x10, loop, alpha, vp8l),
+      extended(0x10, vp8, alpha),
+    ]) {
+      const picture = strip(file);
+      expect(picture.includes('MARKER')).toBe(false);
+      const { length } = await sharp(picture).removeAlpha().raw().toBuffer();
+      expect(length).toBe(60 * 44 * 3);
+      expect(strip(picture).equals(picture)).toBe(true);
+    }
+  });
+
+  it('alpha stays that does', async () => {
+    const file = await drawing({ alpha: true }).webp().toBuffer();
+    expect(file.includes('ALPH')).toBe(true);
+    expect((await pixels(strip(file))).equals(await pixels(file))).toBe(true);
   });
 });
 

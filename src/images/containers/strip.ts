@@ -36,5 +36,6 @@ export function stripMetadata(file: Buffer, limits: PictureLimits): StrippedPict
   const picture = STRIPS[facts.format](file, facts, (visit) => {
     walkFile(file, limits, visit);
   });
-  return { facts, picture };
+  // Of an animated PNG the first picture is left.
+  return { facts: facts.format === 'png' ? { ...facts, frames: 1 } : facts, picture };
 }

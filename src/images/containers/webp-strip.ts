@@ -14,6 +14,11 @@ import {
 
 /** The background colour, and how often an animation is repeated: RFC 9649, section 2.7.1.1. */
 const ANIM_BYTES = 6;
+/** How a frame is blended and disposed of: section 2.7.1.1, too. */
+const FRAME_FLAGS = 0x03;
+
+/** Where a chunk begins and ends, in the file. */
+type ChunkRange = [start: number, end: number];
 
 /**
  * A WebP without its metadata: pictures, frames and the ICC profile, with a header that announces
@@ -22,8 +27,10 @@ const ANIM_BYTES = 6;
 export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEachPart): Buffer {
   const kept = new KeptBytes(file);
   const seen = new Set<string>();
+  let alpha: ChunkRange | undefined;
   const isExtended = file.toString('latin1', 12, 16) === 'VP8X';
   let flags = isExtended ? keptFlags(file) : 0;
+  const hasProfile = isExtended && (flagsOf(file) & VP8X_FLAGS.icc) !== 0;
   const animated = (flags & VP8X_FLAGS.animation) !== 0;
   kept.keep(0, RIFF_HEADER_BYTES);
   if (isExtended) kept.add(extendedHeader(facts));
@@ -31,9 +38,13 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
     const type = file.toString('latin1', start, start + 4);
     const kind = isImage(type) ? 'image' : type;
     if (type === 'ANMF' && animated) keepFrame(kept, file, start, end);
-    else if (type === 'ICCP' && !seen.has(kind)) flags |= keepProfile(kept, file, start, end);
+    else if (type === 'ICCP' && hasProfile && !seen.has(kind))
+      flags |= keepProfile(kept, file, start, end);
     else if (type === 'ANIM' && animated && !seen.has(kind)) keepLoop(kept, file, start, end);
-    else if (!seen.has(kind) && isKept(type, animated)) keepChunk(kept, start, end);
+    else if (type === 'ALPH') alpha = flags & VP8X_FLAGS.alpha ? [start, end] : undefined;
+    else if (kind === 'image' && !animated && !seen.has(kind)) {
+      for (const range of pictureOf(type, [start, end], alpha)) keepChunk(kept, ...range);
+    }
     seen.add(kind);
   });
   if (facts.orientation !== 1) {
@@ -46,13 +57,17 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
   return picture;
 }
 
-function isKept(type: string, animated: boolean): boolean {
-  return (isImage(type) || type === 'ALPH') && !animated;
+/** The chunks of a picture: lossy ones have their alpha in a chunk of its own before them. */
+function pictureOf(type: string, image: ChunkRange, alpha: ChunkRange | undefined): ChunkRange[] {
+  return alpha && type === 'VP8 ' ? [alpha, image] : [image];
+}
+
+function flagsOf(file: Buffer): number {
+  return file[RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES] ?? 0;
 }
 
 function keptFlags(file: Buffer): number {
-  const flags = file[RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES] ?? 0;
-  return flags & (VP8X_FLAGS.alpha | VP8X_FLAGS.animation);
+  return flagsOf(file) & (VP8X_FLAGS.alpha | VP8X_FLAGS.animation);
 }
 
 /** Its flags are set when it is known what was kept. */
@@ -88,20 +103,22 @@ function keepFrame(kept: KeptBytes, file: Buffer, start: number, end: number): v
   const length = chunks.reduce((sum, [from, to]) => sum + padded(to - from), ANMF_HEADER_BYTES);
   const header = Buffer.from(file.subarray(start, start + CHUNK_HEADER_BYTES + ANMF_HEADER_BYTES));
   header.writeUInt32LE(length, 4);
+  // The rest of its last byte is reserved.
+  header.writeUInt8((header.at(-1) ?? 0) & FRAME_FLAGS, header.length - 1);
   kept.add(header);
   for (const [from, to] of chunks) keepChunk(kept, from, to);
 }
 
-function pictureOfFrame(file: Buffer, first: number, end: number): [number, number][] {
-  const chunks: [number, number][] = [];
+function pictureOfFrame(file: Buffer, first: number, end: number): ChunkRange[] {
+  let alpha: ChunkRange | undefined;
   for (let at = first; end - at >= CHUNK_HEADER_BYTES;) {
     const type = file.toString('latin1', at, at + 4);
     const chunkEnd = at + CHUNK_HEADER_BYTES + file.readUInt32LE(at + 4);
-    if (isImage(type)) return [...chunks, [at, chunkEnd]];
-    if (type === 'ALPH' && chunks.length === 0) chunks.push([at, chunkEnd]);
+    if (isImage(type)) return pictureOf(type, [at, chunkEnd], alpha);
+    if (type === 'ALPH') alpha ??= [at, chunkEnd];
     at = chunkEnd + ((chunkEnd - at) % 2);
   }
-  return chunks;
+  return [];
 }
 
 function chunk(type: string, data: Buffer): Buffer {

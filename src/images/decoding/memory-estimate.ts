@@ -9,9 +9,10 @@ export type MemoryFacts = Pick<
 const MEGABYTE = 1024 * 1024;
 
 /*
- * The constants are from the peak resident memory of one decoding child with sharp 0.35.5 and
- * libheif-js 1.23.2 on Linux x64, for pictures of 12, 24 and 48 megapixels, rounded up. Beside
- * each stand the MB that were measured and estimated: with 48 where nothing else is said.
+ * The constants are from the peak resident memory of one decoding child over ten or twenty pictures
+ * with sharp 0.35.5 and libheif-js 1.23.2 on Linux x64, for pictures of 12 and 48 megapixels,
+ * rounded up. Beside each stand the MB that were measured and estimated: with 48 where nothing else
+ * is said.
  */
 
 /** Node, libvips, the three sizes of variants side by side, and what past pictures left. */
@@ -21,27 +22,27 @@ const COPIES_OF_FILE = 2;
 
 /** What each pixel of a still picture takes, in bytes. */
 const BYTES_PER_PIXEL: Record<FormatName, number> = {
-  /** Decoded row by row: 156 of 174 for one with 12. */
+  /** Decoded row by row: 162 of 174 for one with 12. */
   jpeg: 0,
-  /** An interlaced one is held whole: 12 megapixels of 16-bit RGBA 260. Else 313 of 527. */
-  png: 4,
-  /** Lossless ones are held whole: 12 megapixels 221 of 260. */
-  webp: 4,
+  /** An interlaced one is held whole: 12 megapixels of 16-bit RGBA 332 of 370. Else 277 of 645. */
+  png: 6,
+  /** Lossless ones are held whole: 12 megapixels 255 of 272. */
+  webp: 5,
   gif: 4,
-  /** With 10 bits: 12 megapixels 407 of 453. With 8: 959 of 1317. */
+  /** With 10 bits: 12 megapixels 407 of 453. With 8: 1012 of 1317. */
   avif: 25,
   /** Without tiles, which iPhones make: 469 of 540. */
   heic: 8,
 };
 /**
  * Coefficients of two bytes wait for the last scan: those of four channels of CMYK, at full
- * resolution. 12 megapixels with three channels: 212 of 271, 48: 469 of 587.
+ * resolution. 12 megapixels with three channels: 236 of 271, 48: 469 of 587.
  */
 const PROGRESSIVE_JPEG_BYTES_PER_PIXEL = 8;
 
-/** The canvases of WebP's animation encoder, for each pixel of one frame: 309 of 337. */
-const BYTES_PER_ANIMATED_PIXEL = 28;
-/** libvips holds all frames of an animated WebP, for each pixel of all of them: 303 of 361. */
+/** The canvases of WebP's animation encoder, for each pixel of one frame: 4.8 megapixels 387 of 429. */
+const BYTES_PER_ANIMATED_PIXEL = 38;
+/** libvips holds all frames of an animated WebP, for each pixel of all of them: ten of 4.8 megapixels 447 of 533. */
 const BYTES_PER_WEBP_FRAME_PIXEL = 4;
 
 /**
