@@ -484,7 +484,8 @@ describe('a client that goes away', () => {
 
   it('leaves nothing open at whatever moment it goes, and others are served on', async () => {
     const opened = jest.spyOn(DiskStorage.prototype, 'get');
-    for (let round = 0; round < 8; round++) {
+    // On a slow machine more of them go before a file is opened.
+    for (let round = 0; round < 8 || opened.mock.calls.length <= 50; round++) {
       const leavings = Array.from({ length: 25 }, async (_, ms) => {
         const socket = ask();
         await sleep(ms);
@@ -492,7 +493,6 @@ describe('a client that goes away', () => {
       });
       await Promise.all(leavings);
     }
-    expect(opened.mock.calls.length).toBeGreaterThan(50);
     await expectNothingOpen();
     expect((await get(large).expect(200)).body).toHaveLength(BYTES);
   });

@@ -198,7 +198,11 @@ describe('an identical upload', () => {
     const account = await app.register();
     const first = await send(account, '?wait=30', { title: 'first' }).expect(201);
     expect(first.body.duplicate).toBeUndefined();
-    const files = await storedFiles(app, account);
+    // The upload itself goes once the image is complete.
+    const files = await eventually(
+      () => storedFiles(app, account),
+      (names) => names.length === 4,
+    );
     const again = await send(account, '', { title: 'second' }).expect(201);
     expect(again.body).toMatchObject({ id: first.body.id, title: 'first', duplicate: true });
     expect(await storedFiles(app, account)).toEqual(files);
