@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { newId } from '../src/core/ids.js';
@@ -116,6 +117,62 @@ describe('files that were given up', () => {
       await expect(cancelling).rejects.toThrow('being removed');
     }
     expect(await waiting()).toHaveLength(2);
+  });
+
+  it('stay when they were given up more than once, and only when all of that is in time', async () => {
+    const [kept, other] = [newKey(), newKey()];
+    await schedule([kept, kept, other], 600);
+    await orm.em.fork().transactional((em) => removals.cancel(em, [kept]));
+    expect(await waiting()).toEqual([other]);
+
+    await schedule([kept, kept], 600);
+    await schedule([other], 30);
+    for (const keys of [[kept, newKey()], [other], [kept, other]]) {
+      const cancelling = orm.em.fork().transactional((em) => removals.cancel(em, keys));
+      await expect(cancelling).rejects.toThrow('being removed');
+    }
+    expect(await waiting()).toHaveLength(4);
+  });
+
+  it('can go before their time, and leave nothing to do', async () => {
+    const [now, later] = [newKey(), newKey()];
+    await store(now, later);
+    await schedule([now, now, later], 600);
+    await removals.removeNow(now);
+
+    expect([await isStored(now), await isStored(later)]).toEqual([false, true]);
+    expect(await waiting()).toEqual([later]);
+  });
+
+  it('go when their time comes if they cannot before', async () => {
+    await schedule(['../no-key'], 600);
+    await removals.removeNow('../no-key');
+    expect(await waiting()).toEqual(['../no-key']);
+  });
+
+  it.each([
+    ['committed', false],
+    ['rolled back', true],
+  ])('are known to go once a transaction that has them stay is %s', async (end, isToGo) => {
+    const key = newKey();
+    await schedule([key], 600);
+    expect(await removals.isScheduled(key)).toBe(true);
+    const isCancelled = Promise.withResolvers<undefined>();
+    const mayEnd = Promise.withResolvers<undefined>();
+    const cancelling = orm.em.fork().transactional(async (em) => {
+      await removals.cancel(em, [key]);
+      isCancelled.resolve(undefined);
+      await mayEnd.promise;
+      if (end === 'rolled back') throw new Error(end);
+    });
+    await isCancelled.promise;
+    const answers: boolean[] = [];
+    const asking = removals.isScheduled(key).then((answer) => answers.push(answer));
+    await sleep(200);
+    expect(answers).toEqual([]);
+    mayEnd.resolve(undefined);
+    await Promise.allSettled([cancelling, asking]);
+    expect(answers).toEqual([isToGo]);
   });
 
   it('hold up no other when one cannot be removed, which is tried again', async () => {

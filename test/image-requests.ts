@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { Response } from 'supertest';
 import type { Account, TestingApp } from './testing-app.js';
 
@@ -17,9 +18,32 @@ export async function uploadPicture(
   return request.field(fields).attach('image', file, 'picture.jpg');
 }
 
-/** Names of everything in storage that belongs to an account. */
-export async function storedFiles(app: TestingApp, account: Account): Promise<string[]> {
+/** Names of everything in storage that belongs to an account, or to one image of it. */
+export async function storedFiles(
+  app: TestingApp,
+  account: Account,
+  imageId = '',
+): Promise<string[]> {
   const folder = join(app.variables['DATA_DIR'] ?? '', 'files/images', account.userId);
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  return entries
+    .filter((entry) => entry.isFile() && entry.parentPath.endsWith(imageId))
+    .map((entry) => entry.name);
+}
+
+/** Has every upload of an account wait before its row is committed, while something is done. */
+export async function holdingAccount(
+  app: TestingApp,
+  { userId }: Account,
+  work: () => Promise<void>,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: app.database.ownerUrl });
+  await client.connect();
+  try {
+    await client.query('begin');
+    await client.query('select 1 from users where id = $1 for update', [userId]);
+    await work();
+  } finally {
+    await client.end();
+  }
 }

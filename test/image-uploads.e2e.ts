@@ -3,16 +3,20 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { RequestContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import sharp from 'sharp';
+import { readEnv } from '../src/core/env.js';
 import { Idempotency } from '../src/core/idempotency.js';
 import { newId } from '../src/core/ids.js';
+import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
-import { storedFiles, uploadPicture } from './image-requests.js';
+import { holdingAccount, storedFiles, uploadPicture } from './image-requests.js';
 import { gifOfFrames, jpegClaiming } from './bombs.js';
 import { fixture, makeAnimation, makePicture } from './pictures.js';
+import { ProductProcess } from './product-process.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -30,6 +34,15 @@ afterAll(() => app.close());
 
 const upload = (file = picture, fields: Record<string, string> = {}, as = owner) =>
   uploadPicture(app, as, file, fields);
+
+/** What is written down for removal of an account's files. */
+async function removalsOf({ userId }: Account) {
+  return app.database.query<{ target: string; seconds: string }>(
+    `select target, extract(epoch from due_at - now()) as seconds from file_removals
+     where target like $1`,
+    [`images/${userId}/%`],
+  );
+}
 
 /** Runs something of the API outside a request. */
 function inContext<T>(work: () => Promise<T>): Promise<T> {
@@ -206,6 +219,7 @@ describe('an identical upload', () => {
     const again = await send(account, '', { title: 'second' }).expect(201);
     expect(again.body).toMatchObject({ id: first.body.id, title: 'first', duplicate: true });
     expect(await storedFiles(app, account)).toEqual(files);
+    expect(await removalsOf(account)).toEqual([]);
   });
 
   it('becomes another image when that is wanted', async () => {
@@ -324,6 +338,7 @@ describe('a refused upload', () => {
     expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect(answer.headers['content-type']).toContain('application/problem+json');
     expect(await storedFiles(app, account)).toEqual([]);
+    expect(await removalsOf(account)).toEqual([]);
     const { body } = await app.as(account).get('/api/v1/images').expect(200);
     expect(body.items).toEqual([]);
   });
@@ -515,6 +530,109 @@ describe('a refused upload', () => {
   });
 });
 
+describe('an upload whose file is stored, and whose row is not committed', () => {
+  let account: Account;
+  let proxy: TcpProxy;
+  let api: ProductProcess;
+  let url: string;
+
+  beforeEach(async () => {
+    account = await app.register();
+    const database = new URL(app.variables['DATABASE_URL'] ?? '');
+    proxy = await TcpProxy.to({ host: database.hostname, port: Number(database.port) });
+    database.port = String(proxy.port);
+    const port = await freePort();
+    url = `http://127.0.0.1:${port}`;
+    const variables = { ...app.variables, PORT: String(port), DATABASE_URL: database.href };
+    api = await ProductProcess.start('main', variables);
+  });
+
+  afterEach(async () => {
+    await api.kill();
+    await proxy.close();
+  });
+
+  const send = () => {
+    const form = new FormData();
+    form.append('image', new Blob([new Uint8Array(picture)]), 'x');
+    const headers = { authorization: `Bearer ${account.token}` };
+    return fetch(`${url}/api/v1/images/upload`, { method: 'POST', headers, body: form });
+  };
+
+  const stored = (count: number) =>
+    eventually(
+      () => storedFiles(app, account),
+      (names) => names.length === count,
+    );
+
+  async function expectRemoval(): Promise<void> {
+    const [file] = await stored(1);
+    const removals = await removalsOf(account);
+    expect(removals).toEqual([expect.objectContaining({ target: expect.stringContaining(file!) })]);
+    const { UPLOAD_TIMEOUT_MS } = readEnv(app.variables);
+    const afterLongest = Number(removals[0]!.seconds) - UPLOAD_TIMEOUT_MS / 1_000;
+    expect(afterLongest).toBeGreaterThan(60);
+    expect(afterLongest).toBeLessThan(300);
+
+    const change = 'update file_removals set due_at = now() where target = $1';
+    await app.database.query(change, [removals[0]!.target]);
+    expect(await stored(0)).toEqual([]);
+    const left = await eventually(
+      () => removalsOf(account),
+      (rows) => rows.length === 0,
+    );
+    expect(left).toEqual([]);
+  }
+
+  it('is removed in time when its process was killed', async () => {
+    await holdingAccount(app, account, async () => {
+      const answer = send().catch(() => undefined);
+      await stored(1);
+      await api.kill();
+      await answer;
+    });
+    await expectRemoval();
+  });
+
+  it('is removed in time when its database was lost', async () => {
+    await holdingAccount(app, account, async () => {
+      const answer = send();
+      await stored(1);
+      proxy.cut();
+      expect((await answer).status).toBe(503);
+    });
+    await expectRemoval();
+  });
+
+  it('stays when the commit, whose answer was lost, succeeds after all', async () => {
+    await app.database.query(
+      `create function linger() returns trigger language plpgsql as
+         $$ begin perform pg_sleep(2); return null; end $$;
+       create constraint trigger linger after insert on images
+         deferrable initially deferred for each row execute function linger()`,
+    );
+    const answer = send();
+    const committing = await eventually(
+      () =>
+        app.database.query(
+          `select 1 from pg_stat_activity
+           where datname = current_database() and state = 'active' and query ilike 'commit%'`,
+        ),
+      (rows) => rows.length === 1,
+    );
+    expect(committing).toHaveLength(1);
+    proxy.cut();
+    proxy.mend();
+    expect((await answer).status).toBe(503);
+    await app.database.query('drop function linger cascade');
+    const images = await eventually(
+      async () => (await app.as(account).get('/api/v1/images').expect(200)).body.items,
+      ([image]) => ['COMPLETED', 'FAILED'].includes(image?.status),
+    );
+    expect(images).toMatchObject([{ status: 'COMPLETED', error: null }]);
+  });
+});
+
 describe('an Idempotency-Key', () => {
   const send = (key: string, file: Buffer, fields: Record<string, string> = {}) =>
     app
@@ -604,6 +722,11 @@ describe('an Idempotency-Key', () => {
       (names) => names.length === 4,
     );
     expect(files).toHaveLength(4);
+    const removals = await eventually(
+      () => removalsOf(account),
+      (targets) => targets.length === 0,
+    );
+    expect(removals).toEqual([]);
   });
 
   it('is forgotten after a day', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { appendFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { type ClientRequest, type IncomingHttpHeaders, request } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { json, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -10,8 +10,10 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Upload, type UploadOptions } from 'tus-js-client';
 import { newId } from '../src/core/ids.js';
 import { ResumableCompletion } from '../src/images/resumable/resumable-completion.js';
+import { FileRemovals } from '../src/storage/file-removals.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
+import { holdingAccount, storedFiles } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -108,6 +110,15 @@ function partHeaders(offset: number, length?: number): Record<string, string | n
 function sendPart(path: string, offset: number, body: Buffer, options: Options = {}) {
   const headers = { ...partHeaders(offset, body.length), ...options.headers };
   return send('PATCH', path, { ...options, headers, body });
+}
+
+/** What is written down for removal of the files of an image. */
+async function removalsOf(imageId: string): Promise<string[]> {
+  const rows = await app.database.query<{ target: string }>(
+    'select target from file_removals where target like $1',
+    [`%-${imageId}/%`],
+  );
+  return rows.map(({ target }) => target);
 }
 
 /** The offset that HEAD tells. */
@@ -488,6 +499,39 @@ describe('an upload that was whole when its process died', () => {
     expect(await imagesOf(owner)).toHaveLength(2);
     const { headers } = await send('HEAD', path);
     expect((await imagesOf(owner)).at(-1)).toMatchObject({ id: headers['atelier-image-id'] });
+  });
+
+  it('keeps the file of its image when one of a killed attempt is removed', async () => {
+    const left = await leaveWhole(await makePicture());
+    const { api, process } = await startApi();
+    await holdingAccount(app, owner, async () => {
+      const asking = send('HEAD', left, { api }).catch(() => undefined);
+      await eventually(
+        () => storedFiles(app, owner, idOf(left)),
+        (files) => files.length === 1,
+      );
+      await process.kill();
+      await asking;
+    });
+    const [abandoned] = await storedFiles(app, owner, idOf(left));
+    await eventually(
+      () => send('HEAD', left),
+      ({ status }) => status === 200,
+    );
+    expect(await storedFiles(app, owner, idOf(left))).toHaveLength(2);
+    expect(await removalsOf(idOf(left))).toEqual([expect.stringContaining(abandoned!)]);
+
+    await app.database.query('update file_removals set due_at = now() where target like $1', [
+      `%${idOf(left)}/%`,
+    ]);
+    const em = app.app.get(EntityManager);
+    await RequestContext.create(em, () => app.app.get(FileRemovals).removeDue());
+    const [image] = await app.database.query<{ storage_key: string }>(
+      'select storage_key from images where id = $1',
+      [idOf(left)],
+    );
+    const files = await storedFiles(app, owner, idOf(left));
+    expect(files).toEqual([basename(image!.storage_key)]);
   });
 
   it('becomes an image by a worker that starts', async () => {

@@ -11,6 +11,9 @@ const AGAIN_AFTER_SECONDS = 60;
 /**
  * Removes files from storage after the transaction that gave them up, and never before: what is to
  * go is a row of that transaction. A crash in between only delays it.
+ *
+ * What is about to be stored is written down as well, to be removed later, and taken off by the
+ * transaction that gives it its row. So a file without a row is always one that is to go.
  */
 @Injectable()
 export class FileRemovals {
@@ -43,13 +46,39 @@ export class FileRemovals {
    */
   async cancel(em: EntityManager, targets: string[]): Promise<void> {
     if (targets.length === 0) return;
-    const cancelled = await em.execute(
+    // A target may have several rows. Not one may stay, and each of them has to be in time.
+    const cancelled = await em.execute<{ target: string; is_in_time: boolean }[]>(
       `delete from file_removals where target in (${targets.map(() => '?').join(', ')})
-         and due_at > clock_timestamp() + make_interval(secs => ?)
-       returning 1`,
+       returning target, due_at > clock_timestamp() + make_interval(secs => ?) as is_in_time`,
       [...targets, AGAIN_AFTER_SECONDS],
     );
-    if (cancelled.length < targets.length) throw new Error('The files are being removed.');
+    const found = new Set(cancelled.map(({ target }) => target));
+    const areAllInTime = cancelled.every(({ is_in_time }) => is_in_time);
+    if (!areAllInTime || !targets.every((target) => found.has(target))) {
+      throw new Error('The files are being removed.');
+    }
+  }
+
+  /**
+   * Whether a file is to be removed. When a transaction is under way that has it stay, this waits
+   * for its outcome.
+   */
+  async isScheduled(key: string): Promise<boolean> {
+    const rows = await this.em.execute(
+      `select 1 from file_removals where target = ? for key share`,
+      [key],
+    );
+    return rows.length > 0;
+  }
+
+  /** Removes a file before its time. One that cannot be removed now goes when its time comes. */
+  async removeNow(key: string): Promise<void> {
+    try {
+      await this.storage.delete(key);
+      await this.em.execute(`delete from file_removals where target = ?`, [key]);
+    } catch (error) {
+      this.logger.warn({ err: error, key, msg: 'Not removed; it is when its time comes' });
+    }
   }
 
   /** Removes what is due; replicas share the work. @returns how many targets are gone */

@@ -35,11 +35,35 @@ describe('uploads that are broken off', () => {
     }
     expect(await eventually(filesInStorage, (names) => names.length === 0, 60_000)).toEqual([]);
     expect(await app.database.query('select 1 from images')).toEqual([]);
+    expect(await eventually(written, (rows) => rows.length === 0, 60_000)).toEqual([]);
     await app.http.get('/health/ready').expect(200);
     // Long before any of them would have timed out. What discards their bodies may still be there.
     const left = await eventually(timers, (count) => count <= timersBefore + 5, 10_000);
     expect(left).toBeLessThanOrEqual(timersBefore + 5);
   }, 120_000);
+
+  it('while their file is written down for removal, leave no removal', async () => {
+    await app.database.query(
+      `create function linger() returns trigger language plpgsql as
+         $$ begin perform pg_sleep(1); return new; end $$;
+       create trigger linger before insert on file_removals
+         for each row execute function linger()`,
+    );
+    const inserting = () =>
+      app.database.query(
+        `select 1 from pg_stat_activity where datname = current_database()
+           and state = 'active' and query like 'insert into file_removals%'`,
+      );
+    // So few bytes that the connection is still read, and its end is noticed.
+    await abortAfter(2_000);
+    expect(await inserting()).toHaveLength(1);
+    expect(await eventually(inserting, (rows) => rows.length === 0)).toEqual([]);
+    await app.database.query('drop function linger cascade');
+    expect(await eventually(written, (rows) => rows.length === 0)).toEqual([]);
+    expect(await filesInStorage()).toEqual([]);
+  });
+
+  const written = () => app.database.query('select target from file_removals');
 
   const timers = () =>
     Promise.resolve(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length);
@@ -128,7 +152,7 @@ describe('a hostile form', () => {
       'select storage_key from images where id = $1',
       [body.id],
     );
-    expect(row!.storage_key).toMatch(/^images\/[\w-]+\/[\w-]+\/upload\.jpg$/);
+    expect(row!.storage_key).toMatch(/^images\/[\w-]+\/[\w-]+\/upload-[\w-]+\.jpg$/);
   });
 
   it('of nothing but noise is refused', async () => {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyRequest } from 'fastify';
@@ -8,8 +9,10 @@ import { newId } from '../../core/ids.js';
 import { currentRequestId } from '../../core/request-context.js';
 import { RowChanges } from '../../core/row-changes.js';
 import { Dispatcher } from '../../queue/dispatcher.js';
+import { FileRemovals } from '../../storage/file-removals.js';
 import { Storage } from '../../storage/storage.js';
 import { imageKey } from '../../storage/storage-key.js';
+import type { ContainerFormat } from '../containers/container.js';
 import { convertImage } from '../conversion/conversion.jobs.js';
 import { Image } from '../image.entity.js';
 import { ImagePresenter } from '../image.presenter.js';
@@ -20,6 +23,9 @@ import { fileLimitsOf, type StoreFile } from './incoming-file.js';
 import { type ReceivedUpload, receiveUpload } from './upload-form.js';
 
 const UPLOAD_ROUTE = 'images.upload';
+
+/** How long after the longest upload a file is removed that no transaction took over, in seconds. */
+const ABANDONED_AFTER_SECONDS = 3 * 60;
 
 export interface UploadAnswer {
   /** 201 when the image is final, else 202. */
@@ -49,7 +55,15 @@ interface StoredUpload extends ReceivedUpload {
   storageKey: string;
 }
 
-/** Takes pictures in: the file to storage, the row to the database, the work to the queue. */
+/**
+ * Takes pictures in: the file to storage, the row to the database, the work to the queue.
+ *
+ * The key of a file is written down for removal before its first byte is stored, and taken off by
+ * the transaction that inserts the row: who is killed in between leaves nothing for good. Every
+ * attempt has a key of its own, also when the end of one resumable upload is repeated under the same
+ * id, even by two processes at once. One of them gives its key to the image; what the others remove,
+ * or leave written down, is only what they stored themselves.
+ */
 @Injectable()
 export class ImageUploads {
   private readonly logger = new Logger(ImageUploads.name);
@@ -57,6 +71,7 @@ export class ImageUploads {
   constructor(
     private readonly em: EntityManager,
     private readonly storage: Storage,
+    private readonly removals: FileRemovals,
     private readonly dispatcher: Dispatcher,
     private readonly idempotency: Idempotency,
     private readonly changes: RowChanges,
@@ -113,17 +128,40 @@ export class ImageUploads {
     id: string,
     read: (store: StoreFile) => Promise<ReceivedUpload>,
   ): Promise<StoredUpload> {
-    const epochMs = Date.now();
+    const file = { userId, epochMs: Date.now(), imageId: id, variant: `upload-${newId()}` };
     let storageKey = '';
+    let storing = Promise.resolve();
     try {
-      const upload = await read(async (format, bytes, signal) => {
-        const file = { userId, epochMs, imageId: id, variant: 'upload', ext: format.extension };
-        storageKey = imageKey(file);
-        await this.storage.upload(storageKey, bytes, { contentType: format.mimeType, signal });
+      const upload = await read((format, bytes, signal) => {
+        storageKey = imageKey({ ...file, ext: format.extension });
+        storing = this.storeFile(storageKey, format, bytes, signal);
+        return storing;
       });
       return { ...upload, id, userId, storageKey };
     } catch (error) {
+      // A client is given up at once, perhaps while its file gets its name.
+      await storing.catch(() => undefined);
       await this.discard(storageKey);
+      throw error;
+    }
+  }
+
+  /** Writes the key down for removal, then stores the file. */
+  private async storeFile(
+    storageKey: string,
+    { mimeType }: ContainerFormat,
+    bytes: Readable,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    // An error that comes before storage listens would end the process; it stays in the stream.
+    bytes.on('error', () => undefined);
+    try {
+      signal?.throwIfAborted();
+      const afterSeconds = this.env.UPLOAD_TIMEOUT_MS / 1_000 + ABANDONED_AFTER_SECONDS;
+      await this.removals.schedule(this.em, [storageKey], afterSeconds);
+      await this.storage.upload(storageKey, bytes, { contentType: mimeType, signal });
+    } catch (error) {
+      bytes.destroy();
       throw error;
     }
   }
@@ -183,6 +221,7 @@ export class ImageUploads {
   ): Promise<ImageAnswer> {
     const { fields, ...file } = upload;
     await this.quota.require(em, file.userId, file.bytes, announcedBy);
+    await this.removals.cancel(em, [file.storageKey]);
     em.persist(new Image({ ...file, ...fields, requestId: currentRequestId() }));
     await em.flush();
     return this.presenter.present(await new ImageQueries(em).get(file.id));
@@ -219,20 +258,21 @@ export class ImageUploads {
     return image && isFinal(image) ? image : undefined;
   }
 
-  /** A connection that breaks during COMMIT leaves open whether the row is there: look. */
+  /**
+   * A connection that breaks during COMMIT leaves open whether the row is there. The removal tells:
+   * only that transaction, which is waited for, or the worker takes it off the list.
+   */
   private async discardUnlessCommitted({ id, storageKey }: StoredUpload): Promise<void> {
     try {
-      if (!(await this.queries.find(id))) await this.discard(storageKey);
+      const isToGo = await this.removals.isScheduled(storageKey);
+      if (isToGo || !(await this.queries.find(id))) await this.discard(storageKey);
     } catch (error) {
-      this.logger.warn({ err: error, storageKey, msg: 'A file is left to the clean-up' });
+      this.logger.warn({ err: error, storageKey, msg: 'A file is left to its removal' });
     }
   }
 
   private async discard(storageKey: string): Promise<void> {
-    if (storageKey === '') return;
-    await this.storage.delete(storageKey).catch((error: unknown) => {
-      this.logger.warn({ err: error, storageKey, msg: 'A file is left to the clean-up' });
-    });
+    if (storageKey !== '') await this.removals.removeNow(storageKey);
   }
 
   private limits() {
