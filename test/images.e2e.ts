@@ -427,6 +427,16 @@ describe('deleting an image', () => {
       await hasty.close();
     }
   });
+
+  it('succeeds also when one of this id was deleted before', async () => {
+    const { body } = await upload();
+    await app.database.query(
+      'insert into deleted_images (id, user_id, deleted_at) values ($1, $2, now())',
+      [body.id, owner.userId],
+    );
+    await app.as(owner).delete(`/api/v1/images/${body.id}`).expect(204);
+    await app.as(owner).get(`/api/v1/images/${body.id}`).expect(404);
+  });
 });
 
 describe("the first clients' routes", () => {

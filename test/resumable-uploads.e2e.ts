@@ -501,6 +501,54 @@ describe('an upload that was whole when its process died', () => {
     expect((await imagesOf(owner)).at(-1)).toMatchObject({ id: headers['atelier-image-id'] });
   });
 
+  describe('and whose image was deleted meanwhile', () => {
+    /** As a kill -9 between the commit of the image and the end of the upload leaves it. */
+    async function leaveDeleted(): Promise<{ path: string; imageId: string }> {
+      const left = await create({ headers: { 'upload-metadata': metadata({ force: 'true' }) } });
+      const { headers } = await sendPart(left, 0, picture);
+      const imageId = String(headers['atelier-image-id']);
+      expect(imageId).toBe(idOf(left));
+      await app.as(owner).delete(`/api/v1/images/${imageId}`).expect(204);
+      await app.database.query('update resumable_uploads set image_id = null where id = $1', [
+        imageId,
+      ]);
+      await writeFile(fileOf(left), picture);
+      return { path: left, imageId };
+    }
+
+    /** What the client of an upload hears. */
+    async function answersOf(uploadPath: string) {
+      const head = await send('HEAD', uploadPath);
+      const shown = await send('GET', uploadPath);
+      const { offset, error } = shown.body;
+      return {
+        head: [head.status, head.headers['upload-offset'], head.headers['atelier-image-id']],
+        shown: [shown.status, offset, shown.body['imageId'], error],
+      };
+    }
+
+    it.each([
+      ['the sweep', () => sweep()],
+      ['its client', (uploadPath: string) => send('HEAD', uploadPath)],
+    ])('brings no image back by %s, and ends as one that was settled before', async (_, end) => {
+      const before = await imagesOf(owner);
+      const left = await leaveDeleted();
+      await end(left.path);
+      const bytes = picture.length;
+      expect(await answersOf(left.path)).toEqual({
+        head: [200, String(bytes), left.imageId],
+        shown: [200, bytes, left.imageId, null],
+      });
+      expect(await imagesOf(owner)).toEqual(before);
+      expect(await hasBytes(left.path)).toBe(false);
+      await app.as(owner).get(`/api/v1/images/${left.imageId}`).expect(404);
+      await app.as(owner).delete(`/api/v1/images/${left.imageId}`).expect(204);
+      const keys = await removalsOf(left.imageId);
+      // The folder of the image that was deleted, and no file of the one that did not come back.
+      expect(keys).toEqual([expect.stringMatching(/\/$/)]);
+    });
+  });
+
   it('keeps the file of its image when one of a killed attempt is removed', async () => {
     const left = await leaveWhole(await makePicture());
     const { api, process } = await startApi();

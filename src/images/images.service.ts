@@ -100,7 +100,8 @@ export class ImagesService {
       );
       if (!deleted) return this.requireDeleted(em, userId, id);
       await em.execute(
-        'insert into deleted_images (id, user_id, deleted_at) values (?, ?, now())',
+        `insert into deleted_images (id, user_id, deleted_at) values (?, ?, now())
+         on conflict (id) do nothing`,
         [id, userId],
       );
       const folder = folderOf(deleted.storage_key);

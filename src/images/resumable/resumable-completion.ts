@@ -8,7 +8,7 @@ import { fileLimitsOf, receiveFile, type StoreFile } from '../upload/incoming-fi
 import { ResumableBytes } from './resumable-bytes.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
 import { ResumableUpload } from './resumable-upload.entity.js';
-import { ImageUploads } from '../upload/uploads.service.js';
+import { ImageDeleted, ImageUploads } from '../upload/uploads.service.js';
 
 /** What is wrong with the file itself, so that no other attempt can end better. */
 const REFUSALS = new Set([...Object.values(containerProblems), fileTooLarge]);
@@ -39,7 +39,7 @@ export class ResumableCompletion {
     return lease.during(async () => {
       try {
         await this.quota.require(this.em, upload.userId, upload.bytes, upload.id);
-        const imageId = await this.take(upload);
+        const imageId = await this.imageOf(upload);
         await this.settle(lease, { imageId });
         return imageId;
       } catch (error) {
@@ -98,6 +98,16 @@ export class ResumableCompletion {
     );
     for (const { id } of expired) await this.bytes.remove(id);
     return expired.length;
+  }
+
+  /** The image that an upload became, also when its owner has deleted it again. */
+  private async imageOf(upload: ResumableUpload): Promise<string> {
+    try {
+      return await this.take(upload);
+    } catch (error) {
+      if (error instanceof ImageDeleted) return upload.id;
+      throw error;
+    }
   }
 
   private async take({ id, userId, fields }: ResumableUpload): Promise<string> {

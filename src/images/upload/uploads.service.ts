@@ -55,6 +55,14 @@ interface StoredUpload extends ReceivedUpload {
   storageKey: string;
 }
 
+/** The image of a resumable upload whose owner has deleted it: no repeat brings it back. */
+export class ImageDeleted extends Error {
+  constructor(id: string) {
+    super(`The image ${id} was deleted.`);
+    this.name = 'ImageDeleted';
+  }
+}
+
 /**
  * Takes pictures in: the file to storage, the row to the database, the work to the queue.
  *
@@ -102,6 +110,7 @@ export class ImageUploads {
    *
    * @param read reads the upload, handing its file to the function that it is given
    * @throws Problem `quota-exceeded`, `idempotency-…`, and whatever `read` throws
+   * @throws ImageDeleted
    */
   async take(
     userId: string,
@@ -201,6 +210,8 @@ export class ImageUploads {
   /**
    * What was made of this very upload when it ended before, or else what the owner already made of
    * the same bytes; a failure is no reason not to try again.
+   *
+   * @throws ImageDeleted when its owner has deleted what was made of this very upload
    */
   private async findMade(
     em: EntityManager,
@@ -208,8 +219,12 @@ export class ImageUploads {
     { force, announcedBy }: UploadOptions,
   ): Promise<ImageAnswer | undefined> {
     const queries = new ImageQueries(em);
-    const same = announcedBy === undefined ? undefined : await queries.find(id);
-    if (same) return this.presenter.present(same);
+    if (announcedBy !== undefined) {
+      const same = await queries.find(id);
+      if (same) return this.presenter.present(same);
+      // In this order: an image goes in the same transaction in which its deletion is remembered.
+      await requireNotDeleted(em, id);
+    }
     const equal = force ? undefined : await queries.findEqual(userId, checksum);
     return equal && { ...(await this.presenter.present(equal)), duplicate: true };
   }
@@ -282,4 +297,10 @@ export class ImageUploads {
       totalMs: this.env.UPLOAD_TIMEOUT_MS,
     };
   }
+}
+
+/** @throws ImageDeleted */
+async function requireNotDeleted(em: EntityManager, id: string): Promise<void> {
+  const deleted = await em.execute('select 1 from deleted_images where id = ?', [id]);
+  if (deleted.length > 0) throw new ImageDeleted(id);
 }
