@@ -11,6 +11,7 @@ import { ResumableLeases } from './resumable/resumable-leases.js';
 import { ResumableReception } from './resumable/resumable-reception.js';
 import { ResumableUploadsController } from './resumable/resumable-uploads.controller.js';
 import { ResumableUploads } from './resumable/resumable-uploads.service.js';
+import { UploadFiles } from './upload/upload-files.js';
 import { ImageUploads } from './upload/uploads.service.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { ImagesController } from './images.controller.js';
@@ -32,6 +33,7 @@ import { ImagesService } from './images.service.js';
     ResumableLeases,
     ResumableReception,
     ResumableUploads,
+    UploadFiles,
   ],
   exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],
 })

@@ -7,7 +7,7 @@ const FileRemovalSchema = defineEntity({
   properties: {
     id: p.uuid().primary(),
     /** One key, or with a slash at its end all keys below it. */
-    target: p.string().length(200),
+    target: p.string().length(200).index(),
     dueAt: p.datetime(3).index(),
   },
 });

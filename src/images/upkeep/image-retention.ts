@@ -66,7 +66,7 @@ export class ImageRetention {
           returning id, user_id, storage_key
         ), remembered as (
           insert into deleted_images (id, user_id, deleted_at)
-          select id, user_id, now() from deleted
+          select id, user_id, now() from deleted on conflict (id) do nothing
         )
         select id, user_id, storage_key from deleted
       `.execute(database);

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyRequest } from 'fastify';
@@ -10,9 +9,6 @@ import { currentRequestId } from '../../core/request-context.js';
 import { RowChanges } from '../../core/row-changes.js';
 import { Dispatcher } from '../../queue/dispatcher.js';
 import { FileRemovals } from '../../storage/file-removals.js';
-import { Storage } from '../../storage/storage.js';
-import { imageKey } from '../../storage/storage-key.js';
-import type { ContainerFormat } from '../containers/container.js';
 import { convertImage } from '../conversion/conversion.jobs.js';
 import { Image } from '../image.entity.js';
 import { ImagePresenter } from '../image.presenter.js';
@@ -20,12 +16,10 @@ import { ImageQueries } from '../image.queries.js';
 import { type ImageAnswer, isFinal } from '../image.schema.js';
 import { ImageQuota } from './image-quota.js';
 import { fileLimitsOf, type StoreFile } from './incoming-file.js';
+import { type StoredUpload, UploadFiles } from './upload-files.js';
 import { type ReceivedUpload, receiveUpload } from './upload-form.js';
 
 const UPLOAD_ROUTE = 'images.upload';
-
-/** How long after the longest upload a file is removed that no transaction took over, in seconds. */
-const ABANDONED_AFTER_SECONDS = 3 * 60;
 
 export interface UploadAnswer {
   /** 201 when the image is final, else 202. */
@@ -48,13 +42,6 @@ interface UploadOptions {
   announcedBy?: string;
 }
 
-/** An upload whose file is stored, and whose row is not there yet. */
-interface StoredUpload extends ReceivedUpload {
-  id: string;
-  userId: string;
-  storageKey: string;
-}
-
 /** The image of a resumable upload whose owner has deleted it: no repeat brings it back. */
 export class ImageDeleted extends Error {
   constructor(id: string) {
@@ -63,22 +50,14 @@ export class ImageDeleted extends Error {
   }
 }
 
-/**
- * Takes pictures in: the file to storage, the row to the database, the work to the queue.
- *
- * The key of a file is written down for removal before its first byte is stored, and taken off by
- * the transaction that inserts the row: who is killed in between leaves nothing for good. Every
- * attempt has a key of its own, also when the end of one resumable upload is repeated under the same
- * id, even by two processes at once. One of them gives its key to the image; what the others remove,
- * or leave written down, is only what they stored themselves.
- */
+/** Takes pictures in: the file to storage, the row to the database, the work to the queue. */
 @Injectable()
 export class ImageUploads {
   private readonly logger = new Logger(ImageUploads.name);
 
   constructor(
     private readonly em: EntityManager,
-    private readonly storage: Storage,
+    private readonly files: UploadFiles,
     private readonly removals: FileRemovals,
     private readonly dispatcher: Dispatcher,
     private readonly idempotency: Idempotency,
@@ -118,61 +97,17 @@ export class ImageUploads {
     read: (store: StoreFile) => Promise<ReceivedUpload>,
   ): Promise<UploadAnswer> {
     const { idempotencyKey, waitSeconds, force, announcedBy } = options;
-    const upload = await this.store(userId, announcedBy ?? newId(), read);
+    const upload = await this.files.store(userId, announcedBy ?? newId(), read);
     const run = await this.begin(upload, idempotencyKey, force);
     if (!(run instanceof IdempotentRun)) {
-      await this.discard(upload.storageKey);
+      await this.files.discard(upload.storageKey);
       return { status: run.status, body: run.body as ImageAnswer, replayed: true };
     }
     const { isNew, ...answer } = await this.create(upload, run, options);
-    if (!isNew) await this.discard(upload.storageKey);
+    if (!isNew) await this.files.discard(upload.storageKey);
     await this.dispatcher.enqueue(convertImage, answer.body.id);
     const final = await this.awaitFinal(run, answer.body, waitSeconds);
     return { ...(final ?? answer), replayed: false };
-  }
-
-  /** Streams the file to storage, and removes it again when the upload turns out to be refused. */
-  private async store(
-    userId: string,
-    id: string,
-    read: (store: StoreFile) => Promise<ReceivedUpload>,
-  ): Promise<StoredUpload> {
-    const file = { userId, epochMs: Date.now(), imageId: id, variant: `upload-${newId()}` };
-    let storageKey = '';
-    let storing = Promise.resolve();
-    try {
-      const upload = await read((format, bytes, signal) => {
-        storageKey = imageKey({ ...file, ext: format.extension });
-        storing = this.storeFile(storageKey, format, bytes, signal);
-        return storing;
-      });
-      return { ...upload, id, userId, storageKey };
-    } catch (error) {
-      // A client is given up at once, perhaps while its file gets its name.
-      await storing.catch(() => undefined);
-      await this.discard(storageKey);
-      throw error;
-    }
-  }
-
-  /** Writes the key down for removal, then stores the file. */
-  private async storeFile(
-    storageKey: string,
-    { mimeType }: ContainerFormat,
-    bytes: Readable,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    // An error that comes before storage listens would end the process; it stays in the stream.
-    bytes.on('error', () => undefined);
-    try {
-      signal?.throwIfAborted();
-      const afterSeconds = this.env.UPLOAD_TIMEOUT_MS / 1_000 + ABANDONED_AFTER_SECONDS;
-      await this.removals.schedule(this.em, [storageKey], afterSeconds);
-      await this.storage.upload(storageKey, bytes, { contentType: mimeType, signal });
-    } catch (error) {
-      bytes.destroy();
-      throw error;
-    }
   }
 
   private async begin(upload: StoredUpload, key: string | undefined, force: boolean) {
@@ -181,7 +116,7 @@ export class ImageUploads {
     try {
       return await this.idempotency.begin({ ownerId: userId, route: UPLOAD_ROUTE, key, content });
     } catch (error) {
-      await this.discard(storageKey);
+      await this.files.discard(storageKey);
       throw error;
     }
   }
@@ -202,7 +137,7 @@ export class ImageUploads {
       });
     } catch (error) {
       await run.abandon().catch(() => undefined);
-      await this.discardUnlessCommitted(upload);
+      await this.files.discardUnlessCommitted(upload);
       throw error;
     }
   }
@@ -271,23 +206,6 @@ export class ImageUploads {
   private async findFinal(id: string) {
     const image = await this.queries.find(id);
     return image && isFinal(image) ? image : undefined;
-  }
-
-  /**
-   * A connection that breaks during COMMIT leaves open whether the row is there. The removal tells:
-   * only that transaction, which is waited for, or the worker takes it off the list.
-   */
-  private async discardUnlessCommitted({ id, storageKey }: StoredUpload): Promise<void> {
-    try {
-      const isToGo = await this.removals.isScheduled(storageKey);
-      if (isToGo || !(await this.queries.find(id))) await this.discard(storageKey);
-    } catch (error) {
-      this.logger.warn({ err: error, storageKey, msg: 'A file is left to its removal' });
-    }
-  }
-
-  private async discard(storageKey: string): Promise<void> {
-    if (storageKey !== '') await this.removals.removeNow(storageKey);
   }
 
   private limits() {
