@@ -1,44 +1,9 @@
+import type { Associations, HeifItem, HeifMeta, HeifReference } from './heif-items.js';
+import { neededItems } from './heif-needed.js';
 import { type IsoBox, childBoxes, corrupt, FULL_BOX_BYTES, IsoFields } from './iso-boxes.js';
-
-/** Bytes of an item, in the file or in the `idat` box. */
-export interface Extent {
-  source: 'file' | 'idat';
-  start: number;
-  end: number;
-}
-
-export interface HeifItem {
-  id: number;
-  /** Four characters, such as `hvc1` or `Exif`. */
-  type: string;
-  extents: Extent[];
-  /** The bytes lie in another file. */
-  isExternal: boolean;
-  /** The items that it is put together from: references `dimg`. */
-  tiles: number[];
-  properties: IsoBox[];
-}
-
-/** The `meta` box of a picture: ISO/IEC 23008-12 section 6, ISO/IEC 14496-12 section 8.11. */
-export interface HeifMeta {
-  children: IsoBox[];
-  /** Of the `ipco` box. */
-  properties: IsoBox[];
-  /** The entries `infe` of the `iinf` box. */
-  entries: IsoBox[];
-  items: Map<number, HeifItem>;
-  primary: HeifItem;
-  idat: IsoBox | undefined;
-}
 
 const MAX_ITEMS = 8192;
 const MAX_EXTENTS = 16_384;
-/** Items that decoders can make pixels from, or that stand for such. */
-const PICTURE_TYPES = ['av01', 'hvc1', 'hev1', 'grid', 'iovl', 'iden'];
-
-export function isPicture(item: HeifItem): boolean {
-  return PICTURE_TYPES.includes(item.type);
-}
 
 /**
  * Reads a `meta` box.
@@ -51,17 +16,29 @@ export function readMeta(bytes: Buffer, body: number): HeifMeta {
   const handler = fieldsOf(bytes, required(children, 'hdlr'));
   handler.skip(FULL_BOX_BYTES + 4);
   if (handler.text(4) !== 'pict') throw corrupt('The file does not hold pictures.');
+  handler.skip(12);
 
   const items = new Map<number, HeifItem>();
   const entries = readItemInfos(bytes, required(children, 'iinf'), items);
-  readLocations(bytes, required(children, 'iloc'), items);
+  const locations = readLocations(bytes, required(children, 'iloc'), items);
   const iref = single(children, 'iref');
-  if (iref) readReferences(bytes, iref, items);
+  const references = iref ? readReferences(bytes, iref, items) : [];
   const properties = readProperties(bytes, required(children, 'iprp'), items);
 
   const primary = items.get(readPrimaryId(bytes, required(children, 'pitm')));
   if (!primary) throw corrupt('The file does not hold its primary picture.');
-  return { children, properties, entries, items, primary, idat: single(children, 'idat') };
+  const idat = single(children, 'idat');
+  const parts = {
+    ...locations,
+    ...properties,
+    children,
+    entries,
+    references,
+    items,
+    primary,
+    idat,
+  };
+  return { ...parts, needed: neededItems(bytes, parts) };
 }
 
 function single(boxes: IsoBox[], type: string): IsoBox | undefined {
@@ -85,18 +62,23 @@ function readPrimaryId(bytes: Buffer, pitm: IsoBox): number {
   return fields.uint(fields.fullBox().version === 0 ? 2 : 4);
 }
 
-function readItemInfos(bytes: Buffer, iinf: IsoBox, items: Map<number, HeifItem>): IsoBox[] {
+function readItemInfos(
+  bytes: Buffer,
+  iinf: IsoBox,
+  items: Map<number, HeifItem>,
+): HeifMeta['entries'] {
   const fields = fieldsOf(bytes, iinf);
   // The count is not needed: the box ends where its entries do.
   fields.skip(fields.fullBox().version === 0 ? 2 : 4);
-  const entries = childBoxes(bytes, fields.position, iinf.end);
-  if (entries.length > MAX_ITEMS) throw corrupt(`The file has more than ${MAX_ITEMS} items.`);
-  for (const entry of entries) {
-    const { id, type } = readItemInfo(bytes, entry);
+  const boxes = childBoxes(bytes, fields.position, iinf.end);
+  if (boxes.length > MAX_ITEMS) throw corrupt(`The file has more than ${MAX_ITEMS} items.`);
+  return boxes.map((box) => {
+    const { id, type } = readItemInfo(bytes, box);
     if (items.has(id)) throw corrupt('The file has two items of one number.');
-    items.set(id, { id, type, extents: [], isExternal: false, tiles: [], properties: [] });
-  }
-  return entries;
+    const item = newItem(id, type);
+    items.set(id, item);
+    return { box, item };
+  });
 }
 
 /** Entries before version 2 name no type, so they are no pictures. */
@@ -109,14 +91,12 @@ function readItemInfo(bytes: Buffer, entry: IsoBox): { id: number; type: string 
   return { id, type: version < 2 ? '' : fields.text(4) };
 }
 
-/** Where the names of an entry begin: behind its type. They end with the box. */
-export function namesOf(bytes: Buffer, entry: IsoBox): number {
-  const version = bytes[entry.body] ?? 0;
-  return entry.body + FULL_BOX_BYTES + (version === 3 ? 4 : 2) + 2 + (version < 2 ? 0 : 4);
-}
-
 /** ISO/IEC 14496-12, section 8.11.3. */
-function readLocations(bytes: Buffer, iloc: IsoBox, items: Map<number, HeifItem>): void {
+function readLocations(
+  bytes: Buffer,
+  iloc: IsoBox,
+  items: Map<number, HeifItem>,
+): Pick<HeifMeta, 'located' | 'locationFields'> {
   const fields = fieldsOf(bytes, iloc);
   const { version } = fields.fullBox();
   if (version > 2) throw corrupt('The places of the items are of an unknown version.');
@@ -124,7 +104,7 @@ function readLocations(bytes: Buffer, iloc: IsoBox, items: Map<number, HeifItem>
   const [offset, length, base] = [sizeAt(sizes, 12), sizeAt(sizes, 8), sizeAt(sizes, 4)];
   const index = version === 0 ? 0 : sizeAt(sizes, 0);
   const count = fields.uint(version < 2 ? 2 : 4);
-  const located = new Set<number>();
+  const located = new Set<HeifItem>();
   let extents = 0;
   for (let read = 0; read < count; read += 1) {
     const id = fields.uint(version < 2 ? 2 : 4);
@@ -132,10 +112,11 @@ function readLocations(bytes: Buffer, iloc: IsoBox, items: Map<number, HeifItem>
     const isExternal = fields.uint(2) !== 0;
     const from = fields.uint(base);
     const item = items.get(id) ?? unnamedItem(id, items);
-    if (located.has(id)) throw corrupt('An item of the file has two places.');
-    located.add(id);
+    if (located.has(item)) throw corrupt('An item of the file has two places.');
+    located.add(item);
     if (method > 1) throw corrupt('An item of the file lies inside another.');
     item.isExternal = isExternal;
+    item.base = from;
     const extentCount = fields.uint(2);
     extents += extentCount;
     if (extents > MAX_EXTENTS) throw corrupt(`The items are cut into more than ${MAX_EXTENTS}.`);
@@ -146,6 +127,7 @@ function readLocations(bytes: Buffer, iloc: IsoBox, items: Map<number, HeifItem>
       item.extents.push({ source: method === 1 ? 'idat' : 'file', start, end });
     }
   }
+  return { located, locationFields: { version, offset, length, base } };
 }
 
 function sizeAt(sizes: number, shift: number): 0 | 4 | 8 {
@@ -157,43 +139,67 @@ function sizeAt(sizes: number, shift: number): 0 | 4 | 8 {
 /** Bytes that belong to something of no type, which is no picture. */
 function unnamedItem(id: number, items: Map<number, HeifItem>): HeifItem {
   if (items.size >= 2 * MAX_ITEMS) throw corrupt(`The file has more than ${MAX_ITEMS} items.`);
-  const item = { id, type: '', extents: [], isExternal: false, tiles: [], properties: [] };
+  const item = newItem(id, '');
   items.set(id, item);
   return item;
 }
 
+function newItem(id: number, type: string): HeifItem {
+  return { id, type, extents: [], isExternal: false, base: 0, tiles: [], properties: [] };
+}
+
 /** ISO/IEC 14496-12, section 8.11.12. */
-function readReferences(bytes: Buffer, iref: IsoBox, items: Map<number, HeifItem>): void {
+function readReferences(
+  bytes: Buffer,
+  iref: IsoBox,
+  items: Map<number, HeifItem>,
+): HeifReference[] {
   const idBytes = fieldsOf(bytes, iref).fullBox().version === 0 ? 2 : 4;
-  for (const reference of childBoxes(bytes, iref.body + FULL_BOX_BYTES, iref.end)) {
-    const fields = fieldsOf(bytes, reference);
-    const item = items.get(fields.uint(idBytes));
-    const count = fields.uint(2);
-    for (let read = 0; read < count; read += 1) {
-      const to = fields.uint(idBytes);
-      if (reference.type === 'dimg') item?.tiles.push(to);
-    }
-  }
+  return childBoxes(bytes, iref.body + FULL_BOX_BYTES, iref.end).map((box) => {
+    const fields = fieldsOf(bytes, box);
+    const from = fields.uint(idBytes);
+    const to = Array.from({ length: fields.uint(2) }, () => fields.uint(idBytes));
+    if (box.type === 'dimg') items.get(from)?.tiles.push(...to);
+    return { type: box.type, from, to };
+  });
 }
 
 /** ISO/IEC 23008-12, section 9.3. */
-function readProperties(bytes: Buffer, iprp: IsoBox, items: Map<number, HeifItem>): IsoBox[] {
+function readProperties(
+  bytes: Buffer,
+  iprp: IsoBox,
+  items: Map<number, HeifItem>,
+): Pick<HeifMeta, 'properties' | 'associations'> {
   const children = childBoxes(bytes, iprp.body, iprp.end);
   const ipco = required(children, 'ipco');
   const properties = childBoxes(bytes, ipco.body, ipco.end);
-  for (const ipma of children.filter(({ type }) => type === 'ipma')) {
-    const fields = fieldsOf(bytes, ipma);
-    const { version, flags } = fields.fullBox();
-    const count = fields.uint(4);
-    for (let read = 0; read < count; read += 1) {
-      const item = items.get(fields.uint(version === 0 ? 2 : 4));
-      const associations = fields.uint(1);
-      for (let association = 0; association < associations; association += 1) {
-        const index = flags & 1 ? fields.uint(2) & 0x7fff : fields.uint(1) & 0x7f;
-        const property = properties[index - 1];
-        if (property) item?.properties.push(property);
-      }
-    }
+  const associations = children
+    .filter(({ type }) => type === 'ipma')
+    .map((ipma) => readAssociations(fieldsOf(bytes, ipma), items, properties));
+  for (const { item, properties } of associations.flatMap(({ entries }) => entries)) {
+    item?.properties.push(...properties.flatMap(({ box }) => box ?? []));
   }
-  return properties;
+  return { properties, associations };
+}
+
+function readAssociations(
+  fields: IsoFields,
+  items: Map<number, HeifItem>,
+  boxes: IsoBox[],
+): Associations {
+  const { version, flags } = fields.fullBox();
+  const isWide = (flags & 1) !== 0;
+  const entries: Associations['entries'] = [];
+  const count = fields.uint(4);
+  for (let read = 0; read < count; read += 1) {
+    const item = items.get(fields.uint(version === 0 ? 2 : 4));
+    const properties = Array.from({ length: fields.uint(1) }, () => {
+      const association = isWide ? fields.uint(2) : fields.uint(1);
+      const essential = isWide ? 0x8000 : 0x80;
+      const box = boxes[(association & ~essential) - 1];
+      return { box, isEssential: (association & essential) !== 0 };
+    });
+    entries.push({ item, properties });
+  }
+  return { version, isWide, entries };
 }

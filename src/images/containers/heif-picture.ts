@@ -1,5 +1,5 @@
 import { ContainerRefused } from './container.js';
-import { type Extent, type HeifItem, type HeifMeta, isPicture } from './heif-meta.js';
+import { type Extent, type HeifItem, type HeifMeta, isPicture } from './heif-items.js';
 import { corrupt, FULL_BOX_BYTES, IsoFields } from './iso-boxes.js';
 import type { PictureTally } from './tally.js';
 
@@ -64,6 +64,15 @@ export function checkGrid(grid: Buffer, bytes: Buffer, meta: HeifMeta): void {
   if (!fits(columns, tile.width, width) || !fits(rows, tile.height, height)) {
     throw corrupt('The tiles do not fill the picture.');
   }
+}
+
+/**
+ * How many bytes of a grid mean something: what follows its size is not read.
+ *
+ * @param grid the bytes of an item
+ */
+export function gridBytes(grid: Buffer): number {
+  return ((grid[1] ?? 0) & 1) === 1 ? 12 : 8;
 }
 
 /** By a quarter or three: the rotation of ISO/IEC 23008-12, section 6.5.10. */

@@ -1,7 +1,8 @@
 import { ContainerRefused } from './container.js';
 import type { ByteInput } from './byte-input.js';
 import type { PartVisitor } from './format-walk.js';
-import { type HeifItem, type HeifMeta, isPicture, readMeta } from './heif-meta.js';
+import { type HeifItem, type HeifMeta, isPicture } from './heif-items.js';
+import { readMeta } from './heif-meta.js';
 import { readPrimary } from './heif-picture.js';
 import { corrupt, isBoxType } from './iso-boxes.js';
 import type { PictureTally } from './tally.js';
@@ -135,8 +136,9 @@ function checkLayout({ meta, mdats, hasMovie, end }: Layout): void {
   checkOverlaps(meta);
 }
 
-function checkItem(item: HeifItem, { idat }: HeifMeta, mdats: Range[], fileEnd: number): void {
-  const kept = isPicture(item);
+function checkItem(item: HeifItem, meta: HeifMeta, mdats: Range[], fileEnd: number): void {
+  const { idat, needed } = meta;
+  const kept = needed.has(item);
   if (item.isExternal && !kept) return;
   if (item.isExternal) throw corrupt('A picture lies in another file.');
   let total = 0;
@@ -152,18 +154,19 @@ function checkItem(item: HeifItem, { idat }: HeifMeta, mdats: Range[], fileEnd: 
   }
   // Else a small file could make a decoder put together a huge item from the same bytes.
   if (total > fileEnd) throw corrupt('An item of the file is larger than the file.');
-  if (kept && total === 0 && item.type !== 'iden') throw corrupt('A picture has no bytes.');
+  if (kept && total === 0) throw corrupt('A picture has no bytes.');
 }
 
 /**
- * Refuses a file in which a picture shares bytes with something else. Such bytes could neither be
- * kept, as they may be metadata, nor blanked, as they are pixels; and no program writes such files.
+ * Refuses a file in which a picture shares bytes with metadata. Such bytes could neither be kept,
+ * as they may be metadata, nor blanked, as they are pixels; and no program writes such files. Other
+ * pictures may share bytes with it: encoders store equal tiles once.
  */
-function checkOverlaps({ items }: HeifMeta): void {
+function checkOverlaps({ items, needed }: HeifMeta): void {
   for (const source of ['file', 'idat'] as const) {
     const ranges = [...items.values()]
-      .filter(({ isExternal }) => !isExternal)
-      .flatMap((item) => item.extents.map((extent) => ({ ...extent, kept: isPicture(item) })))
+      .filter((item) => needed.has(item) || (!item.isExternal && !isPicture(item)))
+      .flatMap((item) => item.extents.map((extent) => ({ ...extent, kept: needed.has(item) })))
       .filter((range) => range.source === source && range.end > range.start)
       .sort((one, other) => one.start - other.start);
     let [keptEnd, droppedEnd] = [0, 0];

@@ -95,3 +95,27 @@ export class IsoFields {
     return at;
   }
 }
+
+/** @param size in bytes; a field of no bytes is left out */
+export function uint(size: 0 | 1 | 2 | 4 | 8, value: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  if (size === 8) bytes.writeBigUInt64BE(BigInt(value));
+  else if (size > 0) bytes.writeUIntBE(value, 0, size);
+  return bytes;
+}
+
+export function boxOf(type: string, ...content: Buffer[]): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(8), ...content]);
+  bytes.writeUInt32BE(bytes.length, 0);
+  bytes.write(type, 4, 'latin1');
+  return bytes;
+}
+
+export function fullBoxOf(
+  type: string,
+  version: number,
+  flags: number,
+  ...content: Buffer[]
+): Buffer {
+  return boxOf(type, uint(4, version * 2 ** 24 + flags), ...content);
+}
