@@ -1,5 +1,8 @@
 import { crc32, deflateSync } from 'node:zlib';
 import sharp, { type Metadata } from 'sharp';
+import { readMeta } from '../containers/heif-meta.js';
+import { namedPrimaries } from '../containers/heif-properties.js';
+import { childBoxes } from '../containers/iso-boxes.js';
 import { fromRaw, type Pixels, toPixels } from './pixels.js';
 
 /**
@@ -36,10 +39,22 @@ export function attachedProfile({ icc }: Metadata): Buffer | undefined {
  * sRGB. Those are nearly all: only P3 is used by cameras beside it. HDR is not tone-mapped.
  */
 export async function namedProfile(picture: Buffer): Promise<Buffer | undefined> {
-  const box = picture.indexOf('colrnclx', 0, 'latin1');
-  const primariesAt = box + 8;
-  if (box < 0 || primariesAt + 2 > picture.length) return undefined;
-  return picture.readUInt16BE(primariesAt) === P3_PRIMARIES ? displayP3() : undefined;
+  return primariesOf(picture) === P3_PRIMARIES ? displayP3() : undefined;
+}
+
+/** Of the primary picture, or of the tiles that it is put together from. */
+function primariesOf(picture: Buffer): number | undefined {
+  const boxes = childBoxes(picture, 0, picture.length);
+  const box = boxes.find(({ type }) => type === 'meta');
+  if (!box) return undefined;
+  const bytes = picture.subarray(box.start, box.end);
+  const { primary, items } = readMeta(bytes, box.body - box.start);
+  const [tile] = primary.tiles.flatMap((id) => items.get(id) ?? []);
+  return [primary, tile]
+    .flatMap((item) => item?.properties ?? [])
+    .filter(({ type }) => type === 'colr')
+    .map(({ body, end }) => namedPrimaries(bytes.subarray(body, end)))
+    .find((primaries) => primaries !== undefined);
 }
 
 /** The one that comes with libvips. */
