@@ -4,6 +4,7 @@ import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
 import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
+import { takeBackBroken } from './core/database-pool.js';
 import type { Env } from './core/env.js';
 import { IdempotencyKey } from './core/idempotency-key.entity.js';
 import { Timer } from './core/timer.entity.js';
@@ -62,6 +63,7 @@ export function ormOptions(env: DatabaseEnv) {
     },
     pool: { min: 0, max: env.DATABASE_POOL_SIZE },
     driverOptions: {
+      onPoolCreated: takeBackBroken,
       application_name: 'atelier',
       keepAlive: true,
       connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,

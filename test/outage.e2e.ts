@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Shutdown } from '../src/core/shutdown.js';
 import { eventually } from './eventually.js';
+import { holdingAccount } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -12,6 +13,7 @@ let proxy: TcpProxy;
 beforeAll(async () => {
   app = await TestingApp.start({
     worker: false,
+    variables: { DATABASE_POOL_SIZE: '3' },
     through: async (url) => {
       const { hostname, port } = new URL(url);
       proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
@@ -55,6 +57,30 @@ describe('while the database is away', () => {
       (status) => status === 200,
     );
     await app.http.get('/health/ready').expect(200);
+  });
+
+  it('connections that break in a transaction are not lost to the pool', async () => {
+    const picture = await makePicture();
+    await holdingAccount(app, account, async () => {
+      const uploads = Array.from({ length: 3 }, () =>
+        app.as(account).post('/api/v1/images/upload').attach('image', picture, 'x'),
+      );
+      const answers = Promise.all(uploads.map((upload) => upload.then(({ status }) => status)));
+      await eventually(
+        () =>
+          app.database.query(
+            `select 1 from pg_stat_activity where datname = current_database()
+             and application_name = 'atelier' and wait_event_type = 'Lock'`,
+          ),
+        (rows) => rows.length === 3,
+      );
+      proxy.cut();
+      expect(await answers).toEqual([503, 503, 503]);
+      proxy.mend();
+    });
+    for (let each = 0; each < 6; each += 1) {
+      await app.as(account).get('/api/v1/images').expect(200);
+    }
   });
 
   it('an upload that was taken before is told so', async () => {

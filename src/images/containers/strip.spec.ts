@@ -20,6 +20,7 @@ import {
 } from '../../../test/heif-file.js';
 import { readMeta } from './heif-meta.js';
 import { boxOf, fullBoxOf, uint } from './iso-boxes.js';
+import { orientationExif } from './exif.js';
 import { stripMetadata } from './strip.js';
 
 const limits = { maxPixels: 50_000_000, maxFrames: 100 };

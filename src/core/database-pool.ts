@@ -1,0 +1,46 @@
+import type { Pool, PoolClient } from 'pg';
+
+/** Statements after whose failure nobody can tell whether a connection is still in a transaction. */
+const BOUNDARY = /^(begin|start transaction|rollback$)/i;
+
+/**
+ * Has a pool take back connections that broke, or that failed to begin or to end a transaction.
+ *
+ * Kysely gives a connection back only after its BEGIN, COMMIT or ROLLBACK has succeeded. One that
+ * dies within a transaction would count as in use for good, and ten of them would be the whole pool.
+ */
+export function takeBackBroken(pool: Pool): void {
+  const connect = pool.connect.bind(pool) as () => Promise<PoolClient>;
+  pool.connect = (async () => guard(await connect())) as Pool['connect'];
+}
+
+/** A client that is given back by itself when it is of no more use, and at most once. */
+function guard(client: PoolClient): PoolClient {
+  const release = client.release.bind(client);
+  const run = client.query.bind(client) as (...query: unknown[]) => unknown;
+  let isOut = true;
+  const giveBack = (broken?: Error | boolean): void => {
+    if (!isOut) return;
+    isOut = false;
+    client.off('end', discard);
+    Reflect.deleteProperty(client, 'query');
+    release(broken);
+  };
+  const discard = (): void => {
+    giveBack(true);
+  };
+  const query = async (...query: unknown[]): Promise<unknown> => {
+    try {
+      return await run(...query);
+    } catch (error) {
+      discard();
+      throw error;
+    }
+  };
+  client.once('end', discard);
+  return Object.assign(client, {
+    release: giveBack,
+    query: (text: unknown, ...more: unknown[]) =>
+      typeof text === 'string' && BOUNDARY.test(text) ? query(text, ...more) : run(text, ...more),
+  });
+}
