@@ -19,7 +19,7 @@ export class ImagePresenter {
   async present(image: ImageRow): Promise<ImageAnswer> {
     const variants = Object.fromEntries(
       await Promise.all(
-        (isServed(image) ? variantsOf(image) : []).map(async (file) => [
+        variantsOf(image).map(async (file) => [
           file.name,
           { url: await this.linkTo(image, file), ...shape(file) },
         ]),
@@ -72,9 +72,7 @@ export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
     description: image.description,
     ...metadata,
     checksum: image.checksum,
-    variants: Object.fromEntries(
-      (isServed(image) ? variantsOf(image) : []).map((file) => [file.name, shape(file)]),
-    ),
+    variants: Object.fromEntries(variantsOf(image).map((file) => [file.name, shape(file)])),
     createdAt: image.createdAt,
     updatedAt: image.updatedAt,
   };
@@ -85,8 +83,9 @@ function isServed({ version, status, errorCode }: ImageRow): boolean {
   return version > 0 && status !== 'FAILED' && errorCode !== FILE_MISSING;
 }
 
-/** The sizes that everyone can show; AVIF is chosen by `Accept` behind the same links. */
+/** The sizes that everyone can show, when they are there; AVIF is chosen by `Accept` behind the same links. */
 function variantsOf(image: ImageRow): (FileRow & { name: VariantName })[] {
+  if (!isServed(image)) return [];
   return VARIANT_NAMES.flatMap((name) =>
     image.files.flatMap((file) =>
       file.name === name && file.format === 'webp' ? [{ ...file, name }] : [],
