@@ -10,8 +10,14 @@ const BOUNDARY = /^(begin|start transaction|rollback$)/i;
  * dies within a transaction would count as in use for good, and ten of them would be the whole pool.
  */
 export function takeBackBroken(pool: Pool): void {
-  const connect = pool.connect.bind(pool) as () => Promise<PoolClient>;
-  pool.connect = (async () => guard(await connect())) as Pool['connect'];
+  const connect = pool.connect.bind(pool);
+  const connectGuarded = async (): Promise<PoolClient> => guard(await connect());
+  // Who asks with a callback, as the pool itself does for single queries, opens no transaction.
+  pool.connect = ((callback?: Parameters<typeof connect>[0]) => {
+    if (!callback) return connectGuarded();
+    connect(callback);
+    return undefined;
+  }) as Pool['connect'];
 }
 
 /** A client that is given back by itself when it is of no more use, and at most once. */

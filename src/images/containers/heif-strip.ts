@@ -8,9 +8,16 @@ import { childBoxes, FULL_BOX_BYTES, type IsoBox } from './iso-boxes.js';
 
 /** Of pictures and their codecs: ISO/IEC 23008-12, section 10, and AV1 Image File Format, section 8. */
 const BRANDS = [
-  ...['mif1', 'mif2', 'msf1', 'miaf', 'heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'hevm'],
-  ...['hevs', 'avif', 'avis', 'avio', 'MA1A', 'MA1B', 'MiHE', 'MiHB', 'MiHA', 'MiPr', 'tmap'],
+  ...['mif1', 'mif2', 'miaf', 'heic', 'heix', 'heim', 'heis', 'avif', 'avio', 'MA1A', 'MA1B'],
+  ...['MiHE', 'MiHB', 'MiHA', 'MiPr', 'tmap'],
 ];
+/** Of image sequences, and the brands of their pictures: the `moov` box that they need goes. */
+const SEQUENCE_BRANDS = new Map(
+  Object.entries({
+    ...{ msf1: 'mif1', avis: 'avif' },
+    ...{ hevc: 'heic', hevx: 'heix', hevm: 'heim', hevs: 'heis' },
+  }),
+);
 
 /**
  * A HEIC or AVIF file without its metadata, in place: items are found by where they lie in the
@@ -46,12 +53,14 @@ export function stripHeif(file: Buffer, _facts: PictureFacts, forEachPart: ForEa
 
 /** Brands that say nothing to decoders give way to one that any picture has. */
 function stripBrands(picture: Buffer, { body, end }: IsoBox): void {
-  // The major brand is what the file was taken by; its minor version says nothing.
-  picture.fill(0, body + 4, Math.min(body + 8, end));
-  for (let at = body + 8; at < end; at += 4) {
-    const isBrand = BRANDS.includes(picture.toString('latin1', at, Math.min(at + 4, end)));
-    if (!isBrand) picture.write('mif1', at, Math.min(4, end - at), 'latin1');
+  for (let at = body; at < end; at += 4) {
+    const brand = picture.toString('latin1', at, Math.min(at + 4, end));
+    const still = SEQUENCE_BRANDS.get(brand) ?? brand;
+    const kept = BRANDS.includes(still) ? still : 'mif1';
+    picture.write(kept, at, Math.min(4, end - at), 'latin1');
   }
+  // The version of the first brand says nothing.
+  picture.fill(0, body + 4, Math.min(body + 8, end));
 }
 
 /** The walk has seen only grids that lie in the `meta` box. */

@@ -33,8 +33,9 @@ export function stripJpeg(file: Buffer, facts: PictureFacts, forEachPart: ForEac
       kept.keep(start, end);
       header.sawScan(start);
       scans += 1;
-    } else if (marker === MARKER.EOI || (marker === MARKER.DNL && end - start === DNL_BYTES)) {
-      kept.keep(start, end);
+    } else if (marker === MARKER.EOI || marker === MARKER.DNL) {
+      const isWhole = marker === MARKER.EOI || end - start === DNL_BYTES;
+      if (scans > 0 && isWhole) kept.keep(start, end);
     } else if (!tables.see(start, end) && scans === 0) {
       header.see(start, end);
     }

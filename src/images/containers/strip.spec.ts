@@ -257,6 +257,12 @@ describe('of a JPEG', () => {
     expect(strip(picture).equals(picture)).toBe(true);
   });
 
+  it('a number of lines before the picture does not stay', async () => {
+    const jpeg = files['baseline JPEG']!;
+    const picture = strip(inserted(jpeg, 2, segment(0xdc, '\0\x2c')));
+    expect(picture.equals(strip(jpeg))).toBe(true);
+  });
+
   it('a scan header that is longer than its components is refused', () => {
     const jpeg = files['baseline JPEG']!;
     const planted = inserted(jpeg, jpeg.length - 2, segment(0xda, '\x01\x01\0\0\x3f\0MARKER'));
@@ -481,6 +487,22 @@ describe('of a HEIC or an AVIF', () => {
     expect(picture.toString('latin1', 12, 16)).toBe('\0\0\0\0');
     expect(picture.toString('latin1', last, last + 4)).toBe('mif1');
     expect((await pixels(picture)).equals(await pixels(strip(files[name]!)))).toBe(true);
+  });
+
+  it('no brand stays of a sequence, as its film does not', async () => {
+    const avif = files['marked AVIF']!;
+    const brands = Buffer.from('avis\0\0\0\0avismsf1avifmif1', 'latin1');
+    const film = boxOf('moov', Buffer.from('MARKER'));
+    // Places are told from the beginning of the file: the first box keeps its length.
+    const room = avif.readUInt32BE(0) - 8;
+    const sequence = Buffer.concat([
+      ...[avif.subarray(0, 8), brands.subarray(0, room), avif.subarray(8 + room), film],
+    ]);
+    const picture = strip(sequence);
+    expect(picture.toString('latin1', 8, 20)).toBe('avif\0\0\0\0avif');
+    expect(/avis|msf1|moov|MARKER/.test(picture.toString('latin1'))).toBe(false);
+    expect((await pixels(picture)).equals(await pixels(avif))).toBe(true);
+    expect(strip(picture).equals(picture)).toBe(true);
   });
 
   it('the kind of an auxiliary picture stays, without what follows it', async () => {
