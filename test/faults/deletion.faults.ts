@@ -130,10 +130,10 @@ describe('a deletion', () => {
 
   /** The upload, and what was made of it. */
   async function filesOf(id: string): Promise<string[]> {
-    // Gone with the last file in it.
+    // A folder goes with the last file in it, perhaps between two looks.
     const folders = await entriesOf(app, `files/images/${account.userId}`).catch(() => []);
     const folder = folders.find((path) => path.endsWith(id));
-    return folder === undefined ? [] : readdir(folder);
+    return folder === undefined ? [] : readdir(folder).catch(() => []);
   }
 
   /** How many wait for a lock of a connection. */
