@@ -1,5 +1,5 @@
 import { profileIn } from './icc-profile.js';
-import { jpegSegment, MARKER } from './jpeg.js';
+import { jpegSegment, MARKER, SEGMENT_HEADER_BYTES } from './jpeg.js';
 
 /** ICC.1:2022, annex B.4: this, the number of the part, and how many there are. */
 const PREFIX = Buffer.from('ICC_PROFILE\0', 'latin1');
@@ -8,8 +8,6 @@ const COUNT_AT = PREFIX.length + 1;
 const HEADER_BYTES = PREFIX.length + 2;
 /** What a segment holds beside its own length. */
 const MAX_PART_BYTES = 0xffff - 2 - HEADER_BYTES;
-/** Of a segment: its marker and its length. */
-const SEGMENT_HEADER_BYTES = 4;
 
 /** The ICC profile of a JPEG, which lies in one segment or several. */
 export class JpegProfile {

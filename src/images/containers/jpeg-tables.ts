@@ -1,7 +1,6 @@
-import { MARKER } from './jpeg.js';
+import { MARKER, SEGMENT_HEADER_BYTES } from './jpeg.js';
 
-/** Of a segment: its marker and its length. */
-const SEGMENT_HEADER_BYTES = 4;
+const TABLE_MARKERS: readonly number[] = [MARKER.DQT, MARKER.DHT, MARKER.DAC, MARKER.DRI];
 /** How many values of each code length a Huffman table has: ITU-T T.81, section B.2.4.2. */
 const HUFFMAN_LENGTHS = 16;
 const QUANTIZATION_VALUES = 64;
@@ -44,8 +43,6 @@ export class JpegTables {
     return needed.toReversed();
   }
 }
-
-const TABLE_MARKERS: readonly number[] = [MARKER.DQT, MARKER.DHT, MARKER.DAC, MARKER.DRI];
 
 /** ITU-T T.81, sections B.2.4.1 to B.2.4.4. */
 function tablesOf(marker: number, content: Buffer): string[] {

@@ -32,6 +32,9 @@ export const MARKER = {
   COM: 0xfe,
 } as const;
 
+/** Of a segment: its marker and its length. */
+export const SEGMENT_HEADER_BYTES = 4;
+
 /**
  * Baseline, extended and progressive, by Huffman or arithmetic coding: what the libjpeg-turbo of
  * the decoding children reads as 8 bits. Lossless ones it might read, but no browser shows them.

@@ -55,10 +55,10 @@ export function stripPng(file: Buffer, facts: PictureFacts, forEachPart: ForEach
       kept.add(chunk('eXIf', orientationExif(facts.orientation)));
     }
     if (type === 'iCCP' && !seen.has('iCCP') && !seen.has('IDAT')) {
+      // One alone is inflated, also when it is damaged: thousands would keep the decoder busy.
+      seen.add('iCCP');
       const profile = profileOf(data);
       if (profile) kept.add(chunk('iCCP', profile));
-      // A damaged one is passed over, and the next is read.
-      if (profile) seen.add('iCCP');
     } else if (isKept(type, data.length, file[COLOUR_TYPE_AT] ?? 0, seen, last)) {
       kept.keep(start, end);
       seen.add(type);

@@ -331,6 +331,17 @@ describe('of a PNG', () => {
     expect(inflateSync(stored)).toEqual(icc);
   });
 
+  it('one profile is read, also when it is damaged', async () => {
+    const plain = await drawing().png().toBuffer();
+    const { icc } = await sharp(files['marked PNG']).metadata();
+    const good = pngChunk('iCCP', Buffer.concat([Buffer.from('icc\0\0'), deflateSync(icc!)]));
+    const damaged = pngChunk('iCCP', Buffer.from('icc\0\0MARKER'));
+    expect(strip(inserted(plain, 33, damaged, good)).equals(strip(plain))).toBe(true);
+    expect(await sharp(strip(inserted(plain, 33, good, damaged))).metadata()).toMatchObject({
+      icc,
+    });
+  });
+
   it('a profile that is a bomb does not stay', async () => {
     const bomb = Buffer.concat([Buffer.from('icc\0\0'), deflateSync(Buffer.alloc(200_000_000))]);
     const before = process.memoryUsage.rss();
