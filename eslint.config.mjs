@@ -67,7 +67,7 @@ export default tseslint.config(
   },
   {
     // What an operator types at a terminal answers on the terminal.
-    files: ['scripts/**/*.ts', 'bench/**/*.ts'],
+    files: ['scripts/**/*.ts', 'bench/**/*.ts', 'docker/**/*.ts'],
     rules: {
       'no-console': 'off',
       'no-restricted-properties': 'off',
