@@ -1,0 +1,140 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { freePort } from '../src/standalone/free-port.js';
+import { exportedMetrics, metricsIn, readAlerts, readDashboard } from './container/alert-rules.js';
+import { describeWithPromtool, promtool } from './container/promtool.js';
+import { ProductProcess } from './product-process.js';
+import { TestingApp } from './testing-app.js';
+
+/** What Prometheus knows by itself, and what its node exporter tells. */
+const OF_OTHERS = ['up', 'node_filesystem_avail_bytes', 'node_filesystem_size_bytes'];
+
+describe('an alert', () => {
+  it('reads the metrics of an expression', () => {
+    expect(
+      metricsIn('sum by (le, process_x) (rate(atelier_a_bucket{b="atelier_c"}[5m])) > up'),
+    ).toEqual(['atelier_a_bucket', 'up']);
+  });
+
+  it('leads to its entry in the handbook', async () => {
+    const handbook = (
+      await Promise.all(
+        ['docs/operate.md', 'docs/operate-alerts.md']
+          .filter((path) => existsSync(path))
+          .map((path) => readFile(path, 'utf8')),
+      )
+    ).join('\n');
+    const names = (await readAlerts()).map(({ alert, annotations }) => {
+      expect(annotations.runbook).toBe(`docs/operate.md#${alert.toLowerCase()}`);
+      return alert;
+    });
+    expect([...handbook.matchAll(/^#+ (Atelier\w+)$/gm)].map(([, name]) => name)).toEqual(names);
+  });
+
+  it('goes by the names of processes that Prometheus is told', async () => {
+    const config = parse(await readFile('docker/prometheus/prometheus.yaml', 'utf8'));
+    const jobs = config.scrape_configs.map(({ job_name }: { job_name: string }) => job_name);
+    const named = (await readAlerts()).flatMap(({ expr }) =>
+      [...expr.matchAll(/[{ ,]job="([^"]+)"/g)].map(([, job]) => job),
+    );
+    expect(new Set(named)).toEqual(new Set(jobs));
+  });
+
+  it('is tried out', async () => {
+    const tests = await readFile('docker/prometheus/alerts.test.yaml', 'utf8');
+    for (const { alert } of await readAlerts()) expect(tests).toContain(`"${alert}"`);
+  });
+});
+
+describe('the dashboard', () => {
+  it('has a number of its own for each panel, and the data source that is set up for it', async () => {
+    const { panels } = await readDashboard();
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    const path = 'docker/grafana/provisioning/datasources/prometheus.yaml';
+    const [{ uid }] = parse(await readFile(path, 'utf8')).datasources;
+    for (const { type, datasource } of panels) {
+      if (type !== 'row') expect(datasource?.uid).toBe(uid);
+    }
+  });
+});
+
+describeWithPromtool('promtool', () => {
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'atelier-promtool-'));
+  });
+
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('finds no fault with the alerts', () => {
+    expect(promtool('check', 'rules', 'docker/prometheus/alerts.yaml')).toContain('SUCCESS');
+  });
+
+  it('sees each alert come when it should, and stay away when it should', () => {
+    expect(promtool('test', 'rules', 'docker/prometheus/alerts.test.yaml')).toContain('SUCCESS');
+  });
+
+  it('sees the tests fail when an alert says something else', async () => {
+    const rules = await readFile('docker/prometheus/alerts.yaml', 'utf8');
+    await writeFile(join(folder, 'alerts.yaml'), rules.replace('> 300', '> 3000'));
+    const tests = await readFile('docker/prometheus/alerts.test.yaml', 'utf8');
+    await writeFile(join(folder, 'alerts.test.yaml'), tests);
+    expect(() => promtool('test', 'rules', join(folder, 'alerts.test.yaml'))).toThrow(
+      'AtelierWorkLate',
+    );
+  });
+
+  it('understands every expression of the dashboard', async () => {
+    const { panels } = await readDashboard();
+    const rules = panels
+      .flatMap(({ targets }) => targets)
+      .map(({ expr }, at) => ({ record: `panel:${at}`, expr }));
+    expect(rules.length).toBeGreaterThan(20);
+    const path = join(folder, 'dashboard.json');
+    await writeFile(path, JSON.stringify({ groups: [{ name: 'dashboard', rules }] }));
+    expect(promtool('check', 'rules', path)).toContain(`${rules.length} rules`);
+  });
+});
+
+describe('a metric that an alert or the dashboard names', () => {
+  let app: TestingApp;
+  const running: ProductProcess[] = [];
+
+  beforeAll(async () => {
+    app = await TestingApp.start({ worker: false });
+  });
+
+  afterAll(async () => {
+    await Promise.all(running.map((each) => each.kill()));
+    await app.close();
+  });
+
+  it('is told by the API or the worker', async () => {
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const variables = { ...app.variables, PORT: `${port}`, WORKER_METRICS_PORT: `${metricsPort}` };
+    running.push(await ProductProcess.start('main', variables));
+    running.push(await ProductProcess.start('worker', variables));
+    const answers = await Promise.all(
+      [port, metricsPort].map((each) => fetch(`http://127.0.0.1:${each}/metrics`)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    const exported = new Set(texts.flatMap((text) => [...exportedMetrics(text)]));
+
+    const alerts = (await readAlerts()).map(({ alert, expr }) => ({ name: alert, expr }));
+    const panels = (await readDashboard()).panels.flatMap(({ title, targets }) =>
+      targets.map(({ expr }) => ({ name: title, expr })),
+    );
+    const unknown = [...alerts, ...panels].flatMap(({ name, expr }) =>
+      metricsIn(expr)
+        .filter((metric) => !exported.has(metric) && !OF_OTHERS.includes(metric))
+        .map((metric) => `${name}: ${metric}`),
+    );
+    expect(unknown).toEqual([]);
+  });
+});
