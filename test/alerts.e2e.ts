@@ -101,7 +101,7 @@ describeWithPromtool('promtool', () => {
   });
 });
 
-describe('a metric that an alert or the dashboard names', () => {
+describe('a metric that an alert, the dashboard or the autoscaler names', () => {
   let app: TestingApp;
   const running: ProductProcess[] = [];
 
@@ -130,7 +130,12 @@ describe('a metric that an alert or the dashboard names', () => {
     const panels = (await readDashboard()).panels.flatMap(({ title, targets }) =>
       targets.map(({ expr }) => ({ name: title, expr })),
     );
-    const unknown = [...alerts, ...panels].flatMap(({ name, expr }) =>
+    const scaler = parse(await readFile('docker/k8s/worker-autoscaler.yaml', 'utf8'));
+    const triggers = scaler.spec.triggers.map(({ metadata }: any) => ({
+      name: 'the autoscaler',
+      expr: metadata.query as string,
+    }));
+    const unknown = [...alerts, ...panels, ...triggers].flatMap(({ name, expr }) =>
       metricsIn(expr)
         .filter((metric) => !exported.has(metric) && !OF_OTHERS.includes(metric))
         .map((metric) => `${name}: ${metric}`),
