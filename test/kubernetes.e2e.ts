@@ -10,7 +10,6 @@ const KINDS: Record<string, string> = {
   Deployment: 'apps/v1',
   Service: 'v1',
   ConfigMap: 'v1',
-  PersistentVolumeClaim: 'v1',
   Job: 'batch/v1',
   HorizontalPodAutoscaler: 'autoscaling/v2',
   PodDisruptionBudget: 'policy/v1',
@@ -101,13 +100,9 @@ describe('docker/k8s', () => {
     // Who is scaled has no number of its own, or each release would set it back.
     for (const { spec } of deployments.values()) expect(spec).not.toHaveProperty('replicas');
 
-    const claims = ofKind('PersistentVolumeClaim').map(({ metadata }) => metadata.name);
     for (const { spec } of pods()) {
       const volumes = spec.volumes.map(({ name }: { name: string }) => name);
       for (const { name } of spec.containers[0].volumeMounts) expect(volumes).toContain(name);
-      for (const { persistentVolumeClaim: claim } of spec.volumes) {
-        if (claim) expect(claims).toContain(claim.claimName);
-      }
     }
   });
 
