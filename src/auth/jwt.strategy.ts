@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { EntityManager } from '@mikro-orm/postgresql';
 import jwt from 'jsonwebtoken';
-import { ExtractJwt, Strategy } from 'passport-jwt';
+import type { FastifyRequest } from 'fastify';
+import { Strategy } from 'passport-jwt';
 import { z } from 'zod';
 import type { Principal } from './access.js';
 import {
@@ -26,7 +27,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     private readonly em: EntityManager,
   ) {
     super({
-      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      jwtFromRequest: bearerTokenOf as never,
       secretOrKeyProvider: (_request, token, done) => {
         const isAccessToken =
           jwt.decode(token as string, { complete: true })?.header.typ === TOKEN_TYPE;
@@ -51,4 +52,13 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     );
     return account ? { userId: sub, roles: account.roles, studioId: studioId ?? null } : false;
   }
+}
+
+/**
+ * The token of RFC 6750 section 2.1. That of the library looks for it with an expression that takes
+ * a fifth of a second for 16 kB without a space.
+ */
+function bearerTokenOf({ headers }: FastifyRequest): string | null {
+  const [scheme = '', token] = (headers.authorization ?? '').split(' ', 2);
+  return scheme.toLowerCase() === 'bearer' && token ? token : null;
 }
