@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { serveDocs } from './api-docs.js';
 import { AppModule } from './app.module.js';
+import { Connections } from './core/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http.js';
 import { ProblemFilter } from './core/problem.filter.js';
@@ -44,6 +45,7 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   const shutdown = app.get(Shutdown);
   const requests = new Logger('Http');
   addRequestHooks(server, env, {
+    connections: app.get(Connections),
     enter: (proceed) => {
       EntityManagerContext.create(em, proceed);
     },

@@ -1,5 +1,6 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Capabilities } from './capabilities.js';
+import { Connections } from './connections.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './idempotency.js';
 import { Readiness } from './readiness.js';
@@ -16,12 +17,13 @@ export class CoreModule {
       providers: [
         { provide: ENV, useValue: env },
         Capabilities,
+        Connections,
         Idempotency,
         Readiness,
         RowChanges,
         Shutdown,
       ],
-      exports: [ENV, Capabilities, Idempotency, Readiness, RowChanges, Shutdown],
+      exports: [ENV, Capabilities, Connections, Idempotency, Readiness, RowChanges, Shutdown],
     };
   }
 }

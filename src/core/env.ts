@@ -69,6 +69,10 @@ const variables = z.object({
     section: 'Process',
     help: 'How long requests and jobs may still run after SIGTERM, in milliseconds.',
   }),
+  SHUTDOWN_LEAVE_MS: documented(whole(2 * SECONDS, { min: 0, max: 10 * MINUTES }), {
+    section: 'Process',
+    help: 'For how much of that the API still takes new connections while readiness is off, in milliseconds: longer than the load balancer takes to notice.',
+  }),
 
   HOST: documented(z.string().default('127.0.0.1'), {
     section: 'HTTP',
@@ -98,6 +102,10 @@ const variables = z.object({
     section: 'HTTP',
     help: 'Addresses or CIDR ranges of proxies whose X-Forwarded-* headers count, separated by commas.',
     example: '10.0.0.0/8',
+  }),
+  KEEP_ALIVE_TIMEOUT_MS: documented(whole(65 * SECONDS, { min: 1 * SECONDS, max: 60 * MINUTES }), {
+    section: 'HTTP',
+    help: 'How long an idle connection from TRUST_PROXY is kept, in milliseconds: longer than the load balancer keeps it. Others are kept 30 seconds.',
   }),
 
   APP_SECRET: documented(secret, {
@@ -224,7 +232,7 @@ const variables = z.object({
   }),
   UPLOAD_IDLE_TIMEOUT_MS: documented(whole(30 * SECONDS, { min: 100, max: 10 * MINUTES }), {
     section: 'Limits',
-    help: 'How long an upload may make no progress, in milliseconds.',
+    help: 'How long an upload may take for each 16 KiB, in milliseconds.',
   }),
   UPLOAD_TIMEOUT_MS: documented(whole(10 * MINUTES, { min: 1 * SECONDS, max: 60 * MINUTES }), {
     section: 'Limits',
@@ -257,6 +265,10 @@ const variables = z.object({
   REQUEST_TIMEOUT_MS: documented(whole(30 * SECONDS, { min: 100, max: 10 * MINUTES }), {
     section: 'Limits',
     help: 'How long a client may take to send a request that is not an upload, in milliseconds.',
+  }),
+  MAX_CONNECTIONS: documented(whole(10_000, { min: 10, max: 1_000_000 }), {
+    section: 'Limits',
+    help: 'The most connections of clients to one API process; more are closed at once.',
   }),
 });
 

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { Connections } from './connections.js';
 import type { Env } from './env.js';
 import { newId } from './ids.js';
 import {
@@ -21,6 +22,11 @@ const MAX_PARAM_LENGTH = 300;
 const REQUEST_ID = /^[\w.-]{1,100}$/;
 /** After how long a connection on which nothing moves is closed: longer than any wait. */
 const SILENCE_MS = 60_000;
+/**
+ * How long a connection is kept between requests. An answer that the kernel has taken may still be
+ * unread, so that this ends slow readers of small answers, too. Proxies that we trust get longer.
+ */
+const KEEP_ALIVE_MS = 30_000;
 /** How often Node looks for connections that are too slow, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 1_000;
 
@@ -34,7 +40,7 @@ export function serverOptions(
     bodyLimit: env.JSON_MAX_BYTES,
     requestTimeout: env.UPLOAD_TIMEOUT_MS,
     connectionTimeout: SILENCE_MS,
-    keepAliveTimeout: 65_000,
+    keepAliveTimeout: Math.min(KEEP_ALIVE_MS, env.KEEP_ALIVE_TIMEOUT_MS),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     trustProxy: env.TRUST_PROXY.length > 0 ? [...env.TRUST_PROXY] : false,
@@ -107,6 +113,7 @@ export function AcceptsMultipart() {
 interface RequestHooks {
   /** Runs the rest of the request in whatever contexts it needs. */
   enter: (proceed: () => void) => void;
+  connections: Connections;
   /** Whether the process is on its way out. */
   isStopping: () => boolean;
   /** One line for each request that was answered. */
@@ -117,8 +124,14 @@ interface RequestHooks {
 export function addRequestHooks(
   server: FastifyInstance,
   env: Env,
-  { enter, isStopping, log }: RequestHooks,
+  { connections, enter, isStopping, log }: RequestHooks,
 ): void {
+  connections.watch(server.server);
+
+  server.addHook('onRequest', (request, reply, proceed) => {
+    connections.inTurn(request.raw, reply.raw, proceed);
+  });
+
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
     runInContext({ requestId: request.id }, () => {
@@ -163,9 +176,10 @@ export function addRequestHooks(
     proceed(null, payload);
   });
 
-  server.addHook('onSend', (_request, reply, payload, proceed) => {
+  server.addHook('onSend', (request, reply, payload, proceed) => {
     // A connection that is kept alive would hold up the shutdown until it times out.
-    if (isStopping()) void reply.header('connection', 'close');
+    if (isStopping() && connections.mayEndWith(request.raw))
+      void reply.header('connection', 'close');
     // Answers are for the one who asked, unless a route says otherwise.
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     proceed(null, payload);

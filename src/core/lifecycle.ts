@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Env } from './env.js';
@@ -17,8 +16,8 @@ export function stopOnSignal(
   app: INestApplicationContext,
   env: Env,
   logger: Logger,
-  /** How long to go on serving, in milliseconds, while readiness is off and clients turn away. */
-  leaveMs = 0,
+  /** What to do before anything is closed, while readiness is off already. */
+  leave: () => Promise<void> = () => Promise.resolve(),
 ): void {
   const stop = (signal: NodeJS.Signals): void => {
     const shutdown = app.get(Shutdown);
@@ -29,7 +28,7 @@ export function stopOnSignal(
       logger.warn('Time is up: leaving with work unfinished');
       process.exit(0);
     }, env.SHUTDOWN_TIMEOUT_MS + CLOSING_MARGIN_MS).unref();
-    delay(leaveMs)
+    leave()
       .then(() => app.close())
       .then(() => {
         logger.info('Stopped');
