@@ -368,25 +368,35 @@ describe('a resumable upload whose connection breaks', () => {
   });
 
   it('is answered with what has come when it stands still, or takes too long', async () => {
-    const { api } = await startApi({ UPLOAD_IDLE_TIMEOUT_MS: '500', UPLOAD_TIMEOUT_MS: '3000' });
+    const { api } = await startApi({ UPLOAD_IDLE_TIMEOUT_MS: '1000', UPLOAD_TIMEOUT_MS: '3000' });
     const path = await create();
     const still = open('PATCH', path, { headers: partHeaders(0, picture.length), api });
     const stillAnswer = answerTo(still);
     still.write(picture.subarray(0, 5_000));
     expect(await stillAnswer).toMatchObject({ status: 204, headers: { 'upload-offset': '5000' } });
     still.destroy();
+    expect(await trickle(api, path, 5_000, 2_500)).toBeGreaterThan(2 * 16 * 1024);
+  });
 
-    const slow = open('PATCH', path, { headers: partHeaders(5_000, 100_000), api });
-    const slowAnswer = answerTo(slow);
-    const trickle = setInterval(() => slow.write('x'), 100);
-    const { status, headers } = await slowAnswer;
-    clearInterval(trickle);
+  it('is answered with what has come when that is a byte now and then', async () => {
+    const { api } = await startApi({ UPLOAD_IDLE_TIMEOUT_MS: '500' });
+    expect(await trickle(api, await create(), 0, 1)).toBeLessThan(100);
+  });
+
+  /** @returns how many bytes arrived until the answer came */
+  async function trickle(api: string, path: string, from: number, bytes: number): Promise<number> {
+    const slow = open('PATCH', path, { headers: partHeaders(from, 100_000), api });
+    const answer = answerTo(slow);
+    const dripping = setInterval(() => slow.write('x'.repeat(bytes)), 80);
+    const { status, headers } = await answer;
+    clearInterval(dripping);
     slow.destroy();
     expect(status).toBe(204);
     const offset = Number(headers['upload-offset']);
-    expect(offset).toBeGreaterThan(5_000);
+    expect(offset).toBeGreaterThan(from);
     expect(await offsetOf(path)).toBe(offset);
-  });
+    return offset - from;
+  }
 });
 
 describe('two requests for one upload', () => {

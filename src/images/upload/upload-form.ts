@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { LEAST_BYTES } from '../../core/connection.js';
 import {
   Problem,
   payloadTooLarge,
@@ -34,7 +35,7 @@ const FORM_OVERHEAD = 1024 * 1024;
 const DISCARD_MS = 5_000;
 
 export interface UploadLimits extends FileLimits {
-  /** How long the client may send nothing, in milliseconds. */
+  /** How long each {@link LEAST_BYTES} may take, in milliseconds. */
   idleMs: number;
   /** How long the upload may take in all, in milliseconds. */
   totalMs: number;
@@ -95,7 +96,7 @@ async function readForm(
   return { ...file, fields: parseOrRefuse(uploadFieldsSchema, { ...fields }, 'body') };
 }
 
-/** Gives an upload up that stands still, goes on for too long, or whose connection is gone. */
+/** Gives an upload up that comes too slowly, goes on for too long, or whose connection is gone. */
 export function watchProgress(
   { raw }: FastifyRequest,
   { idleMs, totalMs }: Pick<UploadLimits, 'idleMs' | 'totalMs'>,
@@ -111,12 +112,19 @@ export function watchProgress(
   };
   const idle = setTimeout(timeOut, idleMs);
   const total = setTimeout(timeOut, totalMs);
-  const progress = (): void => void idle.refresh();
+  // A byte now and then is no progress.
+  let progress = 0;
+  const count = ({ length }: Buffer): void => {
+    progress += length;
+    if (progress < LEAST_BYTES) return;
+    progress = 0;
+    idle.refresh();
+  };
   // The parser hears nothing of a connection that was gone before it began to read.
   const close = (): void => {
     if (!raw.readableEnded) giveUp(brokenOff(raw.errored));
   };
-  raw.on('data', progress);
+  raw.on('data', count);
   raw.once('close', close);
   if (raw.closed) close();
   return {
@@ -127,7 +135,7 @@ export function watchProgress(
     stop: () => {
       clearTimeout(idle);
       clearTimeout(total);
-      raw.off('data', progress);
+      raw.off('data', count);
       raw.off('close', close);
     },
   };
