@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { connect } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { allProblems } from '../src/core/problem.js';
+import { sendRaw } from './raw-http.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -18,15 +17,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => app.close());
-
-/** Sends bytes as they are, which no HTTP client would. */
-async function sendRaw(request: string): Promise<{ status: number; head: string; body: any }> {
-  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
-  socket.write(request);
-  const answer = await text(socket);
-  const [head = '', body = ''] = answer.split('\r\n\r\n');
-  return { status: Number(head.split(' ')[1]), head: head.toLowerCase(), body: JSON.parse(body) };
-}
 
 const LOGIN = 'POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
 
@@ -75,20 +65,22 @@ describe('every error', () => {
     ['headers that do not end', 'GET /health HTTP/1.1\r\nhost: x', 408, 'request-timeout'],
   ])('is problem+json: %s', async (_name, request, status, code) => {
     const complete = request.includes('\r\n\r\n') || !request.endsWith('\r\n');
-    const answer = await sendRaw(
+    const { body, ...answer } = await sendRaw(
+      app.url,
       complete
         ? request.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n')
         : `${request}connection: close\r\n\r\n`,
     );
-    expect([answer.status, answer.body.code]).toEqual([status, code]);
+    const problem = JSON.parse(body);
+    expect([answer.status, problem.code]).toEqual([status, code]);
     expect(answer.head).toContain('content-type: application/problem+json');
-    expect(answer.body).toMatchObject({
+    expect(problem).toMatchObject({
       type: `/problems/${code}`,
       title: expect.any(String),
       detail: expect.any(String),
       status,
     });
-    expect(JSON.stringify(answer.body)).not.toMatch(/node_modules|\.[jt]s:\d|at .+\(/);
+    expect(body).not.toMatch(/node_modules|\.[jt]s:\d|at .+\(/);
   });
 
   it('has the request id, which the client may choose', async () => {

@@ -39,6 +39,20 @@ export class ProductProcess {
     return new ProductProcess(child);
   }
 
+  /** Starts the API with a watch on its event loop, for {@link longestStallMs}. */
+  static async startWatched(env: Record<string, string>): Promise<ProductProcess> {
+    const watch = new URL('./loop-watch.child.ts', import.meta.url).href;
+    return ProductProcess.start('main', { ...env, NODE_OPTIONS: `--import=${watch}` });
+  }
+
+  /** For how long the event loop stood still at the most since this was last asked. */
+  async longestStallMs(): Promise<number> {
+    const answered = once(this.child, 'message');
+    this.child.send('event loop');
+    const [{ longestStallMs }] = (await answered) as [{ longestStallMs: number }];
+    return longestStallMs;
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }
