@@ -12,7 +12,6 @@ import { Connections } from './core/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http.js';
 import { ProblemFilter } from './core/problem.filter.js';
-import { Shutdown } from './core/shutdown.js';
 import { ValidationPipe } from './core/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
 import { OFFSET_STREAM, TUS_HEADERS } from './images/resumable/resumable-protocol.js';
@@ -42,14 +41,12 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     done(null);
   });
   const em = app.get(EntityManager);
-  const shutdown = app.get(Shutdown);
   const requests = new Logger('Http');
   addRequestHooks(server, env, {
     connections: app.get(Connections),
     enter: (proceed) => {
       EntityManagerContext.create(em, proceed);
     },
-    isStopping: () => shutdown.begun,
     log: (entry) => {
       // Probes come every few seconds and say nothing new.
       if (entry.path.startsWith('/health')) requests.debug(entry);

@@ -14,7 +14,7 @@ runEntryPoint(async () => {
   const logger = createLogger(env, 'api');
   const app = await createApp(env, new PinoNestLogger(logger));
   stopOnSignal(app, env, logger, async () => {
-    // Answers close their connections now, so that clients go elsewhere.
+    // Whoever heeds readiness goes elsewhere meanwhile.
     await delay(env.SHUTDOWN_LEAVE_MS);
     await app.get(Connections).drain(env.SHUTDOWN_TIMEOUT_MS - env.SHUTDOWN_LEAVE_MS);
   });

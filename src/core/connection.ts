@@ -8,8 +8,6 @@ import type { Env } from './env.js';
  */
 export const LEAST_BYTES = 16 * 1024;
 
-/** How long a client may take to read {@link LEAST_BYTES} more of an answer, in milliseconds. */
-const READING_MS = 30_000;
 /**
  * How many requests may be on a connection at once. Hardly any client sends a second one before the
  * first is answered, and each costs memory from when it was read.
@@ -117,7 +115,7 @@ export class Connection {
     if (waiting === 0 || this.read.at === 0 || sent - this.read.bytes >= LEAST_BYTES) {
       this.read = { bytes: sent, at: now };
     }
-    return now - this.read.at > READING_MS;
+    return now - this.read.at > this.env.REQUEST_TIMEOUT_MS;
   }
 
   /** Whether the rest of a body that nobody waits for any more goes on and on. */

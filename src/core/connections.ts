@@ -11,13 +11,13 @@ const SWEEP_MS = 1_000;
 const DRAIN_SWEEP_MS = 50;
 /**
  * How long nothing may have come on a connection that is closed while the process is on its way
- * out, in milliseconds. One that is in use has been used since, and was closed by its answer.
+ * out, in milliseconds. One that is in use is used before, and is closed by the answer.
  */
 const QUIET_MS = 3_000;
 /** A turn of the event loop in which next to nothing happened, in milliseconds. */
-const CALM_TURN_MS = 0.3;
-/** How many turns to wait for a calm one. */
-const MAX_TURNS = 1_000;
+const CALM_TURN_MS = 0.1;
+/** How long to wait for a calm turn before any turn will do that took nobody, in milliseconds. */
+const CALM_PATIENCE_MS = 500;
 
 /**
  * The connections of this process: none is held by a client that is too slow, none has more than a
@@ -31,6 +31,7 @@ export class Connections {
   private server: Server | undefined;
   private accepted = 0;
   private isFull = false;
+  private isLeaving = false;
 
   constructor(@Inject(ENV) private readonly env: Env) {
     for (const network of env.TRUST_PROXY) {
@@ -84,23 +85,23 @@ export class Connections {
   }
 
   /**
-   * Whether the answer to a request may end its connection: nothing more of the request is coming,
-   * and no other one has come behind it.
+   * Whether the answer to a request is to end its connection: the process takes no new ones and
+   * waits for the end of this, nothing more of the request is coming, and no other has come behind.
    */
-  mayEndWith(request: IncomingMessage): boolean {
-    return request.complete && this.open.get(request.socket)?.requests === 1;
+  isLastOn(request: IncomingMessage): boolean {
+    return this.isLeaving && request.complete && this.open.get(request.socket)?.requests === 1;
   }
 
   /**
-   * Takes no new connection, and waits until all that were taken are closed: after their answers,
-   * or once they have been quiet for a while. So no request is lost that was sent on one of them.
-   * What is left when time is up is cut.
+   * Takes no new connection, and waits until all that were taken are closed: by their next answer,
+   * which says so, or once they have been quiet for a while. So no request is lost that was sent on
+   * one of them, and who comes back is refused. What is left when time is up is cut.
    *
    * @param patienceMs in milliseconds
    */
   async drain(patienceMs: number): Promise<void> {
     const deadline = performance.now() + patienceMs;
-    await this.stopListening();
+    await this.stopListening(patienceMs / 2);
     while (this.open.size > 0 && performance.now() < deadline) {
       for (const connection of this.open.values()) connection.leave(QUIET_MS);
       await delay(DRAIN_SWEEP_MS);
@@ -141,16 +142,25 @@ export class Connections {
 
   /**
    * The kernel resets those whom it has let in and who were not taken yet when the listening socket
-   * is closed. So it is closed at once after a turn of the event loop that took nobody.
+   * is closed. So it is closed right after a turn of the event loop that found nobody waiting, and
+   * that was over at once, so that nobody has come since.
    */
-  private async stopListening(): Promise<void> {
-    for (let turn = 0; turn < MAX_TURNS; turn += 1) {
+  private async stopListening(patienceMs: number): Promise<void> {
+    const startedAt = performance.now();
+    let took = Infinity;
+    let waited = 0;
+    for (let none = false; waited < patienceMs;) {
+      if (none && (took < CALM_TURN_MS || waited > CALM_PATIENCE_MS)) break;
       const before = this.accepted;
-      const startedAt = performance.now();
+      const turnAt = performance.now();
       await nextTurn();
-      if (this.accepted === before && performance.now() - startedAt < CALM_TURN_MS) break;
+      none = this.accepted === before;
+      took = performance.now() - turnAt;
+      waited = performance.now() - startedAt;
     }
     // Not that of the HTTP server, which would also close idle connections.
     if (this.server?.listening) NetServer.prototype.close.call(this.server);
+    this.isLeaving = true;
+    this.logger.log({ accepted: this.accepted, msg: 'Taking no new connections' });
   }
 }

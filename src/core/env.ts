@@ -264,7 +264,7 @@ const variables = z.object({
   }),
   REQUEST_TIMEOUT_MS: documented(whole(30 * SECONDS, { min: 100, max: 10 * MINUTES }), {
     section: 'Limits',
-    help: 'How long a client may take to send a request that is not an upload, in milliseconds.',
+    help: 'How long a client may take to send a request that is not an upload, and to read each 16 KiB of an answer, in milliseconds.',
   }),
   MAX_CONNECTIONS: documented(whole(10_000, { min: 10, max: 1_000_000 }), {
     section: 'Limits',

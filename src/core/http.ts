@@ -114,8 +114,6 @@ interface RequestHooks {
   /** Runs the rest of the request in whatever contexts it needs. */
   enter: (proceed: () => void) => void;
   connections: Connections;
-  /** Whether the process is on its way out. */
-  isStopping: () => boolean;
   /** One line for each request that was answered. */
   log: (entry: { path: string } & Record<string, unknown>) => void;
 }
@@ -124,7 +122,7 @@ interface RequestHooks {
 export function addRequestHooks(
   server: FastifyInstance,
   env: Env,
-  { connections, enter, isStopping, log }: RequestHooks,
+  { connections, enter, log }: RequestHooks,
 ): void {
   connections.watch(server.server);
 
@@ -177,9 +175,7 @@ export function addRequestHooks(
   });
 
   server.addHook('onSend', (request, reply, payload, proceed) => {
-    // A connection that is kept alive would hold up the shutdown until it times out.
-    if (isStopping() && connections.mayEndWith(request.raw))
-      void reply.header('connection', 'close');
+    if (connections.isLastOn(request.raw)) void reply.header('connection', 'close');
     // Answers are for the one who asked, unless a route says otherwise.
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     proceed(null, payload);

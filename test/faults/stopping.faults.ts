@@ -1,0 +1,126 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort } from '../../src/standalone/free-port.js';
+import { makePicture } from '../pictures.js';
+import { ProductProcess } from '../product-process.js';
+import { type Account, TestingApp } from '../testing-app.js';
+import { type Load, LoadProcess } from './load.js';
+
+const PER_SECOND = 200;
+/** How long the load runs before and between signals, in milliseconds. */
+const RUN_MS = 1_500;
+
+let app: TestingApp;
+let account: Account;
+let load: LoadProcess;
+let upload: string;
+const running: ProductProcess[] = [];
+
+beforeAll(async () => {
+  app = await TestingApp.start({ worker: false });
+  account = await app.register();
+  load = await LoadProcess.start();
+  upload = (await makePicture({ width: 200, height: 150 })).toString('base64');
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.kill()));
+});
+
+afterAll(async () => {
+  load.close();
+  await app.close();
+});
+
+async function startApi(port: number, variables: Record<string, string> = {}) {
+  const all = { ...app.variables, ...variables, PORT: String(port) };
+  const api = await ProductProcess.start('main', all);
+  running.push(api);
+  return api;
+}
+
+/** How many connections an API process said that it took. */
+function acceptedBy({ output }: ProductProcess): number {
+  return Number(/"accepted":(\d+)/.exec(output)?.[1]);
+}
+
+function honest(port: number, keepAlive = true): Load {
+  const url = `http://127.0.0.1:${port}`;
+  return { url, perSecond: PER_SECOND, keepAlive, token: account.token, upload };
+}
+
+describe('an API process alone that is asked to stop under 200 requests a second', () => {
+  it.each([
+    ['over connections that are kept', true],
+    ['each over a connection of its own', false],
+  ])('answers every request that it let in, ten times in a row: %s', async (_how, keepAlive) => {
+    for (let n = 0; n < 10; n += 1) {
+      const port = await freePort();
+      const api = await startApi(port, {
+        SHUTDOWN_LEAVE_MS: '500',
+        LOG_LEVEL: 'info',
+      });
+      load.begin(honest(port, keepAlive));
+      await sleep(RUN_MS);
+      api.signal('SIGTERM');
+      expect(await api.ended()).toBe(0);
+      const report = await load.end();
+      const { sent, connected, answered, refused, dropped } = report;
+      // A connection that the process never got, because it was closing just then, is not its own.
+      const lost = connected - acceptedBy(api);
+      expect(Object.keys(dropped).filter((what) => what !== 'ECONNRESET')).toEqual([]);
+      expect(dropped['ECONNRESET'] ?? 0).toBeLessThanOrEqual(lost);
+      expect(lost).toBeLessThan(sent / 100);
+      expect(answered + refused + lost).toBe(sent);
+      // It went on for a while, and it did end.
+      expect(answered).toBeGreaterThan((PER_SECOND * RUN_MS) / 1_000);
+      expect(refused).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('two API processes behind a load balancer', () => {
+  let balancer: ChildProcess;
+  let ready: number[] = [];
+
+  afterEach(() => {
+    balancer.kill();
+  });
+
+  async function startBalancer(everyMs: number, ports: number[]): Promise<number> {
+    const file = new URL('./balancer.child.ts', import.meta.url);
+    balancer = fork(file, [everyMs, ...ports].map(String));
+    const port = new Promise<number>((resolve) => {
+      balancer.on('message', (word: { ready?: number[]; port?: number }) => {
+        ready = word.ready ?? ready;
+        if (word.port !== undefined) resolve(word.port);
+      });
+    });
+    while (ready.length < ports.length) await once(balancer, 'message');
+    return port;
+  }
+
+  it.each([100, 500])(
+    'can be stopped and started in turn, and no request fails: it looks every %d ms',
+    async (everyMs) => {
+      const ports = [await freePort(), await freePort()];
+      const variables = { TRUST_PROXY: '127.0.0.1' };
+      const apis = await Promise.all(ports.map((port) => startApi(port, variables)));
+      load.begin(honest(await startBalancer(everyMs, ports)));
+      for (let n = 0; n < 4; n += 1) {
+        await sleep(RUN_MS);
+        const index = n % 2;
+        apis[index]!.signal('SIGTERM');
+        expect(await apis[index]!.ended()).toBe(0);
+        apis[index] = await startApi(ports[index]!, variables);
+        while (ready.length < ports.length) await once(balancer, 'message');
+      }
+      const report = await load.end();
+      expect(report.dropped).toEqual({});
+      expect(report.answered).toBe(report.sent);
+      expect(report.sent).toBeGreaterThan(4 * PER_SECOND);
+    },
+  );
+});
