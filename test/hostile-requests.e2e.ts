@@ -74,7 +74,7 @@ const fill = (unit: string, bytes: number) =>
 
 /** What makes careless expressions go back and forth. */
 const REPEATED = [
-  ...'a0 "\\,;=-./%@:_*+[(!\t',
+  ...Array.from('a0 "\\,;=-./%@:_*+[(!\t'),
   ...['a ', 'a,', 'a;', 'a=', ';a=', ';a="', '";', '"a"', 'W/', 'W/"', ',wait', ', ', '\\"', '; '],
   ...['a.', 'a-', '..', './', '0-', '9,', '%2', '%25', 'q=0', 'a/b,', 'é'],
 ];
