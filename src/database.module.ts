@@ -1,9 +1,13 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { EntityManager, MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
-import { Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { Inject, Logger, Module, type OnModuleInit } from '@nestjs/common';
+import type { Client } from 'pg';
 import { Capabilities } from './core/capabilities.js';
+import { connectOrRefuse, directAddress, hasPooler } from './core/database-url.js';
+import { DatabasePools } from './core/database-pools.js';
 import { ENV, type Env } from './core/env.js';
 import { Readiness } from './core/readiness.js';
+import { serverLimits } from './core/session-limits.js';
 import { ormOptions } from './mikro-orm.config.js';
 
 /** The connection to PostgreSQL, and whether it is there and migrated. */
@@ -11,8 +15,16 @@ import { ormOptions } from './mikro-orm.config.js';
   imports: [
     MikroOrmModule.forRootAsync({
       driver: PostgreSqlDriver,
-      inject: [ENV],
-      useFactory: (env: Env) => ({ ...ormOptions(env), registerRequestContext: false }),
+      inject: [ENV, DatabasePools],
+      useFactory: async (env: Env, pools: DatabasePools) => {
+        await requireDatabase(env);
+        return {
+          ...ormOptions(env, (pool) => {
+            pools.register('primary', pool);
+          }),
+          registerRequestContext: false,
+        };
+      },
     }),
   ],
 })
@@ -37,4 +49,38 @@ export class DatabaseModule implements OnModuleInit {
     const pending = await this.orm.migrator.getPending();
     if (pending.length > 0) throw new Error(`${pending.length} migrations are pending`);
   }
+}
+
+/**
+ * Looks at each way to the database before anything relies on it.
+ *
+ * @throws CannotStart naming the variable
+ */
+async function requireDatabase(env: Env): Promise<void> {
+  const options = { connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS };
+  const address = { variable: 'DATABASE_URL', url: env.DATABASE_URL };
+  const client = await connectOrRefuse(address, options);
+  try {
+    if (!hasPooler(env)) return;
+    await tellOtherLimits(client, env);
+  } finally {
+    await client.end();
+  }
+  const direct = await connectOrRefuse(directAddress(env), options);
+  await direct.end();
+}
+
+/** Behind a pooler the limits are the role's: as `npm run migrate` wrote them, at connecting. */
+async function tellOtherLimits(client: Client, env: Env): Promise<void> {
+  const wanted: Record<string, number> = serverLimits(env);
+  const { rows } = await client.query<{ name: string; setting: string }>(
+    'select name, setting from pg_settings where name = any($1)',
+    [Object.keys(wanted)],
+  );
+  const others = rows.filter(({ name, setting }) => Number(setting) !== wanted[name]);
+  if (others.length === 0) return;
+  new Logger(DatabaseModule.name).warn({
+    found: Object.fromEntries(others.map(({ name, setting }) => [name, Number(setting)])),
+    msg: 'Behind the pooler of DATABASE_URL other time-outs hold than are set here: run `npm run migrate`, and have the pooler RECONNECT',
+  });
 }

@@ -1,12 +1,12 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import { runMigrations } from 'bullmq';
-import pg from 'pg';
+import { connectOrRefuse } from './core/database-url.js';
 import { readEnv } from './core/env.js';
 import { createLogger } from './core/logging.js';
 import { runEntryPoint } from './core/entry-point.js';
-import { migrationOptions } from './mikro-orm.config.js';
+import { migrationAddress, migrationOptions } from './mikro-orm.config.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
-import { grantRuntimeRole } from './runtime-role.js';
+import { grantRuntimeRole, limitRuntimeRole } from './runtime-role.js';
 
 /** One migration at a time on one database, whoever starts them. Any number will do. */
 const MIGRATION_LOCK = 4_190_001;
@@ -15,17 +15,16 @@ const MIGRATION_LOCK = 4_190_001;
 runEntryPoint(async () => {
   const env = readEnv();
   const logger = createLogger(env, 'migrate');
-  const client = new pg.Client({
-    connectionString: env.MIGRATION_DATABASE_URL ?? env.DATABASE_URL,
+  const client = await connectOrRefuse(migrationAddress(env), {
     application_name: 'atelier-migrate',
   });
-  await client.connect();
   const orm = await MikroORM.init(migrationOptions(env));
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await runMigrations(client, BULLMQ_SCHEMA);
     const applied = await orm.migrator.up();
     await grantRuntimeRole(client, orm, env);
+    await limitRuntimeRole(env);
     logger.info({ applied: applied.map(({ name }) => name) }, 'The database is up to date');
   } finally {
     await orm.close();

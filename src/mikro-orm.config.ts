@@ -2,11 +2,19 @@ import { join } from 'node:path';
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
+import type { Pool } from 'pg';
 import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
 import { takeBackBroken } from './core/database-pool.js';
+import {
+  connectionString,
+  type DatabaseAddress,
+  directAddress,
+  hasPooler,
+} from './core/database-url.js';
 import type { Env } from './core/env.js';
 import { IdempotencyKey } from './core/idempotency-key.entity.js';
+import { type LimitsEnv, sessionLimits } from './core/session-limits.js';
 import { Timer } from './core/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
 import { Image } from './images/image.entity.js';
@@ -38,20 +46,22 @@ const COMPILED_MIGRATIONS = join(import.meta.dirname, '../migrations');
 const MIGRATION_SOURCES = 'migrations';
 
 const log = new Logger('MikroORM');
-const SILENT_SERVER_MARGIN_MS = 5_000;
 
-type DatabaseEnv = Pick<
-  Env,
-  | 'DATABASE_URL'
-  | 'DATABASE_POOL_SIZE'
-  | 'DATABASE_POOL_TIMEOUT_MS'
-  | 'DATABASE_STATEMENT_TIMEOUT_MS'
-  | 'DATABASE_LOCK_TIMEOUT_MS'
-  | 'DATABASE_IDLE_TRANSACTION_TIMEOUT_MS'
->;
+/** The role may have limits of its own, and pg takes a 0 for unset. */
+const NO_LIMITS = '-c statement_timeout=0 -c idle_in_transaction_session_timeout=0';
 
-/** MikroORM's options for the running product. */
-export function ormOptions(env: DatabaseEnv) {
+type DatabaseEnv = LimitsEnv &
+  Pick<
+    Env,
+    'DATABASE_URL' | 'DATABASE_DIRECT_URL' | 'DATABASE_POOL_SIZE' | 'DATABASE_POOL_TIMEOUT_MS'
+  >;
+
+/**
+ * MikroORM's options for the running product.
+ *
+ * @param onPool is shown the pool when it is made
+ */
+export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () => undefined) {
   return defineConfig({
     clientUrl: env.DATABASE_URL,
     entities: ENTITIES,
@@ -63,17 +73,16 @@ export function ormOptions(env: DatabaseEnv) {
     },
     pool: { min: 0, max: env.DATABASE_POOL_SIZE },
     driverOptions: {
-      onPoolCreated: takeBackBroken,
+      onPoolCreated: (pool: Pool) => {
+        takeBackBroken(pool);
+        onPool(pool);
+      },
+      // MikroORM takes host, role and database from its URL, and leaves out what is said of TLS.
+      connectionString: connectionString(env.DATABASE_URL),
       application_name: 'atelier',
       keepAlive: true,
       connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
-      statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS,
-      // The server keeps to its own limit; this one is for a server that says nothing at all.
-      ...(env.DATABASE_STATEMENT_TIMEOUT_MS > 0 && {
-        query_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS + SILENT_SERVER_MARGIN_MS,
-      }),
-      lock_timeout: env.DATABASE_LOCK_TIMEOUT_MS,
-      idle_in_transaction_session_timeout: env.DATABASE_IDLE_TRANSACTION_TIMEOUT_MS,
+      ...sessionLimits(env, hasPooler(env)),
     },
     // BullMQ keeps its own schema, with migrations of its own.
     schemaGenerator: { ignoreSchema: [BULLMQ_SCHEMA] },
@@ -86,15 +95,31 @@ export function ormOptions(env: DatabaseEnv) {
   });
 }
 
+/** What tells where migrations run. */
+export type MigrationEnv = Pick<Env, 'DATABASE_URL'> &
+  Partial<Pick<Env, 'DATABASE_DIRECT_URL' | 'MIGRATION_DATABASE_URL'>>;
+
+/** Where migrations run: as the owner, and never through a pooler when there is another way. */
+export function migrationAddress(env: MigrationEnv): DatabaseAddress {
+  return env.MIGRATION_DATABASE_URL === undefined
+    ? directAddress({ DATABASE_DIRECT_URL: undefined, ...env })
+    : { variable: 'MIGRATION_DATABASE_URL', url: env.MIGRATION_DATABASE_URL };
+}
+
 /** MikroORM's options for migrating: the owner's role, time for long statements, no chatter. */
-export function migrationOptions(env: Pick<Env, 'DATABASE_URL' | 'MIGRATION_DATABASE_URL'>) {
+export function migrationOptions(env: MigrationEnv) {
   const options = ormOptions({
-    DATABASE_URL: env.MIGRATION_DATABASE_URL ?? env.DATABASE_URL,
+    DATABASE_URL: migrationAddress(env).url,
+    DATABASE_DIRECT_URL: undefined,
     DATABASE_POOL_SIZE: 2,
     DATABASE_POOL_TIMEOUT_MS: 10_000,
     DATABASE_STATEMENT_TIMEOUT_MS: 0,
     DATABASE_LOCK_TIMEOUT_MS: 60_000,
     DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: 0,
   });
-  return { ...options, logger: () => undefined };
+  return {
+    ...options,
+    driverOptions: { ...options.driverOptions, options: NO_LIMITS },
+    logger: () => undefined,
+  };
 }

@@ -1,7 +1,10 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { CannotStart } from './core/cannot-start.js';
+import { connectOrRefuse, directAddress, hasPooler } from './core/database-url.js';
 import type { Env } from './core/env.js';
+import { serverLimits } from './core/session-limits.js';
+import { migrationAddress, type MigrationEnv } from './mikro-orm.config.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
 
 /** How the `comment` of an entity says that its rows are never changed or deleted. */
@@ -17,12 +20,10 @@ const APPEND_ONLY = 'append-only';
 export async function grantRuntimeRole(
   client: pg.Client,
   orm: MikroORM,
-  env: Pick<Env, 'DATABASE_URL' | 'MIGRATION_DATABASE_URL'>,
+  env: MigrationEnv,
 ): Promise<void> {
   const role = decodeURIComponent(new URL(env.DATABASE_URL).username);
-  const owner = decodeURIComponent(
-    new URL(env.MIGRATION_DATABASE_URL ?? env.DATABASE_URL).username,
-  );
+  const owner = decodeURIComponent(new URL(migrationAddress(env).url).username);
   if (role === owner || role === '') return;
 
   await requireRole(client, role);
@@ -48,6 +49,25 @@ export async function grantRuntimeRole(
       ...appendOnly.map((table) => `revoke update, delete on ${table} from ${to}`),
     ].join('; '),
   );
+}
+
+/**
+ * Writes the time-outs into the role when a pooler is in between, which takes none from its clients.
+ * They hold in this database, from the next connection that the pooler opens.
+ *
+ * A role may set its own defaults, so this asks for no more rights than are there.
+ */
+export async function limitRuntimeRole(env: Env): Promise<void> {
+  if (!hasPooler(env)) return;
+  const client = await connectOrRefuse(directAddress(env));
+  try {
+    const database = pg.escapeIdentifier(client.database ?? '');
+    for (const [name, value] of Object.entries(serverLimits(env))) {
+      await client.query(`alter role current_user in database ${database} set ${name} = ${value}`);
+    }
+  } finally {
+    await client.end();
+  }
 }
 
 /** Not "all sequences": those that the role itself made belong to it, and cannot be granted. */

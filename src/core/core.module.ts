@@ -1,11 +1,22 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Capabilities } from './capabilities.js';
 import { Connections } from './connections.js';
+import { DatabasePools } from './database-pools.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './idempotency.js';
 import { Readiness } from './readiness.js';
 import { RowChanges } from './row-changes.js';
 import { Shutdown } from './shutdown.js';
+
+const SERVICES = [
+  Capabilities,
+  Connections,
+  DatabasePools,
+  Idempotency,
+  Readiness,
+  RowChanges,
+  Shutdown,
+];
 
 /** What every module may rely on without importing it. */
 @Global()
@@ -14,16 +25,8 @@ export class CoreModule {
   static forRoot(env: Env): DynamicModule {
     return {
       module: CoreModule,
-      providers: [
-        { provide: ENV, useValue: env },
-        Capabilities,
-        Connections,
-        Idempotency,
-        Readiness,
-        RowChanges,
-        Shutdown,
-      ],
-      exports: [ENV, Capabilities, Connections, Idempotency, Readiness, RowChanges, Shutdown],
+      providers: [{ provide: ENV, useValue: env }, ...SERVICES],
+      exports: [ENV, ...SERVICES],
     };
   }
 }

@@ -48,6 +48,12 @@ export const postgresUrl = z.url({
   error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
 });
 
+/** Addresses of PostgreSQL servers. */
+export const postgresUrls = list.refine(
+  (values) => values.every((value) => postgresUrl.safeParse(value).success),
+  { error: 'must be postgres:// URLs, separated by commas' },
+);
+
 export const secret = z
   .string({ error: 'is required' })
   .refine((value) => Buffer.byteLength(value) >= MINIMUM_SECRET_BYTES, {

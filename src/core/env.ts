@@ -4,6 +4,7 @@ import {
   networks,
   origins,
   postgresUrl,
+  postgresUrls,
   secret,
   timeOfDay,
   whole,
@@ -140,8 +141,17 @@ const variables = z.object({
   }),
   DATABASE_DIRECT_URL: documented(postgresUrl.optional(), {
     section: 'Database',
-    help: 'The same database without a pooler in between, for LISTEN. Default: DATABASE_URL.',
+    help: 'The same database and role without the pooler that DATABASE_URL leads through, for LISTEN and the queue. Default: DATABASE_URL.',
     example: 'postgresql://atelier_app:password@localhost:5432/atelier',
+  }),
+  DATABASE_REPLICA_URLS: documented(postgresUrls, {
+    section: 'Database',
+    help: 'Streaming replicas that lists are read from in turn, as the restricted role, separated by commas.',
+    example: 'postgresql://atelier_app:password@replica:5432/atelier',
+  }),
+  DATABASE_REPLICA_MAX_LAG_MS: documented(whole(5 * SECONDS, { min: 3_000, max: 10 * MINUTES }), {
+    section: 'Database',
+    help: 'How far a replica may be behind before lists are read from the primary, in milliseconds.',
   }),
   EMBEDDED_POSTGRES: documented(z.stringbool().default(false), {
     section: 'Database',
@@ -149,7 +159,11 @@ const variables = z.object({
   }),
   DATABASE_POOL_SIZE: documented(whole(10, { min: 2, max: 500 }), {
     section: 'Database',
-    help: 'The most connections that one process opens for its own queries; the queue has its own.',
+    help: 'The most connections that one process opens for its own queries, to the primary and to each replica.',
+  }),
+  DATABASE_QUEUE_POOL_SIZE: documented(whole(2, { min: 1, max: 100 }), {
+    section: 'Database',
+    help: 'The most connections that one process opens for all queues when they are on PostgreSQL; a worker listens on one more.',
   }),
   DATABASE_POOL_TIMEOUT_MS: documented(whole(5 * SECONDS, { min: 100, max: 1 * MINUTES }), {
     section: 'Database',

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
+import { isUnavailable } from './unavailable.js';
 
 /** RFC 9457 section 6.1. */
 export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
@@ -73,22 +74,4 @@ function describeClientError(status: number, message: string, cause: unknown): P
 function httpStatusOf(exception: unknown): number | undefined {
   if (!(exception instanceof Error) || !('statusCode' in exception)) return undefined;
   return typeof exception.statusCode === 'number' ? exception.statusCode : undefined;
-}
-
-/**
- * PostgreSQL's classes and codes for "not now", what Node and the pool say without a server, and what a disk says that is full or broken:
- * https://www.postgresql.org/docs/current/errcodes-appendix.html
- */
-const UNAVAILABLE_CODES =
-  /^(08...|53...|57P0[1-5]|57014|55P03|25P03|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS|EIO)$/;
-const UNAVAILABLE_MESSAGES =
-  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|connection timeout/i;
-
-function isUnavailable(exception: unknown): boolean {
-  for (let error = exception; error instanceof Error; error = error.cause) {
-    const code = (error as { code?: unknown }).code;
-    if (typeof code === 'string' && UNAVAILABLE_CODES.test(code)) return true;
-    if (UNAVAILABLE_MESSAGES.test(error.message)) return true;
-  }
-  return false;
 }

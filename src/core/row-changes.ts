@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import pg from 'pg';
+import { connectionString, directAddress } from './database-url.js';
 import { ENV, type Env } from './env.js';
 import { Shutdown } from './shutdown.js';
 
@@ -88,7 +89,7 @@ export class RowChanges implements OnApplicationShutdown {
   private listen(): void {
     if (this.client || this.closed) return;
     const client = new pg.Client({
-      connectionString: this.env.DATABASE_DIRECT_URL ?? this.env.DATABASE_URL,
+      connectionString: connectionString(directAddress(this.env).url),
       application_name: 'atelier-listen',
       keepAlive: true,
     });

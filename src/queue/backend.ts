@@ -1,33 +1,38 @@
 import type { BullRootModuleOptions } from '@nestjs/bullmq';
-import { assertSchemaCompatibility, createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
-import pg from 'pg';
+import {
+  assertSchemaCompatibility,
+  type ConnectionOptions,
+  setDefaultBackendFactory,
+} from 'bullmq';
+import type pg from 'pg';
 import { CannotStart } from '../core/cannot-start.js';
+import type { DatabasePools } from '../core/database-pools.js';
+import { connectionString, connectOrRefuse, directAddress } from '../core/database-url.js';
 import type { Env } from '../core/env.js';
+import { createSharingBackend, SharedConnection } from './shared-connection.js';
 
 /** The schema of BullMQ's own tables; `npm run migrate` makes it. */
 export const BULLMQ_SCHEMA = 'bullmq';
-/** Per queue and process; the LISTEN connection of a worker comes on top. */
-const CONNECTIONS_PER_QUEUE = 2;
-
 /**
  * The one place that chooses what BullMQ runs on.
  *
  * @throws CannotStart when its tables are missing or the database is away: BullMQ itself would
  * never recover from that
  */
-export async function queueOptions(env: Env): Promise<BullRootModuleOptions> {
+export async function queueOptions(env: Env, pools: DatabasePools): Promise<BullRootModuleOptions> {
   await requireTables(env);
-  setDefaultBackendFactory(createPostgresBackend);
-  return {
-    connection: {
-      connectionString: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
-      schema: BULLMQ_SCHEMA,
-      max: CONNECTIONS_PER_QUEUE,
-      connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'atelier-queue',
-    },
-  };
+  const connection = new SharedConnection({
+    connectionString: connectionString(directAddress(env).url),
+    schema: BULLMQ_SCHEMA,
+    max: env.DATABASE_QUEUE_POOL_SIZE,
+    connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'atelier-queue',
+  });
+  pools.register('queue', connection.pool as pg.Pool);
+  setDefaultBackendFactory(createSharingBackend);
+  // Nest and BullMQ only hand it on, to the factory.
+  return { connection: connection as unknown as ConnectionOptions };
 }
 
 /** What `GET /health/capabilities` tells of the queue. */
@@ -48,21 +53,19 @@ export const workerOptions = {
 };
 
 async function requireTables(env: Env): Promise<void> {
-  const client = new pg.Client({
-    connectionString: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
+  const client = await connectOrRefuse(directAddress(env), {
     connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
   });
   try {
-    await client.connect();
     await assertSchemaCompatibility(client, BULLMQ_SCHEMA);
   } catch (error) {
     const { name, message } = error as Error;
     throw new CannotStart(
       name.startsWith('Schema')
         ? 'The database has not been migrated: run `npm run migrate` first.'
-        : `The database of DATABASE_URL cannot be used: ${message}`,
+        : `The queue's tables cannot be read: ${message}`,
     );
   } finally {
-    await client.end().catch(() => undefined);
+    await client.end();
   }
 }

@@ -9,7 +9,8 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import type { Queue } from 'bullmq';
 import { Capabilities } from '../core/capabilities.js';
-import { ENV, type Env } from '../core/env.js';
+import { DatabasePools } from '../core/database-pools.js';
+import { ENV } from '../core/env.js';
 import { Readiness } from '../core/readiness.js';
 import { queueCapability, queueOptions } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
@@ -21,9 +22,7 @@ import { WorkLeases } from './work-lease.js';
 /** The queue of every process: the API enqueues, the worker also works. */
 @Global()
 @Module({
-  imports: [
-    BullModule.forRootAsync({ inject: [ENV], useFactory: (env: Env) => queueOptions(env) }),
-  ],
+  imports: [BullModule.forRootAsync({ inject: [ENV, DatabasePools], useFactory: queueOptions })],
   providers: [JobRegistry, Dispatcher, WorkLeases, JobServices],
   exports: [JobRegistry, Dispatcher, JobServices],
 })

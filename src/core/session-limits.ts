@@ -1,0 +1,36 @@
+import type { ClientConfig } from 'pg';
+import type { Env } from './env.js';
+
+export type LimitsEnv = Pick<
+  Env,
+  | 'DATABASE_STATEMENT_TIMEOUT_MS'
+  | 'DATABASE_LOCK_TIMEOUT_MS'
+  | 'DATABASE_IDLE_TRANSACTION_TIMEOUT_MS'
+>;
+
+const SILENT_SERVER_MARGIN_MS = 5_000;
+
+/** What PostgreSQL is to hold a session to, by the names of its settings, in milliseconds. */
+export function serverLimits(env: LimitsEnv) {
+  return {
+    statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS,
+    lock_timeout: env.DATABASE_LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: env.DATABASE_IDLE_TRANSACTION_TIMEOUT_MS,
+  };
+}
+
+/**
+ * The limits of a connection, as options of pg.
+ *
+ * @param pooled whether a pooler is in between: it refuses settings in the start-up packet, and what
+ * one client sets others would get; then the role has the limits, from `npm run migrate`
+ */
+export function sessionLimits(env: LimitsEnv, pooled: boolean): ClientConfig {
+  return {
+    ...(!pooled && serverLimits(env)),
+    // The server keeps to its own limit; this one is for a server that says nothing at all.
+    ...(env.DATABASE_STATEMENT_TIMEOUT_MS > 0 && {
+      query_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS + SILENT_SERVER_MARGIN_MS,
+    }),
+  };
+}

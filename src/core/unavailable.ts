@@ -1,0 +1,31 @@
+/**
+ * PostgreSQL's classes and codes for "not now" (a pooler's are of class 08), what Node says without a
+ * server or with one whose certificate is not the right one, and what a disk says that is full or
+ * broken: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ *
+ * 25006 is a primary that has become a standby, 28… a password that was changed.
+ */
+const CODES =
+  /^(08...|28...|53...|57P0[1-5]|57014|55P03|25P03|25006|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS|EIO|CERT_.*|.*_CERT|.*_CERT_IN_CHAIN|.*_LEAF_SIGNATURE|ERR_TLS_CERT_ALTNAME_INVALID)$/;
+
+/** What a pool says when nothing became free in time. */
+const POOL_EXHAUSTED = /timeout exceeded when trying to connect/;
+
+/** What pg says without a code. */
+const MESSAGES =
+  /Query read timeout|Connection terminated|connection timeout|timeout expired|is not queryable|does not support SSL/i;
+
+/** Whether something failed because a part cannot be reached, or is too busy: it may work later. */
+export function isUnavailable(exception: unknown): boolean {
+  for (let error = exception; error instanceof Error; error = error.cause) {
+    const code = (error as { code?: unknown }).code;
+    if (typeof code === 'string' && CODES.test(code)) return true;
+    if (POOL_EXHAUSTED.test(error.message) || MESSAGES.test(error.message)) return true;
+  }
+  return false;
+}
+
+/** Whether there was no connection to be had in time, because others used them all. */
+export function isPoolExhausted(exception: unknown): boolean {
+  return exception instanceof Error && POOL_EXHAUSTED.test(exception.message);
+}
