@@ -4,6 +4,7 @@ import { Connections } from './connections.js';
 import { DatabasePools } from './database-pools.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './idempotency.js';
+import { ReadDatabase } from './read-database.js';
 import { Readiness } from './readiness.js';
 import { RowChanges } from './row-changes.js';
 import { Shutdown } from './shutdown.js';
@@ -13,6 +14,7 @@ const SERVICES = [
   Connections,
   DatabasePools,
   Idempotency,
+  ReadDatabase,
   Readiness,
   RowChanges,
   Shutdown,

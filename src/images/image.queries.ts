@@ -80,6 +80,9 @@ interface ImageTables {
   image_links: { image_id: string };
 }
 
+/** A database that images are read from, be it a replica. */
+export type ImageDatabase = Kysely<ImageTables>;
+
 type ImageFilter = Pick<ListQuery, 'type' | 'status' | 'text' | 'linked'>;
 
 /** How many images of a type and status there are, and what they take. */
@@ -98,17 +101,17 @@ export class ImageQueries {
 
   /** An image by id, whoever owns it. */
   async find(id: string): Promise<ImageRow | undefined> {
-    return this.select().where('images.id', '=', id).executeTakeFirst();
+    return selectImages(this.database).where('images.id', '=', id).executeTakeFirst();
   }
 
   /** An image that must be there. */
   async get(id: string): Promise<ImageRow> {
-    return this.select().where('images.id', '=', id).executeTakeFirstOrThrow();
+    return selectImages(this.database).where('images.id', '=', id).executeTakeFirstOrThrow();
   }
 
   /** The newest upload of a user with these bytes, unless it failed. */
   async findEqual(userId: string, checksum: string): Promise<ImageRow | undefined> {
-    return this.select()
+    return selectImages(this.database)
       .where('images.user_id', '=', userId)
       .where('images.checksum', '=', checksum)
       .where('images.type', '=', 'UPLOADED')
@@ -116,31 +119,6 @@ export class ImageQueries {
       .orderBy('images.created_at', 'desc')
       .limit(1)
       .executeTakeFirst();
-  }
-
-  /** A page of the images of one user. */
-  async list(
-    userId: string,
-    { limit, cursor, offset, total, sort, ...filter }: ListQuery,
-  ): Promise<Page<ImageRow>> {
-    const { expression, cast, direction, value } = sortingOf(sort);
-    let rows = this.select()
-      .select(sql<string>`${value}`.as('sortValue'))
-      .where(matching(userId, filter))
-      .orderBy(expression, direction)
-      .orderBy('images.id', direction)
-      .limit(limit + 1);
-    if (offset !== undefined) rows = rows.offset(offset);
-    if (cursor !== undefined) {
-      const after = decodeCursor(cursor, sort, cast.schema);
-      const beyond = sql.raw(direction === 'desc' ? '<' : '>');
-      rows = rows.where(
-        sql<boolean>`(${expression}, images.id) ${beyond}
-          (${after.value}::${sql.raw(cast.type)}, ${after.id}::uuid)`,
-      );
-    }
-    const count = total ? await this.count(userId, filter) : undefined;
-    return cutPage(await rows.execute(), { limit, order: sort, total: count });
   }
 
   /** What a user has, by type and status. */
@@ -159,57 +137,87 @@ export class ImageQueries {
       .execute();
   }
 
-  private async count(userId: string, filter: ImageFilter): Promise<number> {
-    const { count } = await this.database
-      .selectFrom('images')
-      .select(sql<string>`count(*)`.as('count'))
-      .where(matching(userId, filter))
-      .executeTakeFirstOrThrow();
-    return Number(count);
-  }
-
-  private select() {
-    return this.database.selectFrom('images').select((images) => [
-      'images.id',
-      'images.user_id as userId',
-      'images.type',
-      'images.status',
-      'images.title',
-      'images.description',
-      'images.prompt',
-      'images.visibility',
-      'images.storage_key as storageKey',
-      'images.version',
-      'images.metadata',
-      sql<number>`images.coins_used::float8`.as('coinsUsed'),
-      'images.checksum',
-      'images.placeholder',
-      'images.dominant_color as dominantColor',
-      'images.error_code as errorCode',
-      'images.error_detail as errorDetail',
-      isoTime('images.created_at').as('createdAt'),
-      isoTime('images.updated_at').as('updatedAt'),
-      jsonArrayFrom(
-        images
-          .selectFrom('image_variants as files')
-          .select([
-            'files.name',
-            'files.format',
-            'files.storage_key as storageKey',
-            'files.width',
-            'files.height',
-            'files.bytes',
-            'files.checksum',
-            isoTime('files.created_at').as('createdAt'),
-          ])
-          .whereRef('files.image_id', '=', 'images.id'),
-      ).as('files'),
-    ]);
-  }
-
-  private get database(): Kysely<ImageTables> {
+  private get database(): ImageDatabase {
     return this.em.getKysely<ImageTables>();
   }
+}
+
+/** A page of the images of one user. */
+export async function listImages(
+  database: ImageDatabase,
+  userId: string,
+  { limit, cursor, offset, total, sort, ...filter }: ListQuery,
+): Promise<Page<ImageRow>> {
+  const { expression, cast, direction, value } = sortingOf(sort);
+  let rows = selectImages(database)
+    .select(sql<string>`${value}`.as('sortValue'))
+    .where(matching(userId, filter))
+    .orderBy(expression, direction)
+    .orderBy('images.id', direction)
+    .limit(limit + 1);
+  if (offset !== undefined) rows = rows.offset(offset);
+  if (cursor !== undefined) {
+    const after = decodeCursor(cursor, sort, cast.schema);
+    const beyond = sql.raw(direction === 'desc' ? '<' : '>');
+    rows = rows.where(
+      sql<boolean>`(${expression}, images.id) ${beyond}
+        (${after.value}::${sql.raw(cast.type)}, ${after.id}::uuid)`,
+    );
+  }
+  const count = total ? await countImages(database, userId, filter) : undefined;
+  return cutPage(await rows.execute(), { limit, order: sort, total: count });
+}
+
+async function countImages(
+  database: ImageDatabase,
+  userId: string,
+  filter: ImageFilter,
+): Promise<number> {
+  const { count } = await database
+    .selectFrom('images')
+    .select(sql<string>`count(*)`.as('count'))
+    .where(matching(userId, filter))
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
+function selectImages(database: ImageDatabase) {
+  return database.selectFrom('images').select((images) => [
+    'images.id',
+    'images.user_id as userId',
+    'images.type',
+    'images.status',
+    'images.title',
+    'images.description',
+    'images.prompt',
+    'images.visibility',
+    'images.storage_key as storageKey',
+    'images.version',
+    'images.metadata',
+    sql<number>`images.coins_used::float8`.as('coinsUsed'),
+    'images.checksum',
+    'images.placeholder',
+    'images.dominant_color as dominantColor',
+    'images.error_code as errorCode',
+    'images.error_detail as errorDetail',
+    isoTime('images.created_at').as('createdAt'),
+    isoTime('images.updated_at').as('updatedAt'),
+    jsonArrayFrom(
+      images
+        .selectFrom('image_variants as files')
+        .select([
+          'files.name',
+          'files.format',
+          'files.storage_key as storageKey',
+          'files.width',
+          'files.height',
+          'files.bytes',
+          'files.checksum',
+          isoTime('files.created_at').as('createdAt'),
+        ])
+        .whereRef('files.image_id', '=', 'images.id'),
+    ).as('files'),
+  ]);
 }
 
 function matching(userId: string, { type, status, text, linked }: ImageFilter) {

@@ -5,6 +5,7 @@ import type { Principal } from '../auth/access.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problem.js';
+import { ReadDatabase } from '../core/read-database.js';
 import { currentRequestId } from '../core/request-context.js';
 import { RowChanges } from '../core/row-changes.js';
 import { Dispatcher } from '../queue/dispatcher.js';
@@ -13,7 +14,7 @@ import { folderOf } from '../storage/storage-key.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { Image } from './image.entity.js';
 import { ImagePresenter, presentMetadata } from './image.presenter.js';
-import { ImageQueries, type ImageRow } from './image.queries.js';
+import { type ImageDatabase, ImageQueries, type ImageRow, listImages } from './image.queries.js';
 import {
   type ImageAnswer,
   type ImageChanges,
@@ -32,6 +33,7 @@ export class ImagesService {
     private readonly changes: RowChanges,
     private readonly dispatcher: Dispatcher,
     private readonly removals: FileRemovals,
+    private readonly lists: ReadDatabase,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
     @Inject(ENV) private readonly env: Env,
@@ -39,7 +41,9 @@ export class ImagesService {
 
   /** The signed-in user's images. */
   async list({ userId }: Principal, query: ListQuery): Promise<Page<ImageAnswer>> {
-    const page = await this.queries.list(userId, query);
+    const page = await this.lists.read((database: ImageDatabase) =>
+      listImages(database, userId, query),
+    );
     const items = await Promise.all(page.items.map((image) => this.presenter.present(image)));
     return { ...page, items };
   }
