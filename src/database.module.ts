@@ -3,7 +3,13 @@ import { EntityManager, MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql
 import { Inject, Logger, Module, type OnModuleInit } from '@nestjs/common';
 import type { Client } from 'pg';
 import { Capabilities } from './core/capabilities.js';
-import { connectOrRefuse, directAddress, hasPooler } from './core/database-url.js';
+import { CannotStart } from './core/cannot-start.js';
+import {
+  connectionOptions,
+  connectOrRefuse,
+  directAddress,
+  hasPooler,
+} from './core/database-url.js';
 import { DatabasePools } from './core/database-pools.js';
 import { ENV, type Env } from './core/env.js';
 import { Readiness } from './core/readiness.js';
@@ -59,6 +65,7 @@ export class DatabaseModule implements OnModuleInit {
 async function requireDatabase(env: Env): Promise<void> {
   const options = { connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS };
   const address = { variable: 'DATABASE_URL', url: env.DATABASE_URL };
+  requireReadable(env);
   const client = await connectOrRefuse(address, options);
   try {
     if (!hasPooler(env)) return;
@@ -68,6 +75,15 @@ async function requireDatabase(env: Env): Promise<void> {
   }
   const direct = await connectOrRefuse(directAddress(env), options);
   await direct.end();
+}
+
+/** A replica may be away, but what is written of it has to make sense. */
+function requireReadable(env: Env): void {
+  try {
+    env.DATABASE_REPLICA_URLS.forEach(connectionOptions);
+  } catch (error) {
+    throw new CannotStart(`DATABASE_REPLICA_URLS cannot be used: ${(error as Error).message}`);
+  }
 }
 
 /** Behind a pooler the limits are the role's: as `npm run migrate` wrote them, at connecting. */

@@ -7,7 +7,7 @@ import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
 import { takeBackBroken } from './core/database-pool.js';
 import {
-  connectionString,
+  connectionOptions,
   type DatabaseAddress,
   directAddress,
   hasPooler,
@@ -78,7 +78,7 @@ export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () =
         onPool(pool);
       },
       // MikroORM takes host, role and database from its URL, and leaves out what is said of TLS.
-      connectionString: connectionString(env.DATABASE_URL),
+      ...connectionOptions(env.DATABASE_URL),
       application_name: 'atelier',
       keepAlive: true,
       connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,

@@ -24,6 +24,8 @@ interface TestingOptions {
   /** Whether a worker process runs as well. Default: true. */
   worker?: boolean;
   variables?: Record<string, string>;
+  /** A migrated database; it is dropped with the app. Default: a clone of the run's. */
+  database?: TestDatabase;
   /** Leads the API's way to its database through something of the test's. */
   through?: (databaseUrl: string) => Promise<string>;
 }
@@ -41,9 +43,10 @@ export class TestingApp {
   static async start({
     worker = true,
     variables = {},
+    database: given,
     through = async (url) => url,
   }: TestingOptions = {}): Promise<TestingApp> {
-    const database = await createDatabase();
+    const database = given ?? (await createDatabase());
     const dataDir = await mkdtemp(join(tmpdir(), 'atelier-e2e-'));
     const port = await freePort();
     const all = {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { checkServerIdentity } from 'node:tls';
 import pg from 'pg';
 import { CannotStart } from './cannot-start.js';
 import type { Env } from './env.js';
@@ -10,8 +12,8 @@ export interface DatabaseAddress {
 
 type AddressEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_DIRECT_URL'>;
 
-/** Modes for which pg does the same as for `verify-full`, with a warning that it will not for ever. */
-const VERIFIED_MODES = ['prefer', 'require', 'verify-ca'];
+/** What a URL can say of TLS. */
+const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'];
 
 /**
  * The way for what a pooler in transaction mode cannot carry: LISTEN, settings of a session, locks of
@@ -29,19 +31,40 @@ export function hasPooler({ DATABASE_URL, DATABASE_DIRECT_URL }: AddressEnv): bo
 }
 
 /**
- * A URL as pg is given it. Every connection is made with this, so that TLS is the same for all.
+ * A URL as options of pg. Every connection is made with these, so that TLS is the same for all.
  *
- * With any `sslmode` but `disable` and `no-verify`, pg insists on TLS, on a certificate of an
- * authority of `sslrootcert` (or else of Node's list), and on the host's name in it. libpq is less
- * strict for the weaker modes; who wants that adds `uselibpqcompat=true`.
+ * As pg has it, any `sslmode` but `disable` and `no-verify` insists on TLS, on a certificate of an
+ * authority in `sslrootcert` (or else of Node's list), and on the host in it. libpq is less strict
+ * for the weaker modes: who wants that adds `uselibpqcompat=true`. Two things pg does not do: it
+ * warns of the weaker modes at each start, and compares a host that is an IP address with
+ * certificates for "localhost".
+ *
+ * @throws Error when a file that the URL names cannot be read
  */
-export function connectionString(url: string): string {
+export function connectionOptions(url: string): Pick<pg.ClientConfig, 'connectionString' | 'ssl'> {
   const parsed = new URL(url);
-  const mode = parsed.searchParams.get('sslmode') ?? '';
-  const isLibpq = parsed.searchParams.get('uselibpqcompat') === 'true';
-  if (isLibpq || !VERIFIED_MODES.includes(mode)) return url;
-  parsed.searchParams.set('sslmode', 'verify-full');
-  return parsed.href;
+  const given = parsed.searchParams;
+  const says = (name: string, ...values: string[]) => values.includes(given.get(name) ?? '');
+  const isOurs =
+    (says('ssl', 'true', '1') || TLS_PARAMETERS.slice(1).some((name) => given.has(name))) &&
+    !says('sslmode', 'disable', 'no-verify') &&
+    !says('uselibpqcompat', 'true');
+  if (!isOurs) return { connectionString: url };
+
+  const file = (name: string) => {
+    const path = given.get(name);
+    return path ? readFileSync(path, 'utf8') : undefined;
+  };
+  const ssl = { ca: file('sslrootcert'), cert: file('sslcert'), key: file('sslkey') };
+  for (const name of TLS_PARAMETERS) given.delete(name);
+  const host = parsed.hostname.replace(/^\[(.+)\]$/, '$1');
+  return {
+    connectionString: parsed.href,
+    ssl: {
+      ...Object.fromEntries(Object.entries(ssl).filter(([, value]) => value !== undefined)),
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    },
+  };
 }
 
 /**
@@ -55,7 +78,7 @@ export async function connectOrRefuse(
   options: pg.ClientConfig = {},
 ): Promise<pg.Client> {
   try {
-    const client = new pg.Client({ ...options, connectionString: connectionString(url) });
+    const client = new pg.Client({ ...options, ...connectionOptions(url) });
     client.on('error', () => undefined); // the statement under way reports it
     await client.connect();
     return client;

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { connectionString, hasPooler } from './database-url.js';
+import { connectionOptions, hasPooler } from './database-url.js';
 import type { Env } from './env.js';
 import { sessionLimits } from './session-limits.js';
 
@@ -19,7 +19,7 @@ export class WatchedServer {
 
   constructor(url: string) {
     this.pool = new pg.Pool({
-      connectionString: connectionString(url),
+      ...connectionOptions(url),
       application_name: 'atelier-watch',
       max: 1,
       idleTimeoutMillis: 0,
@@ -69,7 +69,7 @@ export class Replica {
     this.host = new URL(url).host;
     this.watched = new WatchedServer(url);
     this.pool = new pg.Pool({
-      connectionString: connectionString(url),
+      ...connectionOptions(url),
       application_name: 'atelier-replica',
       max: env.DATABASE_POOL_SIZE,
       connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { connectionString, directAddress } from './database-url.js';
+import { connectionOptions, directAddress } from './database-url.js';
 import { ENV, type Env } from './env.js';
 import { Shutdown } from './shutdown.js';
 
@@ -89,7 +89,7 @@ export class RowChanges implements OnApplicationShutdown {
   private listen(): void {
     if (this.client || this.closed) return;
     const client = new pg.Client({
-      connectionString: connectionString(directAddress(this.env).url),
+      ...connectionOptions(directAddress(this.env).url),
       application_name: 'atelier-listen',
       keepAlive: true,
     });

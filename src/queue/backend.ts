@@ -7,7 +7,7 @@ import {
 import type pg from 'pg';
 import { CannotStart } from '../core/cannot-start.js';
 import type { DatabasePools } from '../core/database-pools.js';
-import { connectionString, connectOrRefuse, directAddress } from '../core/database-url.js';
+import { connectionOptions, connectOrRefuse, directAddress } from '../core/database-url.js';
 import type { Env } from '../core/env.js';
 import { createSharingBackend, SharedConnection } from './shared-connection.js';
 
@@ -22,7 +22,7 @@ export const BULLMQ_SCHEMA = 'bullmq';
 export async function queueOptions(env: Env, pools: DatabasePools): Promise<BullRootModuleOptions> {
   await requireTables(env);
   const connection = new SharedConnection({
-    connectionString: connectionString(directAddress(env).url),
+    ...connectionOptions(directAddress(env).url),
     schema: BULLMQ_SCHEMA,
     max: env.DATABASE_QUEUE_POOL_SIZE,
     connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,

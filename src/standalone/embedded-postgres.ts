@@ -14,6 +14,8 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** False trades safety at power failure for speed: for tests only. Default: true. */
   readonly durable?: boolean;
+  /** Settings of the server that differ from ours. */
+  readonly settings?: Readonly<Record<string, string | number>>;
   /** Receives each line that the server writes. */
   readonly log?: (line: string) => void;
   /** Called when the server ends although nobody stopped it. */
@@ -165,6 +167,7 @@ export class EmbeddedPostgres {
         synchronous_commit: 'off',
         full_page_writes: 'off',
       }),
+      ...this.options.settings,
     };
     return [
       ...['-D', dataDirectory, '-p', String(this.port)],
