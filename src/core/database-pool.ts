@@ -20,6 +20,17 @@ export function takeBackBroken(pool: Pool): void {
   }) as Pool['connect'];
 }
 
+/**
+ * Has a pool outlive its connections. One that breaks says so by an event, of the pool when idle and
+ * of itself when in use, that ends the process when nobody listens; whoever uses it hears it as well.
+ */
+export function outliveBroken(pool: Pool): void {
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined);
+  });
+}
+
 /** A client that is given back by itself when it is of no more use, and at most once. */
 function guard(client: PoolClient): PoolClient {
   const release = client.release.bind(client);

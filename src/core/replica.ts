@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { outliveBroken } from './database-pool.js';
 import { connectionOptions, hasPooler } from './database-url.js';
 import type { Env } from './env.js';
 import { sessionLimits } from './session-limits.js';
@@ -27,7 +28,7 @@ export class WatchedServer {
       query_timeout: LOOK_TIMEOUT_MS,
       keepAlive: true,
     });
-    this.pool.on('error', () => undefined); // the next look tells
+    outliveBroken(this.pool);
   }
 
   /** How far a primary has written. */
@@ -77,7 +78,7 @@ export class Replica {
       types: ormTypes(),
       ...sessionLimits(env, hasPooler(env)),
     });
-    this.pool.on('error', () => undefined); // the pool drops it
+    outliveBroken(this.pool);
     this.database = new Kysely({ dialect: new PostgresDialect({ pool: this.pool }) });
   }
 

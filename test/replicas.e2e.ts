@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { sql } from 'kysely';
+import { DatabasePools } from '../src/core/database-pools.js';
+import { ReadDatabase } from '../src/core/read-database.js';
+import { eventually } from './eventually.js';
+import { uploadPicture } from './image-requests.js';
+import { OwnPostgres, type Standby } from './own-postgres.js';
+import { makePicture } from './pictures.js';
+import { TcpProxy } from './tcp-proxy.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+const MAX_LAG_MS = 6_000;
+/** Nothing listens there. */
+const ABSENT = 'postgresql://atelier_app:x@127.0.0.1:1/atelier';
+
+let primary: OwnPostgres;
+let standby: Standby;
+let proxy: TcpProxy;
+let app: TestingApp;
+let account: Account;
+let picture: Buffer;
+
+beforeAll(async () => {
+  primary = await OwnPostgres.start();
+  await primary.migrate();
+  standby = await primary.replicate();
+  const url = new URL(standby.url('app'));
+  proxy = await TcpProxy.to({ host: url.hostname, port: Number(url.port) });
+  url.port = String(proxy.port);
+  app = await TestingApp.start({
+    database: primary.database(),
+    variables: {
+      DATABASE_REPLICA_URLS: `${url.href},${ABSENT}`,
+      DATABASE_REPLICA_MAX_LAG_MS: String(MAX_LAG_MS),
+    },
+  });
+  account = await app.register();
+  picture = await makePicture();
+});
+
+afterAll(async () => {
+  await standby.stop();
+  await app.close();
+  await proxy.close();
+});
+
+/** Both servers have this picture; the replica is read from. */
+beforeEach(async () => {
+  await standby.query('select pg_wal_replay_resume()');
+  await eventually(whereListsAreRead, (where) => where === 'replica');
+  expect(await whereListsAreRead()).toBe('replica');
+});
+
+async function whereListsAreRead(): Promise<'replica' | 'primary'> {
+  const isStandby = await app.app.get(ReadDatabase).read(async (database) => {
+    const { rows } = await sql<{ standby: boolean }>`select pg_is_in_recovery() as standby`.execute(
+      database,
+    );
+    return rows[0]?.standby;
+  });
+  return isStandby ? 'replica' : 'primary';
+}
+
+async function list(query = ''): Promise<{ ids: string[]; body: Record<string, any> }> {
+  const { body } = await app.as(account).get(`/api/v1/images${query}`).expect(200);
+  return { ids: body.items.map(({ id }: { id: string }) => id), body };
+}
+
+const upload = async (): Promise<string> => {
+  const { status, body } = await uploadPicture(app, account, picture);
+  expect(status).toBe(201);
+  return body.id;
+};
+
+describe('with a replica', () => {
+  it('lists are read there, and everything else where one has written', async () => {
+    const old = await upload();
+    await eventually(list, ({ ids }) => ids.includes(old));
+    await standby.query('select pg_wal_replay_pause()');
+    const id = await upload();
+
+    // The replica knows nothing of it yet.
+    const { ids, body } = await list('?total=true');
+    expect([ids.includes(id), body['total']]).toEqual([false, ids.length]);
+
+    await app.as(account).get(`/api/v1/images/${id}`).expect(200);
+    await app.as(account).get(`/api/v1/images/${id}/metadata`).expect(200);
+    await app.as(account).get(`/api/v1/images/${id}/file?size=large`).expect(200);
+    const stats = await app.as(account).get('/api/v1/images/stats').expect(200);
+    expect(stats.body.count ?? stats.body.total).toBe(ids.length + 1);
+    const changed = await app.as(account).patch(`/api/v1/images/${id}`).send({ title: 'new' });
+    expect([changed.status, changed.body.title]).toEqual([200, 'new']);
+    const again = await app.as(account).post('/api/v1/images/upload').attach('image', picture, 'x');
+    expect(again.body.duplicate).toBe(true);
+  });
+
+  it('pages and totals of a list come from one place', async () => {
+    for (let n = 0; n < 3; n += 1) await upload();
+    const { total } = (await eventually(
+      async () => (await list('?total=true')).body,
+      (body) => body['total'] >= 3,
+    )) as { total: number };
+    await standby.query('select pg_wal_replay_pause()');
+    await upload();
+    const seen: string[] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const after: string = cursor && `&cursor=${cursor}`;
+      const page = await list(`?limit=1&total=true${after}`);
+      expect(page.body['total']).toBe(total);
+      seen.push(...page.ids);
+      cursor = page.body['nextCursor'];
+    }
+    expect(new Set(seen).size).toBe(total);
+    expect(seen).toHaveLength(total);
+  });
+
+  it('that is too far behind, lists are read from the primary until it has caught up', async () => {
+    await standby.query('select pg_wal_replay_pause()');
+    const id = await upload();
+    expect((await list()).ids).not.toContain(id);
+    await eventually(list, ({ ids }) => ids.includes(id));
+    expect((await list()).ids).toContain(id);
+    await standby.query('select pg_wal_replay_resume()');
+    await eventually(whereListsAreRead, (where) => where === 'replica');
+    expect((await list()).ids).toContain(id);
+    await app.http.get('/health/ready').expect(200);
+  });
+
+  it('that is idle, because nothing is written, it is not taken for late', async () => {
+    const until = Date.now() + MAX_LAG_MS + 2_000;
+    while (Date.now() < until) {
+      expect(await whereListsAreRead()).toBe('replica');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  });
+
+  it('that is cut off, not one list fails, and it is used again when it is back', async () => {
+    const statuses: number[] = [];
+    let isOver = false;
+    const client = async () => {
+      while (!isOver) statuses.push((await app.as(account).get('/api/v1/images')).status);
+    };
+    const clients = Promise.all(Array.from({ length: 4 }, client));
+    await eventually(
+      async () => statuses.length,
+      (count) => count > 20,
+    );
+    proxy.cut();
+    const before = statuses.length;
+    await eventually(
+      async () => statuses.length,
+      (count) => count > before + 100,
+    );
+    expect(await whereListsAreRead()).toBe('primary');
+    await app.http.get('/health/ready').expect(200);
+    proxy.mend();
+    await eventually(whereListsAreRead, (where) => where === 'replica');
+    isOver = true;
+    await clients;
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await whereListsAreRead()).toBe('replica');
+  });
+
+  it('that is restarted, not one list fails', async () => {
+    const statuses: number[] = [];
+    let isOver = false;
+    const client = async () => {
+      while (!isOver) statuses.push((await app.as(account).get('/api/v1/images')).status);
+    };
+    const clients = Promise.all(Array.from({ length: 4 }, client));
+    await standby.end();
+    await standby.begin();
+    await eventually(whereListsAreRead, (where) => where === 'replica');
+    isOver = true;
+    await clients;
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  it('its pool is known by name', () => {
+    const names = app.app
+      .get(DatabasePools)
+      .figures()
+      .map(({ name }) => name);
+    expect(names.sort()).toEqual(['primary', 'queue', 'replica', 'replica']);
+  });
+});
