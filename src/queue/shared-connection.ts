@@ -13,6 +13,7 @@ import {
  */
 export class SharedConnection extends PostgresConnection {
   private users = 0;
+  private readonly prepared = new WeakSet<ListenClient>();
 
   constructor(connection: PostgresConnectionOptions) {
     super(connection);
@@ -31,12 +32,29 @@ export class SharedConnection extends PostgresConnection {
 
   override async getListenClient() {
     const client = await super.getListenClient();
-    (client as unknown as NodeJS.EventEmitter).setMaxListeners(0);
+    if (!this.prepared.has(client)) {
+      this.prepared.add(client);
+      (client as unknown as NodeJS.EventEmitter).setMaxListeners(0);
+      takeTurns(client);
+    }
     return client;
   }
 
   /** Of one queue: the others go on. */
   override async close(): Promise<void> {}
+}
+
+type ListenClient = Awaited<ReturnType<PostgresConnection['getListenClient']>>;
+
+/** Every worker says LISTEN for itself, and pg wants one statement of a client at a time. */
+function takeTurns(client: ListenClient): void {
+  const query = client.query.bind(client);
+  let last: Promise<unknown> = Promise.resolve();
+  client.query = ((...statement: Parameters<ListenClient['query']>) => {
+    const turn = last.catch(() => undefined).then(() => query(...statement));
+    last = turn;
+    return turn;
+  }) as ListenClient['query'];
 }
 
 /** The backend of one queue or worker. */

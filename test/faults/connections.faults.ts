@@ -1,0 +1,235 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { newId } from '../../src/core/ids.js';
+import { freePort } from '../../src/standalone/free-port.js';
+import { productVariables } from '../environment.js';
+import { eventually } from '../eventually.js';
+import { OwnPostgres } from '../own-postgres.js';
+import { makePicture } from '../pictures.js';
+import { ProductProcess } from '../product-process.js';
+
+const CLIENTS = 500;
+const LOAD_MS = 15_000;
+const POOL_TIMEOUT_MS = 1_500;
+const STATEMENT_TIMEOUT_MS = 4_000;
+/** An upload asks the pool several times, and this machine is busy. */
+const PATIENCE_MS = 3 * POOL_TIMEOUT_MS + STATEMENT_TIMEOUT_MS + 5_000;
+const HEALTHY_WITHIN_MS = 5_000;
+
+/** As docs/deploy.md says, for each process: DATABASE_POOL_SIZE, DATABASE_QUEUE_POOL_SIZE, LISTEN. */
+const BUDGET = { atelier: 10, 'atelier-queue': 2, listen: 1 };
+
+interface Answer {
+  status: number;
+  code: string | undefined;
+  retryAfter: string | null;
+  ms: number;
+}
+
+let postgres: OwnPostgres;
+let dataDir: string;
+let api: ProductProcess;
+let worker: ProductProcess;
+let url: string;
+let token: string;
+let imageId: string;
+let picture: Buffer;
+
+beforeAll(async () => {
+  postgres = await OwnPostgres.start({ max_connections: 30 });
+  dataDir = await mkdtemp(join(tmpdir(), 'atelier-connections-'));
+  await postgres.migrate();
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  const variables = {
+    ...productVariables(postgres.database(), dataDir),
+    LOG_LEVEL: 'fatal',
+    PORT: String(port),
+    PUBLIC_URL: url,
+    DATABASE_POOL_TIMEOUT_MS: String(POOL_TIMEOUT_MS),
+    DATABASE_STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MS),
+  };
+  api = await ProductProcess.start('main', variables);
+  worker = await ProductProcess.start('worker', variables);
+  picture = await makePicture({ width: 320, height: 240 });
+  token = await register();
+  imageId = await upload();
+});
+
+afterAll(async () => {
+  await Promise.all([api.stop(), worker.stop()]);
+  await postgres.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function send(method: string, path: string, body?: FormData | object): Promise<Answer> {
+  const startedAt = performance.now();
+  const isForm = body instanceof FormData;
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body && !isForm && { 'content-type': 'application/json' }),
+    },
+    ...(body && { body: isForm ? body : JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  return {
+    status: answer.status,
+    code: answer.ok || !text ? undefined : JSON.parse(text).code,
+    retryAfter: answer.headers.get('retry-after'),
+    ms: performance.now() - startedAt,
+  };
+}
+
+function form(): FormData {
+  const fields = new FormData();
+  fields.set('image', new Blob([new Uint8Array(picture)]));
+  return fields;
+}
+
+async function register(): Promise<string> {
+  const answer = await fetch(`${url}/api/v1/auth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: `${newId()}@example.com`, password: 'long enough', name: 'X' }),
+  });
+  return ((await answer.json()) as { accessToken: string }).accessToken;
+}
+
+/** Made by the worker while the client waits. */
+async function upload(): Promise<string> {
+  const answer = await fetch(`${url}/api/v1/images/upload?wait=30&force=true`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: form(),
+  });
+  expect(answer.status).toBe(201);
+  return ((await answer.json()) as { id: string }).id;
+}
+
+/** What client number `n` does next: mostly reads, some writes, a few uploads and sign-ins. */
+function nextRequest(n: number): Promise<Answer> {
+  if (n % 50 === 0) return send('POST', '/api/v1/images/upload?force=true', form());
+  if (n % 25 === 1) {
+    return send('POST', '/api/v1/auth/login', { email: 'nobody@example.com', password: 'wrong' });
+  }
+  if (n % 5 === 2) return send('PATCH', `/api/v1/images/${imageId}`, { title: `by ${n}` });
+  if (n % 5 === 3) return send('GET', `/api/v1/images/${imageId}`);
+  return send('GET', '/api/v1/images?total=true');
+}
+
+async function load(clients: number, milliseconds: number): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const until = Date.now() + milliseconds;
+  const client = async (_: unknown, n: number): Promise<void> => {
+    while (Date.now() < until) answers.push(await nextRequest(n));
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  return answers;
+}
+
+/** Expected answers, and refusals that say what they are; nothing else, and nothing late. */
+function expectOrderly(answers: Answer[]): void {
+  const strange = answers.filter(({ status, code, retryAfter }) =>
+    status === 503
+      ? code !== 'unavailable' || !(Number(retryAfter) > 0)
+      : ![200, 202].includes(status) && !(status === 401 && code === 'invalid-credentials'),
+  );
+  expect(strange).toEqual([]);
+  expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(PATIENCE_MS);
+}
+
+async function expectHealthySoon(): Promise<void> {
+  const ready = async () => (await send('GET', '/health/ready')).status;
+  expect(await eventually(ready, (status) => status === 200, HEALTHY_WITHIN_MS)).toBe(200);
+}
+
+describe('a PostgreSQL of 30 connections', () => {
+  it('serves 500 clients or tells them to come back, from a budget that is held', async () => {
+    const over = new AbortController();
+    const most: Record<string, number> = {};
+    const counting = (async () => {
+      while (!over.signal.aborted) {
+        const rows = await postgres.query<{ name: string; count: number }>(
+          `select application_name as name, count(*)::int as count from pg_stat_activity
+           where usename = 'atelier_app' group by application_name`,
+        );
+        for (const { name, count } of rows) most[name] = Math.max(most[name] ?? 0, count);
+        await sleep(50);
+      }
+    })();
+    const answers = await load(CLIENTS, LOAD_MS);
+    await expectHealthySoon();
+    over.abort();
+    await counting;
+    expectOrderly(answers);
+    const served = answers.filter(({ status }) => status !== 503).length;
+    expect(served).toBeGreaterThan(CLIENTS);
+
+    expect(Object.keys(most).sort()).toEqual(['atelier', 'atelier-listen', 'atelier-queue']);
+    expect(most['atelier']).toBeLessThanOrEqual(2 * BUDGET.atelier);
+    expect(most['atelier']).toBeGreaterThanOrEqual(BUDGET.atelier);
+    // The worker listens to the queue, the API to the rows that its clients wait for.
+    expect(most['atelier-queue']).toBeLessThanOrEqual(2 * BUDGET['atelier-queue'] + BUDGET.listen);
+    expect(most['atelier-listen']).toBeLessThanOrEqual(BUDGET.listen);
+    await upload();
+  });
+
+  it('whose connections others have eaten is told of as unavailable, and works once they are back', async () => {
+    const hog = new Hog(postgres);
+    await hog.eatAll();
+    const answers = await load(100, 5_000);
+    expectOrderly(answers);
+    expect(answers.filter(({ status }) => status === 503).length).toBeGreaterThan(0);
+    expect((await send('GET', '/health')).status).toBe(200);
+    expect((await send('GET', '/health/ready')).status).toBe(503);
+    await hog.leave();
+    await expectHealthySoon();
+    await upload();
+    expectOrderly(await load(20, 2_000));
+  });
+
+  it('the processes have lived through it', async () => {
+    expect([api.isRunning, worker.isRunning]).toEqual([true, true]);
+  });
+});
+
+/** Other programs that take every connection that they can get. */
+class Hog {
+  private readonly clients: pg.Client[] = [];
+
+  constructor(private readonly server: OwnPostgres) {}
+
+  /** Ends those of the product, too, and takes their places. */
+  async eatAll(): Promise<void> {
+    for (let round = 0; round < 10; round += 1) {
+      await this.server.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'atelier_app'`,
+      );
+      await this.eat();
+    }
+  }
+
+  async leave(): Promise<void> {
+    await Promise.all(this.clients.map((client) => client.end()));
+  }
+
+  private async eat(): Promise<void> {
+    for (;;) {
+      const client = new pg.Client({ connectionString: this.server.url('owner') });
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+      } catch (error) {
+        expect((error as { code?: string }).code).toBe('53300');
+        return;
+      }
+      this.clients.push(client);
+    }
+  }
+}
