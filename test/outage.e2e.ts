@@ -10,10 +10,10 @@ let app: TestingApp;
 let account: Account;
 let proxy: TcpProxy;
 
-beforeAll(async () => {
+async function startBehindProxy(variables: Record<string, string> = {}): Promise<void> {
   app = await TestingApp.start({
     worker: false,
-    variables: { DATABASE_POOL_SIZE: '3' },
+    variables: { DATABASE_POOL_SIZE: '3', ...variables },
     through: async (url) => {
       const { hostname, port } = new URL(url);
       proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
@@ -23,12 +23,16 @@ beforeAll(async () => {
     },
   });
   account = await app.register();
-});
+}
 
-afterAll(async () => {
+beforeAll(() => startBehindProxy());
+
+afterAll(stop);
+
+async function stop(): Promise<void> {
   await app.close();
   await proxy.close();
-});
+}
 
 describe('while the database is away', () => {
   it('requests answer 503 with Retry-After, and work again when it is back', async () => {
@@ -105,5 +109,24 @@ describe('an API that is on its way out', () => {
     const ready = await app.http.get('/health/ready').expect(503);
     expect(ready.body.detail).toContain('shutting down');
     await app.http.get('/health').expect(200);
+  });
+});
+
+describe('connections on which nothing is heard any more', () => {
+  beforeAll(async () => {
+    await stop();
+    await startBehindProxy({ DATABASE_STATEMENT_TIMEOUT_MS: '500' });
+  });
+
+  it('are told of as unavailable once, and not used again', async () => {
+    const list = () => app.as(account).get('/api/v1/images');
+    await Promise.all(Array.from({ length: 6 }, list));
+    proxy.forget();
+    const lost = await Promise.all(Array.from({ length: 3 }, list));
+    expect(lost.map(({ status, body }) => [status, body.code])).toEqual(
+      Array.from({ length: 3 }, () => [503, 'unavailable']),
+    );
+    await list().expect(200);
+    await list().expect(200);
   });
 });

@@ -6,10 +6,12 @@ import { readEnv } from '../src/core/env.js';
 import { migrationOptions } from '../src/mikro-orm.config.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { productVariables } from './environment.js';
+import { eventually } from './eventually.js';
 import { holdingAccount, uploadPicture } from './image-requests.js';
 import { describeWithPgBouncer, PgBouncer } from './pgbouncer.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { createDatabase, type TestDatabase } from './test-database.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -21,6 +23,7 @@ const LIMITS = {
 };
 
 let bouncer: PgBouncer;
+let proxy: TcpProxy;
 let database: TestDatabase;
 let app: TestingApp;
 let account: Account;
@@ -29,7 +32,11 @@ let picture: Buffer;
 describeWithPgBouncer('with PgBouncer in transaction mode in between', () => {
   beforeAll(async () => {
     database = await createDatabase();
-    bouncer = await PgBouncer.start(database.appUrl, POOL_SIZE);
+    const { hostname, port } = new URL(database.appUrl);
+    proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
+    const proxied = new URL(database.appUrl);
+    proxied.port = String(proxy.port);
+    bouncer = await PgBouncer.start(proxied.href, POOL_SIZE);
     const variables = { DATABASE_DIRECT_URL: database.appUrl, ...LIMITS };
     const urls = { DATABASE_URL: bouncer.through(database.appUrl), ...variables };
     await migrate(urls);
@@ -45,6 +52,7 @@ describeWithPgBouncer('with PgBouncer in transaction mode in between', () => {
   afterAll(async () => {
     await app.close();
     await bouncer.stop();
+    await proxy.close();
   });
 
   it('an account signs in, and a picture is uploaded, waited for, repeated and listed', async () => {
@@ -157,6 +165,31 @@ describeWithPgBouncer('with PgBouncer in transaction mode in between', () => {
     await sleep(2_500);
     await expect(client.query('select 1')).rejects.toThrow();
     await client.end();
+  });
+
+  const list = async () => {
+    const { status, body, headers } = await app.as(account).get('/api/v1/images');
+    return { status, code: body.code, waits: Number(headers['retry-after']) > 0 };
+  };
+  const unavailable = { status: 503, code: 'unavailable', waits: true };
+
+  it('a server that is away behind it is told of as unavailable, until it is back', async () => {
+    proxy.cut();
+    const answers = await Promise.all(Array.from({ length: 20 }, list));
+    for (const answer of answers) expect(answer).toEqual(unavailable);
+    expect(await list()).toEqual(unavailable);
+    proxy.mend();
+    const { status } = await eventually(list, (answer) => answer.status === 200);
+    expect(status).toBe(200);
+  });
+
+  it('a pooler that drops its clients, and takes none, is told of as unavailable', async () => {
+    const name = new URL(database.appUrl).pathname.slice(1);
+    await bouncer.command(`kill ${name}`);
+    expect(await list()).toEqual(unavailable);
+    await bouncer.command(`resume ${name}`);
+    const { status } = await eventually(list, (answer) => answer.status === 200);
+    expect(status).toBe(200);
   });
 
   it('time-outs that were changed and not migrated are told at the start', async () => {

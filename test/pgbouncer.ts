@@ -50,6 +50,10 @@ export class PgBouncer {
       pool_mode: 'transaction',
       default_pool_size: poolSize,
       max_client_conn: 500,
+      // How long a client waits for a connection to the server, in seconds.
+      query_wait_timeout: 2,
+      // How long it remembers that the server was away, in seconds.
+      server_login_retry: 1,
       ...(isRoot && { user: UNPRIVILEGED.name }),
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);

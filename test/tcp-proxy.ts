@@ -26,6 +26,14 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.destroy();
   }
 
+  /** Carries nothing any more on the connections that there are, and says so to nobody. */
+  forget(): void {
+    for (const socket of this.sockets) {
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
   mend(): void {
     this.isCut = false;
   }

@@ -3,8 +3,12 @@ import type { Pool, PoolClient } from 'pg';
 /** Statements after whose failure nobody can tell whether a connection is still in a transaction. */
 const BOUNDARY = /^(begin|start transaction|rollback$)/i;
 
+/** What pg says when `query_timeout` is over. The connection still waits for its answer. */
+const NO_ANSWER = 'Query read timeout';
+
 /**
- * Has a pool take back connections that broke, or that failed to begin or to end a transaction.
+ * Has a pool take back connections that broke, that failed to begin or to end a transaction, or on
+ * which nothing was heard any more.
  *
  * Kysely gives a connection back only after its BEGIN, COMMIT or ROLLBACK has succeeded. One that
  * dies within a transaction would count as in use for good, and ten of them would be the whole pool.
@@ -46,6 +50,9 @@ function guard(client: PoolClient): PoolClient {
   const discard = (): void => {
     giveBack(true);
   };
+  const discardSilent = (error: unknown): void => {
+    if (error instanceof Error && error.message === NO_ANSWER) discard();
+  };
   const query = async (...query: unknown[]): Promise<unknown> => {
     try {
       return await run(...query);
@@ -57,7 +64,11 @@ function guard(client: PoolClient): PoolClient {
   client.once('end', discard);
   return Object.assign(client, {
     release: giveBack,
-    query: (text: unknown, ...more: unknown[]) =>
-      typeof text === 'string' && BOUNDARY.test(text) ? query(text, ...more) : run(text, ...more),
+    query: (text: unknown, ...more: unknown[]) => {
+      if (typeof text === 'string' && BOUNDARY.test(text)) return query(text, ...more);
+      const result = run(text, ...more);
+      if (result instanceof Promise) result.catch(discardSilent);
+      return result;
+    },
   });
 }

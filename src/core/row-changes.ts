@@ -91,6 +91,7 @@ export class RowChanges implements OnApplicationShutdown {
     const client = new pg.Client({
       ...connectionOptions(directAddress(this.env).url),
       application_name: 'atelier-listen',
+      connectionTimeoutMillis: this.env.DATABASE_POOL_TIMEOUT_MS,
       keepAlive: true,
     });
     this.client = client;
