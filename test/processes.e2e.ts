@@ -41,6 +41,7 @@ describe('a mistake in the configuration', () => {
     ['main', { DATABASE_URL: '' }, 'DATABASE_URL'],
     ['worker', { DATABASE_URL: 'mysql://user:hunter2@localhost/x' }, 'DATABASE_URL'],
     ['migrate', { APP_SECRET: 'hunter2' }, 'APP_SECRET'],
+    ['main', { DATABASE_REPLICA_URLS: 'postgres://a/b,hunter2' }, 'DATABASE_REPLICA_URLS'],
     ['main', { PORT: 'hunter2' }, 'PORT'],
     ['main', { CORS_ORIGINS: 'hunter2' }, 'CORS_ORIGINS'],
     ['main', { TRUST_PROXY: 'hunter2' }, 'TRUST_PROXY'],
