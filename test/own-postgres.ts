@@ -84,6 +84,14 @@ export class OwnPostgres {
     return Standby.start(dataDir, this.url('superuser'), rows[0]?.labelfile ?? '');
   }
 
+  /** Has it crash, and starts it again. Returns when it answers queries. */
+  async crash(): Promise<void> {
+    const { pid } = this.server;
+    if (pid === undefined) throw new Error('It does not run');
+    process.kill(pid, 'SIGQUIT');
+    await this.server.restart();
+  }
+
   async stop(): Promise<void> {
     await this.server.stop();
     await rm(this.dataDir, { recursive: true, force: true });

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
+import { ENV, type Env } from '../src/core/env.js';
 import { DatabasePools } from '../src/core/database-pools.js';
 import { ReadDatabase } from '../src/core/read-database.js';
 import { eventually } from './eventually.js';
@@ -175,6 +177,26 @@ describe('with a replica', () => {
     isOver = true;
     await clients;
     expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  it('and another one, they take turns', async () => {
+    const named = (name: string) => {
+      const url = new URL(standby.url('app'));
+      url.searchParams.set('application_name', name);
+      return url.href;
+    };
+    const env = { ...app.app.get<Env>(ENV), DATABASE_REPLICA_URLS: [named('a'), named('b')] };
+    const lists = new ReadDatabase(app.app.get(EntityManager), new DatabasePools(), env);
+    const names: (string | undefined)[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      const { rows } = await lists.read((database) =>
+        sql<{ name: string }>`select current_setting('application_name') as name`.execute(database),
+      );
+      names.push(rows[0]?.name);
+    }
+    await lists.onApplicationShutdown();
+    expect(names.filter((name) => name === 'a')).toHaveLength(3);
+    expect(names.filter((name) => name === 'b')).toHaveLength(3);
   });
 
   it('its pool is known by name', () => {

@@ -194,7 +194,19 @@ describe('a PostgreSQL of 30 connections', () => {
     expectOrderly(await load(20, 2_000));
   });
 
-  it('the processes have lived through it', async () => {
+  it('that crashes under load is used again as soon as it is back', async () => {
+    const answering = load(100, 8_000);
+    await sleep(2_000);
+    await postgres.crash();
+    await expectHealthySoon();
+    const answers = await answering;
+    expectOrderly(answers);
+    expect(answers.filter(({ status }) => status === 503).length).toBeGreaterThan(0);
+    expectOrderly(await load(20, 2_000));
+    await upload();
+  });
+
+  it('the processes have lived through it', () => {
     expect([api.isRunning, worker.isRunning]).toEqual([true, true]);
   });
 });
