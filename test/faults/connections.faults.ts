@@ -31,6 +31,8 @@ interface Answer {
 }
 
 let postgres: OwnPostgres;
+/** Open from the start: later there may be no place for it. */
+let observer: pg.Client;
 let dataDir: string;
 let api: ProductProcess;
 let worker: ProductProcess;
@@ -43,6 +45,9 @@ beforeAll(async () => {
   postgres = await OwnPostgres.start({ max_connections: 30 });
   dataDir = await mkdtemp(join(tmpdir(), 'atelier-connections-'));
   await postgres.migrate();
+  observer = new pg.Client({ connectionString: postgres.url('superuser') });
+  observer.on('error', () => undefined);
+  await observer.connect();
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
   const variables = {
@@ -61,7 +66,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([api.stop(), worker.stop()]);
+  await Promise.all([api.stop(), worker.stop(), observer.end()]);
   await postgres.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
@@ -155,7 +160,7 @@ describe('a PostgreSQL of 30 connections', () => {
     const most: Record<string, number> = {};
     const counting = (async () => {
       while (!over.signal.aborted) {
-        const rows = await postgres.query<{ name: string; count: number }>(
+        const { rows } = await observer.query<{ name: string; count: number }>(
           `select application_name as name, count(*)::int as count from pg_stat_activity
            where usename = 'atelier_app' group by application_name`,
         );
@@ -181,7 +186,7 @@ describe('a PostgreSQL of 30 connections', () => {
   });
 
   it('whose connections others have eaten is told of as unavailable, and works once they are back', async () => {
-    const hog = new Hog(postgres);
+    const hog = new Hog();
     await hog.eatAll();
     const answers = await load(100, 5_000);
     expectOrderly(answers);
@@ -215,12 +220,10 @@ describe('a PostgreSQL of 30 connections', () => {
 class Hog {
   private readonly clients: pg.Client[] = [];
 
-  constructor(private readonly server: OwnPostgres) {}
-
   /** Ends those of the product, too, and takes their places. */
   async eatAll(): Promise<void> {
     for (let round = 0; round < 10; round += 1) {
-      await this.server.query(
+      await observer.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'atelier_app'`,
       );
       await this.eat();
@@ -233,7 +236,7 @@ class Hog {
 
   private async eat(): Promise<void> {
     for (;;) {
-      const client = new pg.Client({ connectionString: this.server.url('owner') });
+      const client = new pg.Client({ connectionString: postgres.url('owner') });
       client.on('error', () => undefined);
       try {
         await client.connect();
