@@ -43,6 +43,11 @@ const list = z
       .filter((item) => item !== ''),
   );
 
+/** An address, without the slashes at its end. */
+export const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .transform((value) => value.replace(/\/+$/, ''));
+
 export const postgresUrl = z.url({
   protocol: /^postgres(ql)?$/,
   error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),

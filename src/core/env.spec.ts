@@ -72,6 +72,31 @@ describe('the environment', () => {
     expect(readEnv({ ...REQUIRED, NODE_ENV: 'production' }).PASSWORD_MIN_LENGTH).toBe(8);
   });
 
+  it.each([
+    [{ S3_BUCKET: 'b12' }, 'S3_REGION is required without S3_ENDPOINT'],
+    [{ S3_ENDPOINT: 'https://s3.example' }, 'S3_BUCKET is required with S3_ENDPOINT'],
+    [{ S3_ACCESS_KEY_ID: 'x' }, 'S3_BUCKET is required with S3_ACCESS_KEY_ID'],
+    [{ STORAGE_REDIRECT: 'true' }, 'S3_BUCKET is required with STORAGE_REDIRECT'],
+    [
+      { S3_BUCKET: 'b12', S3_REGION: 'r', S3_ACCESS_KEY_ID: 'x' },
+      'S3_SECRET_ACCESS_KEY is required with S3_ACCESS_KEY_ID',
+    ],
+    [
+      { S3_BUCKET: 'b12', S3_REGION: 'r', S3_SECRET_ACCESS_KEY: 'x' },
+      'S3_ACCESS_KEY_ID is required with S3_SECRET_ACCESS_KEY',
+    ],
+  ])('refuses an object store that is configured by half: %j', (variables, problem) => {
+    expect(problemsOf(variables)).toEqual([problem]);
+  });
+
+  it('takes an object store with keys of its own, and with those of the machine', () => {
+    expect(problemsOf({ S3_BUCKET: 'b12', S3_REGION: 'eu-central-1' })).toEqual([]);
+    const keys = { S3_ACCESS_KEY_ID: 'x', S3_SECRET_ACCESS_KEY: 'y', S3_SESSION_TOKEN: 'z' };
+    expect(problemsOf({ S3_BUCKET: 'b12', S3_ENDPOINT: 'https://s3.example', ...keys })).toEqual(
+      [],
+    );
+  });
+
   it.each(['https://a.example/', 'https://a.example/path', 'a.example', '*'])(
     'refuses %s as an origin',
     (origin) => {

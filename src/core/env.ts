@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { missingOfS3 } from './env-s3.js';
 import {
+  httpUrl,
   isGuessable,
   networks,
   origins,
@@ -83,17 +85,11 @@ const variables = z.object({
     section: 'HTTP',
     help: 'The port of the API; 0 takes any free one.',
   }),
-  PUBLIC_URL: documented(
-    z
-      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-      .transform((value) => value.replace(/\/+$/, ''))
-      .optional(),
-    {
-      section: 'HTTP',
-      help: 'The address that clients use, put before the links in answers. Default: http://localhost:PORT.',
-      example: 'https://api.example.com',
-    },
-  ),
+  PUBLIC_URL: documented(httpUrl.optional(), {
+    section: 'HTTP',
+    help: 'The address that clients use, put before the links in answers. Default: http://localhost:PORT.',
+    example: 'https://api.example.com',
+  }),
   CORS_ORIGINS: documented(origins, {
     section: 'HTTP',
     help: 'Origins of browser apps that may call the API, exact, separated by commas.',
@@ -218,6 +214,50 @@ const variables = z.object({
     section: 'Files',
     help: 'Where the embedded PostgreSQL, the stored files and the generated secrets live.',
   }),
+  S3_BUCKET: documented(z.string().min(3).max(63).optional(), {
+    section: 'Files',
+    help: 'The bucket of an S3-compatible store that keeps the files: R2, MinIO, AWS. Default: files lie in DATA_DIR.',
+    example: 'atelier',
+  }),
+  S3_ENDPOINT: documented(httpUrl.optional(), {
+    section: 'Files',
+    help: 'The address of the store, without the bucket. Default: that of AWS in S3_REGION.',
+    example: 'https://ACCOUNT.r2.cloudflarestorage.com',
+  }),
+  S3_REGION: documented(z.string().min(1).optional(), {
+    section: 'Files',
+    help: 'The region of the bucket. Default: `auto` with S3_ENDPOINT, as R2 wants it; required without.',
+    example: 'eu-central-1',
+  }),
+  S3_ACCESS_KEY_ID: documented(z.string().min(1).optional(), {
+    section: 'Files',
+    help: 'The key for the store. Default: what the machine has, such as the role of its instance or pod.',
+    example: '<access key id>',
+  }),
+  S3_SECRET_ACCESS_KEY: documented(z.string().min(1).optional(), {
+    section: 'Files',
+    help: 'The secret of S3_ACCESS_KEY_ID.',
+    example: '<secret access key>',
+  }),
+  S3_SESSION_TOKEN: documented(z.string().min(1).optional(), {
+    section: 'Files',
+    help: 'The session of S3_ACCESS_KEY_ID, when it is a temporary one.',
+    example: '<session token>',
+  }),
+  S3_FORCE_PATH_STYLE: documented(z.stringbool().optional(), {
+    section: 'Files',
+    help: 'Whether the bucket stands in the path and not in the host name. Default: true with S3_ENDPOINT.',
+    example: 'true',
+  }),
+  S3_PUBLIC_BASE_URL: documented(httpUrl.optional(), {
+    section: 'Files',
+    help: 'The address under which anyone may read the bucket, such as that of a CDN. Default: it is private.',
+    example: 'https://files.example.com',
+  }),
+  STORAGE_REDIRECT: documented(z.stringbool().default(false), {
+    section: 'Files',
+    help: 'Whether requests for files are sent on to signed addresses of the store, which clients must reach.',
+  }),
   SIGNED_URL_SECONDS: documented(whole(900, { min: 10, max: 604_800 }), {
     section: 'Files',
     help: 'How long the file links in answers are valid, in seconds.',
@@ -290,6 +330,9 @@ const variables = z.object({
 export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape;
 
 const environment = variables.superRefine((env, context) => {
+  for (const { name, message } of missingOfS3(env)) {
+    context.addIssue({ code: 'custom', path: [name], message });
+  }
   if (env.NODE_ENV !== 'production') return;
   for (const name of ['APP_SECRET', 'JWT_SECRET'] as const) {
     if (isGuessable(env[name])) {
@@ -346,9 +389,16 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   });
 }
 
-/** An environment for tools that describe the product and connect to nothing. */
-export function offlineEnv(): Env {
+/**
+ * An environment for tools that connect to no database, sign nothing, and let nobody in.
+ *
+ * @param source what they need besides
+ * @throws InvalidEnvironment
+ */
+export function offlineEnv(source: NodeJS.ProcessEnv = {}): Env {
   return readEnv({
+    ...source,
+    NODE_ENV: 'development',
     DATABASE_URL: 'postgresql://nobody@localhost/nothing',
     APP_SECRET: 'unused, because nothing is signed here',
     JWT_SECRET: 'unused, because nobody signs in here',

@@ -1,4 +1,21 @@
 /**
+ * A part that the product stands on cannot be reached, or refuses for now: requests answer 503, and
+ * work is tried again.
+ *
+ * The message goes to logs: it must hold neither addresses nor keys.
+ */
+export class Unavailable extends Error {
+  constructor(
+    message: string,
+    /** The part's own name for what happened, such as `SlowDown` or `ECONNREFUSED`. */
+    readonly code: string,
+  ) {
+    super(message);
+    this.name = 'Unavailable';
+  }
+}
+
+/**
  * PostgreSQL's classes and codes for "not now" (a pooler's are of class 08), what Node says without a
  * server or with one whose certificate is not the right one, and what a disk says that is full or
  * broken: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -18,6 +35,7 @@ const MESSAGES =
 /** Whether something failed because a part cannot be reached, or is too busy: it may work later. */
 export function isUnavailable(exception: unknown): boolean {
   for (let error = exception; error instanceof Error; error = error.cause) {
+    if (error instanceof Unavailable) return true;
     const code = (error as { code?: unknown }).code;
     if (typeof code === 'string' && CODES.test(code)) return true;
     if (POOL_EXHAUSTED.test(error.message) || MESSAGES.test(error.message)) return true;

@@ -30,7 +30,6 @@ import {
 } from './disk-files.js';
 import { type FileUrlSigner } from './signed-url.js';
 import {
-  MAX_SIGNED_URL_SECONDS,
   ObjectNotFound,
   resolveRange,
   Storage,
@@ -176,11 +175,12 @@ export class DiskStorage extends Storage implements OnModuleInit {
   }
 
   override createSignedUrl(key: string, seconds: number): string {
-    assertStorageKey(key);
-    if (!Number.isInteger(seconds) || seconds < 1 || seconds > MAX_SIGNED_URL_SECONDS) {
-      throw new RangeError(`A signed address lasts 1 to ${MAX_SIGNED_URL_SECONDS} whole seconds`);
-    }
-    return this.urls.url(key, Math.ceil(Date.now() / 1000) + seconds);
+    return this.urls.urlFor(key, seconds);
+  }
+
+  /** A disk has no server of its own. */
+  override createDirectUrl(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   override async removeUnfinished(olderThanMs: number): Promise<number> {

@@ -7,6 +7,8 @@ import {
 } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
+import { MAX_SIGNED_URL_SECONDS } from './storage.js';
+import { assertStorageKey } from './storage-key.js';
 
 /** In whole seconds since 1970, or not at all. */
 export type Expiry = number | 'never';
@@ -41,6 +43,18 @@ export class FileUrlSigner {
     return `${this.publicUrl}${FILES_ROUTE}${key}?expires=${expires}&signature=${this.sign(key, expires)}`;
   }
 
+  /**
+   * {@link url} for so many seconds.
+   *
+   * @throws InvalidStorageKey
+   * @throws RangeError unless there are 1 to {@link MAX_SIGNED_URL_SECONDS}, whole
+   */
+  urlFor(key: string, seconds: number): string {
+    assertStorageKey(key);
+    assertLifetime(seconds);
+    return this.url(key, Math.ceil(Date.now() / 1_000) + seconds);
+  }
+
   /** The signature, as 43 characters of base64url. */
   sign(key: string, expires: Expiry): string {
     return this.signText(key, String(expires));
@@ -64,5 +78,12 @@ export class FileUrlSigner {
     // As JSON, no two pairs have the same text.
     const text = JSON.stringify([expires, key]);
     return createHmac('sha256', this.secret).update(text).digest('base64url');
+  }
+}
+
+/** @throws RangeError unless it is 1 to {@link MAX_SIGNED_URL_SECONDS}, whole */
+export function assertLifetime(seconds: number): void {
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > MAX_SIGNED_URL_SECONDS) {
+    throw new RangeError(`A signed address lasts 1 to ${MAX_SIGNED_URL_SECONDS} whole seconds`);
   }
 }

@@ -5,6 +5,7 @@ import { Readiness } from '../core/readiness.js';
 import { DiskStorage } from './disk.storage.js';
 import { FileRemovals } from './file-removals.js';
 import { FilesController } from './files.controller.js';
+import { S3Storage } from './s3.storage.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
 
@@ -28,5 +29,8 @@ export class StorageModule {
 
 /** The one place that knows which drivers there are. */
 function chooseDriver(env: Env, urls: FileUrlSigner): Storage {
-  return new DiskStorage(env, urls);
+  const { S3_BUCKET } = env;
+  return S3_BUCKET === undefined
+    ? new DiskStorage(env, urls)
+    : new S3Storage({ ...env, S3_BUCKET }, urls);
 }

@@ -49,6 +49,17 @@ export interface StoredObject extends ObjectHead {
   range?: ByteRange;
 }
 
+/** How a store is to serve an object by itself. */
+export interface DirectUrlOptions {
+  /** The one method that the address is good for. */
+  method: 'GET' | 'HEAD';
+  /** For how long it works, at least half of this and at most all; see {@link MAX_SIGNED_URL_SECONDS}. */
+  seconds: number;
+  cacheControl: string;
+  /** For who saves the file: letters, digits and `-._`. */
+  fileName: string;
+}
+
 /** Nothing is stored under this key. */
 export class ObjectNotFound extends Error {
   constructor(readonly key: string) {
@@ -149,6 +160,15 @@ export abstract class Storage {
    * @param seconds 1 to {@link MAX_SIGNED_URL_SECONDS}, whole; anything else is a RangeError
    */
   abstract createSignedUrl(key: string, seconds: number): string | Promise<string>;
+
+  /**
+   * An address of the store itself, signed like those of {@link createSignedUrl}, for clients that
+   * are to fetch the object there; undefined when they are to fetch it from the API. Within half of
+   * its life, one object has one address, so that browsers find again what they keep.
+   *
+   * @throws RangeError as {@link createSignedUrl}
+   */
+  abstract createDirectUrl(key: string, options: DirectUrlOptions): Promise<string | undefined>;
 
   /**
    * Clears away what killed processes stored in part, and has not grown for so long. It is none of

@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { S3Error } from './s3-error.js';
+
+/** The names of S3's API for what the server does. */
+export type Operation =
+  | 'AbortMultipartUpload'
+  | 'CompleteMultipartUpload'
+  | 'CreateMultipartUpload'
+  | 'DeleteObject'
+  | 'DeleteObjects'
+  | 'GetObject'
+  | 'HeadBucket'
+  | 'HeadObject'
+  | 'ListMultipartUploads'
+  | 'ListObjectsV2'
+  | 'ListParts'
+  | 'PutObject'
+  | 'UploadPart';
+
+/** What goes wrong. */
+export type Trouble =
+  /** The store answers so, once it has read the request. */
+  | { fail: 'InternalError' | 'SlowDown' | 'AccessDenied' | 'NoSuchBucket' }
+  /** The connection breaks after so many bytes of the answer's body. */
+  | { cutAnswerAfter: number }
+  /** The connection breaks after so many bytes of the request's body. */
+  | { cutRequestAfter: number }
+  /** The answer comes late. */
+  | { delayMs: number }
+  /** The answer never comes. */
+  | { hang: true }
+  /** The work is done, and the connection breaks before the answer. */
+  | { loseAnswer: true };
+
+type Fault = Trouble & {
+  /** Default: all. */
+  on?: Operation;
+  /** How often; without it until {@link Faults.clear}. */
+  times?: number;
+};
+
+const STATUS = { InternalError: 500, SlowDown: 503, AccessDenied: 403, NoSuchBucket: 404 };
+
+/** What is to go wrong, in the order in which it was asked for. */
+export class Faults {
+  private faults: Fault[] = [];
+
+  add(fault: Fault): void {
+    this.faults.push({ ...fault });
+  }
+
+  clear(): void {
+    this.faults = [];
+  }
+
+  /** What goes wrong with this request, which uses up one of its times. */
+  take(operation: Operation): Trouble | undefined {
+    const fault = this.faults.find(
+      ({ on = operation, times = 1 }) => on === operation && times > 0,
+    );
+    if (fault?.times !== undefined) fault.times -= 1;
+    return fault;
+  }
+}
+
+/** Troubles that come before the work. @returns whether the request goes on */
+export async function beforeWork(
+  trouble: Trouble | undefined,
+  response: ServerResponse,
+): Promise<boolean> {
+  if (!trouble) return true;
+  if ('fail' in trouble) throw new S3Error(STATUS[trouble.fail], trouble.fail);
+  if ('hang' in trouble) return false;
+  if ('delayMs' in trouble) await sleep(trouble.delayMs, undefined, { ref: false });
+  return !response.destroyed;
+}
+
+/** Breaks the connection while the request comes in, where that is the trouble. */
+export function cutRequest(trouble: Trouble | undefined, request: IncomingMessage): void {
+  if (!trouble || !('cutRequestAfter' in trouble)) return;
+  let left = trouble.cutRequestAfter;
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left <= 0) request.socket.destroy();
+  });
+}
+
+/** Sends the answer's body, or as much of it as the trouble lets through. */
+export function sendBody(
+  trouble: Trouble | undefined,
+  response: ServerResponse,
+  body: Buffer,
+): void {
+  if (trouble && 'cutAnswerAfter' in trouble && trouble.cutAnswerAfter < body.length) {
+    response.write(body.subarray(0, trouble.cutAnswerAfter), () => {
+      response.socket?.destroySoon();
+    });
+  } else {
+    response.end(body);
+  }
+}
