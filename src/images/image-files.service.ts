@@ -1,6 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/access.js';
+import { ENV, type Env } from '../core/env.js';
 import { malformed, notFound, Problem } from '../core/problem.js';
+import { lifetimeFromNow } from '../storage/redirect.js';
 import { Storage } from '../storage/storage.js';
 import type { ServedFile } from '../storage/serve-file.js';
 import { VARIANT_FORMATS } from './decoding/variants.js';
@@ -24,6 +26,7 @@ export class ImageFiles {
     private readonly storage: Storage,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
+    @Inject(ENV) private readonly env: Env,
   ) {}
 
   /**
@@ -63,6 +66,8 @@ export class ImageFiles {
         cacheControl: isPublic && query.v === image.version ? FOREVER : ASK_EACH_TIME,
         fileName: `${image.id}-${size}.${file.storageKey.split('.').at(-1) ?? file.format}`,
         ...(files.length > 1 && { vary: 'accept' }),
+        // What its owner sent stays with us, under the policy that we answer it with.
+        ...(size !== 'original' && { direct: lifetimeFromNow(this.env.SIGNED_URL_SECONDS) }),
       },
     };
   }

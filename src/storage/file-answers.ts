@@ -25,6 +25,13 @@ export function fileAnswers(contentType = 'application/octet-stream') {
       binary: contentType,
       headers: { ...FILE_HEADERS, 'content-range': '`bytes FIRST-LAST/SIZE`' },
     },
+    302: {
+      description: 'The file is fetched from its store: follow, without your access token',
+      headers: {
+        location: 'An address that is signed for this method, and works for a while.',
+        'cache-control': CACHE_HEADERS['cache-control'],
+      },
+    },
     304: { description: 'You have it already', headers: CACHE_HEADERS },
   };
 }

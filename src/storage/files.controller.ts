@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
-import { Controller, Get, Query, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
 import { ApiParam } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ENV, type Env } from '../core/env.js';
 import { Operation } from '../core/openapi.js';
 import { Problem, validationFailed } from '../core/problem.js';
 import { Public } from '../core/public.js';
 import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from './file-answers.js';
-import { orProblem, sendStoredFile } from './serve-file.js';
+import { lifetimeFromNow, lifetimeOfLink } from './redirect.js';
+import { orProblem, sendStoredFile, type ServedFile } from './serve-file.js';
 import { FileUrlSigner } from './signed-url.js';
 import { invalidSignature } from './storage.problems.js';
 import { type ObjectHead, Storage } from './storage.js';
-import { isStorageKey } from './storage-key.js';
+import { contentTypeOf, isStorageKey } from './storage-key.js';
 
 /** For how long a browser may keep a file, at most, as long as its link lives. */
 const MAX_AGE_SECONDS = 900;
@@ -22,12 +24,13 @@ const signedQuery = z.object({
   signature: z.string().max(100).catch(''),
 });
 
-/** Serves the signed addresses of storage that has no server of its own. */
+/** Serves the signed addresses of files, wherever they are kept. */
 @Controller('api/v1/files')
 export class FilesController {
   constructor(
     private readonly storage: Storage,
     private readonly signer: FileUrlSigner,
+    @Inject(ENV) private readonly env: Env,
   ) {}
 
   @Get('*')
@@ -59,7 +62,17 @@ export class FilesController {
       lastModified: head.lastModified,
       cacheControl: cacheControlOf(expires),
       fileName: key.split('/').slice(-2).join('-'),
+      ...this.lifetimeIn(key, expires),
     });
+  }
+
+  /** Only pictures: of other bytes, whose type a browser might guess at, the API has to say so. */
+  private lifetimeIn(key: string, expires: string): Pick<ServedFile, 'direct'> {
+    if (!contentTypeOf(key).startsWith('image/')) return {};
+    const seconds = this.env.SIGNED_URL_SECONDS;
+    const direct =
+      expires === 'never' ? lifetimeFromNow(seconds) : lifetimeOfLink(Number(expires), seconds);
+    return { direct };
   }
 }
 

@@ -37,6 +37,7 @@ import {
   contentTypeOf,
   imagePrefix,
   IMAGES_FOLDER,
+  inlineAs,
   isStorageKey,
 } from './storage-key.js';
 
@@ -156,7 +157,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
 
   override async createDirectUrl(
     key: string,
-    { method, seconds, cacheControl, fileName }: DirectUrlOptions,
+    { method, from, seconds, cacheControl, fileName }: DirectUrlOptions,
   ): Promise<string | undefined> {
     assertStorageKey(key);
     assertLifetime(seconds);
@@ -166,10 +167,11 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
       ...this.place(key),
       ResponseContentType: contentTypeOf(key),
       ResponseCacheControl: cacheControl,
-      ResponseContentDisposition: `inline; filename="${fileName}"`,
+      ResponseContentDisposition: inlineAs(fileName),
     });
-    const signingDate = startOfWindow(seconds);
-    return this.call(() => getSignedUrl(this.client, command, { expiresIn: seconds, signingDate }));
+    return this.call(() =>
+      getSignedUrl(this.client, command, { expiresIn: seconds, signingDate: from }),
+    );
   }
 
   /** By when they began: no upload goes on for so long. */
@@ -267,12 +269,6 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
       throw error;
     }
   }
-}
-
-/** The same moment for all addresses that are signed within half of their life. */
-function startOfWindow(seconds: number): Date {
-  const windowMs = Math.max(1, Math.floor(seconds / 2)) * 1_000;
-  return new Date(Math.floor(Date.now() / windowMs) * windowMs);
 }
 
 function hasStatus(error: unknown, status: number): boolean {

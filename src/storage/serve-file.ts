@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { notFound, Problem } from '../core/problem.js';
 import { mayCutRange, type Validators, weighConditions } from './conditions.js';
 import { parseRange } from './range-header.js';
+import { directUrlOf, type Lifetime, redirectHeaders } from './redirect.js';
 import { preconditionFailed, rangeNotSatisfiable } from './storage.problems.js';
 import {
   type AskedRange,
@@ -11,7 +12,7 @@ import {
   type Storage,
   type StoredObject,
 } from './storage.js';
-import { contentTypeOf } from './storage-key.js';
+import { contentTypeOf, inlineAs } from './storage-key.js';
 
 /** A stored file, and how clients and caches are to take it. */
 export interface ServedFile extends Validators {
@@ -20,6 +21,8 @@ export interface ServedFile extends Validators {
   cacheControl: string;
   /** For who saves the file. Other characters than letters, digits and `-._` become `_`. */
   fileName: string;
+  /** For how long clients may be sent to the store for it; without it they are not. */
+  direct?: Lifetime;
   /** The request headers by which the caller chose this file, if any: `Accept`. */
   vary?: string;
 }
@@ -32,7 +35,8 @@ const FILE_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 /**
- * Answers a GET or HEAD with a stored file: whole, a range of it, or 304 for who has it already.
+ * Answers a GET or HEAD with a stored file: whole, a range of it, or 304 for who has it already; or
+ * sends the client to the store, where that is to serve its files itself.
  *
  * The file is opened only when bytes of it go out, and closed when the client goes away. Conditions
  * are weighed by what the caller says of the file, so 304 and 412 do not ask the store at all.
@@ -46,8 +50,13 @@ export async function sendStoredFile(
 ): Promise<void> {
   const verdict = weighConditions(request.headers, file);
   if (verdict === 'precondition-failed') throw new Problem(preconditionFailed);
+  const directUrl = verdict === 'proceed' ? await directUrlOf(request, file) : undefined;
   if (verdict === 'not-modified') {
     setCacheHeaders(reply.code(304), file);
+    await sendNothing(request, reply);
+  } else if (directUrl !== undefined) {
+    redirectHeaders(reply, directUrl, file);
+    setVary(reply, file);
     await sendNothing(request, reply);
   } else if (request.method === 'HEAD') {
     const { bytes } = await orProblem(file.storage.head(file.key));
@@ -97,6 +106,10 @@ function setCacheHeaders(reply: FastifyReply, file: ServedFile): void {
     'last-modified': file.lastModified.toUTCString(),
     'cache-control': file.cacheControl,
   });
+  setVary(reply, file);
+}
+
+function setVary(reply: FastifyReply, file: ServedFile): void {
   if (file.vary === undefined) return;
   // CORS has named `Origin` there already.
   const others = reply.getHeader('vary');
@@ -109,7 +122,7 @@ function setFileHeaders(reply: FastifyReply, file: ServedFile, bytes: number): v
   void reply.headers({
     'content-type': contentTypeOf(file.key),
     'content-length': bytes,
-    'content-disposition': `inline; filename="${file.fileName.replace(/[^\w.-]/g, '_')}"`,
+    'content-disposition': inlineAs(file.fileName),
     'content-security-policy': FILE_POLICY,
     'accept-ranges': 'bytes',
   });

@@ -93,3 +93,8 @@ const CONTENT_TYPES = new Map([
 export function contentTypeOf(key: string): string {
   return CONTENT_TYPES.get(key.slice(key.lastIndexOf('.') + 1)) ?? 'application/octet-stream';
 }
+
+/** A `Content-Disposition` that shows a file, and names it for who saves it. */
+export function inlineAs(fileName: string): string {
+  return `inline; filename="${fileName.replace(/[^\w.-]/g, '_')}"`;
+}

@@ -53,10 +53,12 @@ export interface StoredObject extends ObjectHead {
 export interface DirectUrlOptions {
   /** The one method that the address is good for. */
   method: 'GET' | 'HEAD';
-  /** For how long it works, at least half of this and at most all; see {@link MAX_SIGNED_URL_SECONDS}. */
+  /** When its life begins, which is in the past. */
+  from: Date;
+  /** How long that is: 1 to {@link MAX_SIGNED_URL_SECONDS}, whole. */
   seconds: number;
   cacheControl: string;
-  /** For who saves the file: letters, digits and `-._`. */
+  /** For who saves the file. */
   fileName: string;
 }
 
@@ -163,8 +165,8 @@ export abstract class Storage {
 
   /**
    * An address of the store itself, signed like those of {@link createSignedUrl}, for clients that
-   * are to fetch the object there; undefined when they are to fetch it from the API. Within half of
-   * its life, one object has one address, so that browsers find again what they keep.
+   * are to fetch the object there; undefined when they are to fetch it from the API. The same options
+   * give the same address, so that browsers find again what they keep.
    *
    * @throws RangeError as {@link createSignedUrl}
    */
