@@ -25,13 +25,13 @@ export function lifetimeFromNow(seconds: number): Lifetime {
 }
 
 /**
- * The life of a signed link: the store's address ends with it. One that lives longer than `seconds`
- * is followed by several addresses.
+ * The life of a signed link: the store's address ends a second before it. One that lives longer than
+ * `seconds` leads to one address after the other.
  *
  * @param expires when the link ends, in seconds since 1970
  */
 export function lifetimeOfLink(expires: number, seconds: number): Lifetime {
-  const from = new Date((expires - seconds) * 1_000);
+  const from = new Date((expires - seconds - 1) * 1_000);
   return from.getTime() <= Date.now() ? { from, seconds } : lifetimeFromNow(seconds);
 }
 
