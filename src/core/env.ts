@@ -392,7 +392,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 /**
  * An environment for tools that connect to no database, sign nothing, and let nobody in.
  *
- * @param source what they need besides
+ * @param source what they need besides; of a whole environment the rest is left aside
  * @throws InvalidEnvironment
  */
 export function offlineEnv(source: NodeJS.ProcessEnv = {}): Env {
@@ -403,6 +403,11 @@ export function offlineEnv(source: NodeJS.ProcessEnv = {}): Env {
     APP_SECRET: 'unused, because nothing is signed here',
     JWT_SECRET: 'unused, because nobody signs in here',
   });
+}
+
+/** {@link offlineEnv} of this process. @throws InvalidEnvironment */
+export function readOfflineEnv(): Env {
+  return offlineEnv(process.env);
 }
 
 /** `DATA_DIR` alone, for `npm start`, which finds the other required variables there. */

@@ -30,6 +30,8 @@ export type Trouble =
   | { delayMs: number }
   /** The answer never comes. */
   | { hang: true }
+  /** The store keeps other bytes than it was sent. */
+  | { garble: true }
   /** The work is done, and the connection breaks before the answer. */
   | { loseAnswer: true };
 

@@ -121,6 +121,7 @@ export class S3Server {
     const body = await buffer(request);
     verifyBody(body, payloadHash, headers);
     if (!(await beforeWork(trouble, response))) return;
+    if (trouble && 'garble' in trouble) body.reverse();
     const { bucket, pageSize } = this;
     if (trouble && 'loseAnswer' in trouble) response.end = () => response.destroy();
     OPERATIONS[operation]({ request, response, bucket, key, query, body, pageSize, trouble });
