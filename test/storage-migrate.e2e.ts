@@ -158,6 +158,18 @@ describe('npm run storage:migrate', () => {
     expectAllThere();
   });
 
+  it('finds the keys that the machine has, when it is given none', async () => {
+    const { PATH = '' } = process.env;
+    const { S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, ...variables } = store.variables;
+    const machine = {
+      AWS_ACCESS_KEY_ID: S3_ACCESS_KEY_ID!,
+      AWS_SECRET_ACCESS_KEY: S3_SECRET_ACCESS_KEY!,
+    };
+    const all = { PATH, DATA_DIR: dataDir, ...variables, ...machine };
+    expect(await ProductProcess.spawn('storage-migrate', all).ended()).toBe(0);
+    expectAllThere();
+  });
+
   it('needs a bucket that answers, and files', async () => {
     for (const [variables, message] of [
       [{ S3_BUCKET: 'elsewhere' }, 'The bucket cannot be used.'],

@@ -86,16 +86,27 @@ export async function within<T>(
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => {
-    late.abort();
+    late.abort(new StoreFault('TimeoutError'));
   }, ms);
+  const ended = signal ? AbortSignal.any([late.signal, signal]) : late.signal;
   try {
-    return await call(signal ? AbortSignal.any([late.signal, signal]) : late.signal);
+    // The SDK passes the signal to the request, but not to the search for keys or the rests between.
+    return await Promise.race([call(ended), rejectionOf(ended)]);
   } catch (error) {
-    signal?.throwIfAborted();
-    throw late.signal.aborted ? new StoreFault('TimeoutError') : asFault(error);
+    ended.throwIfAborted();
+    throw asFault(error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => {
+      reject(signal.reason as Error);
+    });
+    if (signal.aborted) reject(signal.reason as Error);
+  });
 }
 
 /** A fault of the store, or of the way to it. */
