@@ -451,6 +451,29 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
       });
     });
 
+    describe('a list of a folder', () => {
+      it('holds what lies below it, in the order of the keys, and nothing else', async () => {
+        const folder = `elsewhere/${newId()}`;
+        const keys = ['a.part', 'b/c.part', 'd.part'].map((name) => `${folder}/${name}`);
+        const others = [`${folder}-0/a.part`, `elsewhere/${newId()}/a.part`];
+        for (const key of [...keys.toReversed(), ...others]) {
+          await storage.uploadBuffer(key, Buffer.from('four'));
+        }
+        const listed = await Readable.from(storage.listFolder(`${folder}/`)).toArray();
+        expect(listed).toMatchObject(keys.map((key) => ({ key, bytes: 4 })));
+        for (const key of [...keys, ...others]) await storage.delete(key);
+        expect(await Readable.from(storage.listFolder(`${folder}/`)).toArray()).toEqual([]);
+      });
+
+      it.each(['', '/', 'a', 'a.b/', '../', 'a//', '/a/', 'A/', 'a/'.repeat(200)])(
+        'refuses the folder %j',
+        async (folder) => {
+          const listed = Readable.from(storage.listFolder(folder)).toArray();
+          await expect(listed).rejects.toThrow(InvalidStorageKey);
+        },
+      );
+    });
+
     describe('a hostile key', () => {
       it('is refused by every method, and reaches nothing', async () => {
         for (const key of [...HOSTILE_KEYS, ...scrambledKeys(500)]) {

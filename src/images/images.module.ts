@@ -1,11 +1,15 @@
 import { Module } from '@nestjs/common';
+import { ENV, type Env } from '../core/env.js';
 import { QueueModule } from '../queue/queue.module.js';
+import { Storage } from '../storage/storage.js';
 import { StorageModule } from '../storage/storage.module.js';
 import { ImageFiles } from './image-files.service.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries } from './image.queries.js';
 import { ImageQuota } from './upload/image-quota.js';
+import { DiskResumableBytes } from './resumable/disk-resumable-bytes.js';
 import { ResumableBytes } from './resumable/resumable-bytes.js';
+import { StoredResumableBytes } from './resumable/stored-resumable-bytes.js';
 import { ResumableCompletion } from './resumable/resumable-completion.js';
 import { ResumableLeases } from './resumable/resumable-leases.js';
 import { ResumableReception } from './resumable/resumable-reception.js';
@@ -28,7 +32,12 @@ import { ImagesService } from './images.service.js';
     ImageQuota,
     ImageUploads,
     ImagesService,
-    ResumableBytes,
+    {
+      provide: ResumableBytes,
+      inject: [ENV, Storage],
+      useFactory: (env: Env, storage: Storage) =>
+        storage.driver === 'disk' ? new DiskResumableBytes(env) : new StoredResumableBytes(storage),
+    },
     ResumableCompletion,
     ResumableLeases,
     ResumableReception,

@@ -41,6 +41,7 @@ import {
   type UploadOptions,
 } from './storage.js';
 import {
+  assertFolder,
   assertStorageKey,
   contentTypeOf,
   imagePrefix,
@@ -163,9 +164,14 @@ export class DiskStorage extends Storage implements OnModuleInit {
     if (await isRealFolder(join(this.root, folder))) yield* this.walk(folder, start);
   }
 
-  override async *listAll(): AsyncGenerator<ListedObject> {
-    if (!(await isRealFolder(join(this.root, IMAGES_FOLDER)))) return;
-    yield* this.walk(IMAGES_FOLDER, `${IMAGES_FOLDER}/`);
+  override listAll(): AsyncGenerator<ListedObject> {
+    return this.listFolder(`${IMAGES_FOLDER}/`);
+  }
+
+  override async *listFolder(folder: string): AsyncGenerator<ListedObject> {
+    assertFolder(folder);
+    if (!(await isRealFolder(join(this.root, folder.slice(0, -1))))) return;
+    yield* this.walk(folder.slice(0, -1), folder);
   }
 
   /** Signed like any other address but without an end, so that it can be cached and handed on. */

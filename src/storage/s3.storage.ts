@@ -33,6 +33,7 @@ import {
   type UploadOptions,
 } from './storage.js';
 import {
+  assertFolder,
   assertStorageKey,
   contentTypeOf,
   imagePrefix,
@@ -139,7 +140,14 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 
   override listAll(): AsyncGenerator<ListedObject> {
-    return this.listFrom(() => `${IMAGES_FOLDER}/`);
+    return this.listFolder(`${IMAGES_FOLDER}/`);
+  }
+
+  override listFolder(folder: string): AsyncGenerator<ListedObject> {
+    return this.listFrom(() => {
+      assertFolder(folder);
+      return folder;
+    });
   }
 
   /** That of the bucket, when anyone may read it; else the API's own, signed without an end. */

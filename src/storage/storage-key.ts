@@ -13,6 +13,7 @@ export class InvalidStorageKey extends Error {
 const NAME = '[a-z0-9][a-z0-9-]*';
 const NAME_PATTERN = new RegExp(`^${NAME}$`);
 const KEY_PATTERN = new RegExp(`^(?:${NAME}/)*${NAME}\\.[a-z0-9]+$`);
+const FOLDER_PATTERN = new RegExp(`^(?:${NAME}/)+$`);
 /** The beginning of a key, up to any character of it. */
 const PREFIX_PATTERN = new RegExp(`^(?:${NAME}/)*(?:${NAME}(?:\\.[a-z0-9]*)?)?$`);
 
@@ -76,6 +77,12 @@ export function imagePrefix(userId: string, prefix = ''): string {
     throw new InvalidStorageKey(whole);
   }
   return whole;
+}
+
+/** @throws InvalidStorageKey unless it is folders of a key, each with its slash */
+export function assertFolder(text: string): void {
+  const isFolder = text.length <= MAX_KEY_LENGTH && FOLDER_PATTERN.test(text);
+  if (!isFolder) throw new InvalidStorageKey(text);
 }
 
 /** Types that a browser may show. HTML, SVG and other active content is not among them. */

@@ -153,6 +153,13 @@ export abstract class Storage {
    */
   abstract listAll(): AsyncIterable<ListedObject>;
 
+  /**
+   * The objects below any folder, as {@link listAll} tells those of pictures.
+   *
+   * @param folder with its slashes, such as `uploads/`; anything else is InvalidStorageKey
+   */
+  abstract listFolder(folder: string): AsyncIterable<ListedObject>;
+
   /** An address that serves the object to anyone, for as long as the object exists. */
   abstract getPublicUrl(key: string): string;
 

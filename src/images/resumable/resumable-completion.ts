@@ -124,6 +124,9 @@ export class ResumableCompletion {
     const file = this.bytes.read(id);
     try {
       return await receiveFile(file, fileLimitsOf(this.env), store);
+    } catch (error) {
+      // Bytes that cannot be read are no fault of the file.
+      throw file.errored ?? error;
     } finally {
       file.destroy();
     }

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { ENV, type Env } from '../../core/env.js';
 import { payloadTooLarge, Problem } from '../../core/problem.js';
 import { Shutdown } from '../../core/shutdown.js';
-import { type GrowingFile, ResumableBytes } from './resumable-bytes.js';
+import { type GrowingBytes, ResumableBytes } from './resumable-bytes.js';
 import type { ResumableLease } from './resumable-leases.js';
 import type { ResumableUpload } from './resumable-upload.entity.js';
 import { uploadOffsetMismatch } from './resumable.problems.js';
@@ -44,11 +44,11 @@ export class ResumableReception {
     from: number,
     request: FastifyRequest,
   ): Promise<UploadProgress> {
-    const file = await this.bytes.open(upload.id);
+    const file = await this.bytes.open(upload.id, lease);
     try {
       requireOffset(file.size, from);
       requireRoom(request, upload.bytes - from);
-      await this.pour(request, file, upload.bytes, lease);
+      await this.pour(request, file, upload.bytes);
       await file.flush();
       return { upload, offset: file.size, isCutShort: !request.raw.readableEnded };
     } catch (error) {
@@ -61,12 +61,7 @@ export class ResumableReception {
   }
 
   /** Lets the body run into the file until it ends, stands still, or the process is to stop. */
-  private async pour(
-    request: FastifyRequest,
-    file: GrowingFile,
-    end: number,
-    lease: ResumableLease,
-  ): Promise<void> {
+  private async pour(request: FastifyRequest, file: GrowingBytes, end: number): Promise<void> {
     const watch = watchProgress(request, {
       idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
       totalMs: this.env.UPLOAD_TIMEOUT_MS * SHARE_OF_TOTAL_TIME,
@@ -75,11 +70,7 @@ export class ResumableReception {
     watch.givenUp.catch(() => undefined);
     const stop = AbortSignal.any([watch.signal, this.shutdown.signal]);
     try {
-      await pourInto(
-        file.sink(end, () => lease.keep()),
-        request.raw,
-        stop,
-      );
+      await pourInto(file.sink(end), request.raw, stop);
     } finally {
       watch.stop();
     }
