@@ -2,9 +2,9 @@ import fastifyStatic from '@fastify/static';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
 import swaggerUi from 'swagger-ui-dist';
-import { VERSION } from './api-document.js';
 import { describeApi } from './core/openapi.js';
 import { PAGE_POLICY, PAGE_STYLE, PAGE_STYLE_PATH } from './core/pages.js';
+import { VERSION } from './core/version.js';
 
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
 
