@@ -48,6 +48,23 @@ module.exports = {
       from: { path: '^src/[^/]+/', pathNot: folder([...LAYERS.flat(), 'standalone']) },
       to: {},
     },
+    {
+      name: 'opentelemetry-is-known-to-one-file',
+      comment:
+        'A process that does not trace loads nothing of it: see src/core/tracing/tracing.ts.',
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot: '^src/core/tracing/(open-telemetry|reporting-exporter)\\.ts$',
+      },
+      to: { path: 'node_modules/@opentelemetry/' },
+    },
+    {
+      name: 'opentelemetry-is-loaded-when-it-is-wanted',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/core/tracing/open-telemetry\\.ts$' },
+      to: { path: '^src/core/tracing/(open-telemetry|reporting-exporter)\\.ts$', dynamic: false },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'no-barrels',

@@ -11,7 +11,11 @@ import { AppModule } from './app.module.js';
 import { Connections } from './core/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http.js';
+import { measureRequests } from './core/metrics/http-metrics.js';
+import { Metrics } from './core/metrics/metrics.js';
 import { ProblemFilter } from './core/problem.filter.js';
+import { beginRequestSpan } from './core/tracing/request-spans.js';
+import { Tracing } from './core/tracing/tracing.js';
 import { ValidationPipe } from './core/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
 import { OFFSET_STREAM, TUS_HEADERS } from './images/resumable/resumable-protocol.js';
@@ -41,15 +45,18 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     done(null);
   });
   const em = app.get(EntityManager);
+  const tracing = app.get(Tracing);
   const requests = new Logger('Http');
+  measureRequests(server, app.get(Metrics));
   addRequestHooks(server, env, {
     connections: app.get(Connections),
+    trace: (request, reply) => beginRequestSpan(tracing, request, reply),
     enter: (proceed) => {
       EntityManagerContext.create(em, proceed);
     },
     log: (entry) => {
-      // Probes come every few seconds and say nothing new.
-      if (entry.path.startsWith('/health')) requests.debug(entry);
+      // Probes and scrapers come every few seconds and say nothing new.
+      if (/^\/(health|metrics)\b/.test(entry.path)) requests.debug(entry);
       else requests.log(entry);
     },
   });

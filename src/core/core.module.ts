@@ -4,16 +4,20 @@ import { Connections } from './connections.js';
 import { DatabasePools } from './database-pools.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './idempotency.js';
+import { Metrics } from './metrics/metrics.js';
+import { PoolMetrics } from './metrics/pool-metrics.js';
 import { ReadDatabase } from './read-database.js';
 import { Readiness } from './readiness.js';
 import { RowChanges } from './row-changes.js';
 import { Shutdown } from './shutdown.js';
+import { startTracing, Tracing } from './tracing/tracing.js';
 
 const SERVICES = [
   Capabilities,
   Connections,
   DatabasePools,
   Idempotency,
+  Metrics,
   ReadDatabase,
   Readiness,
   RowChanges,
@@ -27,8 +31,13 @@ export class CoreModule {
   static forRoot(env: Env): DynamicModule {
     return {
       module: CoreModule,
-      providers: [{ provide: ENV, useValue: env }, ...SERVICES],
-      exports: [ENV, ...SERVICES],
+      providers: [
+        { provide: ENV, useValue: env },
+        { provide: Tracing, inject: [ENV], useFactory: startTracing },
+        ...SERVICES,
+        PoolMetrics,
+      ],
+      exports: [ENV, Tracing, ...SERVICES],
     };
   }
 }

@@ -65,11 +65,37 @@ export const secret = z
     error: `must be at least ${MINIMUM_SECRET_BYTES} bytes, for example from: openssl rand -base64 48`,
   });
 
+/** A secret that is sent as `Authorization: Bearer`: RFC 6750 section 2.1. */
+export function bearerToken(bytes: number) {
+  return z
+    .string()
+    .regex(/^[\w.~+/-]+=*$/, 'must be letters, digits and -._~+/ alone')
+    .min(bytes, `must be at least ${bytes} bytes, for example from: openssl rand -base64 24`);
+}
+
 /** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
 export const origins = list.refine(
   (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
   { error: 'must be exact origins such as https://app.example.com, separated by commas' },
 );
+
+/** RFC 9110 section 5.6.2, and a value in which only the encoded bytes are special. */
+const HEADER = /^\s*([\w!#$&'*+.^`|~-]+)\s*=\s*([\x21-\x7e]*)\s*$/;
+
+/** Headers by name, written as in W3C Baggage: name=value, values URL-encoded. */
+export const headers = z.string().transform((text, context): Record<string, string> => {
+  const parsed: Record<string, string> = {};
+  for (const item of text.split(',')) {
+    const [, name, value] = HEADER.exec(item) ?? [];
+    const text = decoded(value);
+    if (name === undefined || text === undefined) {
+      context.addIssue({ code: 'custom', message: 'must be name=value, separated by commas' });
+      return z.NEVER;
+    }
+    parsed[name.toLowerCase()] = text;
+  }
+  return parsed;
+});
 
 /** What proxies are told by: an address, or a range of them. */
 export const networks = list.refine((values) => values.every(isNetwork), {
@@ -84,6 +110,16 @@ export function isGuessable(value: string): boolean {
   if (Buffer.byteLength(value) < MINIMUM_SECRET_BYTES) return false; // Refused for that already.
   const distinct = new Set(value).size;
   return distinct < 12 || /change.?me|secret|password|example|default|your[-_ ]/i.test(value);
+}
+
+/** @returns undefined for what is no URL-encoding, or cannot stand in a header */
+function decoded(value: string | undefined): string | undefined {
+  try {
+    const text = decodeURIComponent(value ?? '');
+    return value !== undefined && /^[\t\x20-\x7e]*$/.test(text) ? text : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isNetwork(value: string): boolean {

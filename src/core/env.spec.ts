@@ -108,6 +108,38 @@ describe('the environment', () => {
     expect(problemsOf({ TRUST_PROXY: networks })).toEqual([]);
   });
 
+  it('reads the headers of the collector as OpenTelemetry writes them', () => {
+    const headersOf = (text: string) =>
+      readEnv({ ...REQUIRED, OTEL_EXPORTER_OTLP_HEADERS: text }).OTEL_EXPORTER_OTLP_HEADERS;
+    expect(headersOf('Authorization=Bearer%20x==, x-tenant = a%2Cb')).toEqual({
+      authorization: 'Bearer x==',
+      'x-tenant': 'a,b',
+    });
+    expect(headersOf('')).toBeUndefined();
+  });
+
+  it.each(['authorization', '=x', 'a b=x', 'a=%zz', 'a=%0d%0ax-evil:1', 'a=1,,b=2'])(
+    'refuses %j as headers, and does not show them',
+    (headers) => {
+      expect(problemsOf({ OTEL_EXPORTER_OTLP_HEADERS: headers })).toEqual([
+        'OTEL_EXPORTER_OTLP_HEADERS must be name=value, separated by commas',
+      ]);
+    },
+  );
+
+  it.each([
+    ['METRICS_TOKEN', 'too-short'],
+    ['METRICS_TOKEN', 'no blanks within a token'],
+    ['WORKER_METRICS_PORT', '65536'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'localhost:4318'],
+    ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
+    ['OTEL_TRACES_SAMPLER_ARG', 'half'],
+  ])('refuses a %s that is %j', (name, value) => {
+    const [problem] = problemsOf({ [name]: value });
+    expect(problem).toMatch(new RegExp(`^${name} must be`));
+    expect(problem).not.toContain(value);
+  });
+
   it.each(['10.0.0.0/33', 'true', '1', '10.0.0'])('refuses %s as proxies', (networks) => {
     expect(problemsOf({ TRUST_PROXY: networks })).toHaveLength(1);
   });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { missingOfS3 } from './env-s3.js';
 import {
+  bearerToken,
+  headers,
   httpUrl,
   isGuessable,
   networks,
@@ -29,6 +31,7 @@ export const ENV_SECTIONS = [
   'Queue and worker',
   'Files',
   'Limits',
+  'Metrics and traces',
 ] as const;
 
 interface VariableDoc {
@@ -323,6 +326,44 @@ const variables = z.object({
   MAX_CONNECTIONS: documented(whole(10_000, { min: 10, max: 1_000_000 }), {
     section: 'Limits',
     help: 'The most connections of clients to one API process; more are closed at once.',
+  }),
+
+  METRICS_TOKEN: documented(bearerToken(16).optional(), {
+    section: 'Metrics and traces',
+    help: 'Lets who sends it as `Authorization: Bearer` read /metrics from other machines. At least 16 bytes. Default: only this machine may.',
+    example: '<openssl rand -base64 24>',
+  }),
+  WORKER_METRICS_PORT: documented(whole(0, { min: 0, max: 65_535 }), {
+    section: 'Metrics and traces',
+    help: 'The port on which the worker serves /metrics and /health, at HOST; 0 takes any free one. `npm start` keeps the one that it took.',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: documented(
+    z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+    {
+      section: 'Metrics and traces',
+      help: 'The collector that traces are sent to, by OTLP over HTTP, at /v1/traces below it. Default: nothing is traced.',
+      example: 'http://localhost:4318',
+    },
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: documented(headers.optional(), {
+    section: 'Metrics and traces',
+    help: 'Headers for the collector, as name=value, URL-encoded and separated by commas.',
+    example: 'authorization=Bearer%20token',
+  }),
+  OTEL_TRACES_SAMPLER_ARG: documented(
+    z.coerce
+      .number({ error: 'must be a number' })
+      .min(0, 'must be at least 0')
+      .max(1, 'must be at most 1')
+      .default(1),
+    {
+      section: 'Metrics and traces',
+      help: 'The part of the traces that is recorded, from 0 to 1; one that a client began goes on as that decided.',
+    },
+  ),
+  OTEL_SERVICE_NAME: documented(z.string().min(1).default('atelier'), {
+    section: 'Metrics and traces',
+    help: 'The name of the product in traces.',
   }),
 });
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { RouteConfig } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Connections } from './connections.js';
 import type { Env } from './env.js';
 import { newId } from './ids.js';
@@ -16,6 +16,7 @@ import {
 } from './problem.js';
 import { PROBLEM_JSON, sendProblem, toProblem } from './problem.filter.js';
 import { runInContext } from './request-context.js';
+import type { Span } from './tracing/span.js';
 
 /** Longer than any id or code in a path. */
 const MAX_PARAM_LENGTH = 300;
@@ -75,7 +76,7 @@ const CLIENT_ERRORS = new Map<string | undefined, ProblemDefinition>([
 ]);
 
 /** The whole response to what Fastify never sees as a request. */
-function rawProblemResponse(definition: ProblemDefinition): string {
+export function rawProblemResponse(definition: ProblemDefinition): string {
   const body = JSON.stringify(new Problem(definition).toJSON(undefined));
   return [
     `HTTP/1.1 ${definition.status} ${definition.title}`,
@@ -111,6 +112,8 @@ export function AcceptsMultipart() {
 }
 
 interface RequestHooks {
+  /** Begins the span of a request, in a process that traces. */
+  trace: (request: FastifyRequest, reply: FastifyReply) => Span | undefined;
   /** Runs the rest of the request in whatever contexts it needs. */
   enter: (proceed: () => void) => void;
   connections: Connections;
@@ -122,7 +125,7 @@ interface RequestHooks {
 export function addRequestHooks(
   server: FastifyInstance,
   env: Env,
-  { connections, enter, log }: RequestHooks,
+  { connections, trace, enter, log }: RequestHooks,
 ): void {
   connections.watch(server.server);
 
@@ -132,7 +135,7 @@ export function addRequestHooks(
 
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
-    runInContext({ requestId: request.id }, () => {
+    runInContext({ requestId: request.id, span: trace(request, reply) }, () => {
       enter(() => {
         const isHostless = request.headers.host === undefined && request.raw.httpVersion === '1.1';
         proceed(isHostless ? new Problem(malformed, 'The Host header is missing.') : undefined);

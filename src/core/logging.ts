@@ -3,7 +3,7 @@ import { type Level, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import type { Env } from './env.js';
 import { describeError } from './error-description.js';
-import { currentRequestId } from './request-context.js';
+import { currentContext } from './request-context.js';
 
 /** Fields that never reach the log, wherever in the first two levels of an entry they stand. */
 const SECRET_FIELDS = [
@@ -30,8 +30,11 @@ export function createLogger(env: Env, processName: string): Logger {
       censor: '[redacted]',
     },
     mixin: () => {
-      const requestId = currentRequestId();
-      return requestId === undefined ? {} : { requestId };
+      const { requestId, span } = currentContext() ?? {};
+      return {
+        ...(requestId !== undefined && { requestId }),
+        ...(span && { traceId: span.traceId }),
+      };
     },
   };
   const isPretty =

@@ -129,6 +129,13 @@ export const notFound = defineProblem({
   help: 'There is nothing at this address, or it belongs to someone else.',
 });
 
+export const methodNotAllowed = defineProblem({
+  code: 'method-not-allowed',
+  status: 405,
+  title: 'The method is not allowed here',
+  help: 'There is something at this address, but not for this method. `Allow` names those that it takes.',
+});
+
 export const requestTimeout = defineProblem({
   code: 'request-timeout',
   status: 408,
@@ -198,6 +205,7 @@ const generalByStatus = new Map(
     unauthenticated,
     forbidden,
     notFound,
+    methodNotAllowed,
     requestTimeout,
     conflict,
     payloadTooLarge,

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import { Idempotency } from './idempotency.js';
 import { Reconciler } from './reconciler.js';
+import { ReconcilerMetrics } from './reconciler-metrics.js';
 import { Timers } from './timers.js';
 
 const HOUR_MS = 60 * 60 * 1_000;
@@ -9,7 +10,7 @@ const HOUR_MS = 60 * 60 * 1_000;
 /** The reconciler, for the worker. */
 @Module({
   imports: [ScheduleModule.forRoot()],
-  providers: [Reconciler, Timers],
+  providers: [Reconciler, ReconcilerMetrics, Timers],
   exports: [Reconciler],
 })
 export class ReconcilerModule {

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { ENV, type Env } from './env.js';
+import { ReconcilerMetrics } from './reconciler-metrics.js';
 import { Shutdown } from './shutdown.js';
 import { Timers } from './timers.js';
 
@@ -49,10 +50,12 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly scheduler: SchedulerRegistry,
     private readonly shutdown: Shutdown,
     private readonly timers: Timers,
+    private readonly metrics: ReconcilerMetrics,
   ) {}
 
   register(sweep: Sweep): void {
     this.sweeps.push({ sweep, lastRun: -Infinity });
+    this.metrics.expect(sweep.name);
   }
 
   onApplicationBootstrap(): void {
@@ -83,21 +86,25 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async runOne(sweep: Sweep): Promise<void> {
     try {
       const found = await this.run(sweep);
+      if (found === undefined) return;
+      this.metrics.count(sweep.name, 'completed', found);
       if (found > 0) this.logger.log({ sweep: sweep.name, found, msg: 'Swept' });
     } catch (error) {
       // What was interrupted says so by throwing; the rest is taken up elsewhere or later.
-      if (this.shutdown.begun)
+      if (this.shutdown.begun) {
+        this.metrics.count(sweep.name, 'interrupted');
         this.logger.log({ sweep: sweep.name, msg: 'A sweep was interrupted' });
-      else this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
+      } else {
+        this.metrics.count(sweep.name, 'failed');
+        this.logger.error({ err: error, sweep: sweep.name, msg: 'A sweep failed' });
+      }
     }
   }
 
-  private async run(sweep: Sweep): Promise<number> {
+  /** @returns undefined when it was not its turn */
+  private run(sweep: Sweep): Promise<number | undefined> {
     if (sweep.dailyAt === undefined) return sweep.run(this.shutdown.signal);
-    const found = await this.timers.runDaily(sweep.name, sweep.dailyAt, (signal) =>
-      sweep.run(signal),
-    );
-    return found ?? 0;
+    return this.timers.runDaily(sweep.name, sweep.dailyAt, (signal) => sweep.run(signal));
   }
 }
 

@@ -1,9 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Span } from './tracing/span.js';
 
 /** What is known about the request or job that the running code belongs to. */
 export interface RequestContext {
   /** The id under which everything that this request causes is logged. */
-  readonly requestId: string;
+  readonly requestId?: string | undefined;
+  /** What the running code is a part of, when the process traces. */
+  readonly span?: Span | undefined;
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
@@ -13,7 +16,16 @@ export function runInContext<T>(context: RequestContext, work: () => T): T {
   return storage.run(context, work);
 }
 
+export function currentContext(): RequestContext | undefined {
+  return storage.getStore();
+}
+
 /** The id of the request that the running code belongs to, if any. */
 export function currentRequestId(): string | undefined {
   return storage.getStore()?.requestId;
+}
+
+/** By which a row remembers the trace that the running code belongs to, if any. */
+export function currentTraceParent(): string | undefined {
+  return storage.getStore()?.span?.traceParent;
 }

@@ -104,6 +104,7 @@ interface Upload {
   description: string | null;
   visibility: Visibility;
   requestId: string | undefined;
+  traceParent?: string | undefined;
 }
 
 /** What a conversion made; its files are stored already. */
@@ -143,6 +144,7 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.attempts = 0;
     this.nextAttemptAt = dueIn(0);
     this.requestId = upload.requestId ?? null;
+    this.traceParent = upload.traceParent ?? null;
   }
 
   /** Begins an attempt to make the files, as a version that no other attempt has. */
@@ -188,7 +190,7 @@ export class Image extends ImageSchema.class implements WorkRow {
    * Has the files of a finished image made anew; one that is being made stays as it is. That files
    * are lost is remembered until all of them have been made.
    */
-  reprocess(requestId: string | undefined): void {
+  reprocess(requestId?: string, traceParent?: string): void {
     if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return;
     this.status = 'PENDING';
     if (!this.isLost) {
@@ -198,6 +200,7 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.attempts = 0;
     this.nextAttemptAt = dueIn(0);
     this.requestId = requestId ?? null;
+    this.traceParent = traceParent ?? null;
   }
 
   /** Says of a completed image that files of it are lost and cannot be made anew. */

@@ -2,6 +2,7 @@ import { Inject, Module } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Reconciler } from '../core/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler.module.js';
+import { ConversionMetrics } from './conversion/conversion-metrics.js';
 import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
@@ -19,14 +20,19 @@ const HOUR_MS = 60 * MINUTE_MS;
 @Module({
   imports: [ImagesModule, ImageUpkeepModule, ReconcilerModule],
   providers: [
+    ConversionMetrics,
     ImageConversion,
     ImageConversionProcessor,
     VersionFiles,
     {
       provide: DecoderPool,
-      inject: [ENV],
-      useFactory: (env: Env) =>
-        new DecoderPool({ size: env.IMAGE_CONCURRENCY, memoryMb: env.DECODE_MEMORY_MB }),
+      inject: [ENV, ConversionMetrics],
+      useFactory: (env: Env, metrics: ConversionMetrics) =>
+        new DecoderPool({
+          size: env.IMAGE_CONCURRENCY,
+          memoryMb: env.DECODE_MEMORY_MB,
+          measure: (stage, work) => metrics.measure(stage, work),
+        }),
     },
   ],
 })

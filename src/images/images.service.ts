@@ -6,7 +6,7 @@ import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problem.js';
 import { ReadDatabase } from '../core/read-database.js';
-import { currentRequestId } from '../core/request-context.js';
+import { currentRequestId, currentTraceParent } from '../core/request-context.js';
 import { RowChanges } from '../core/row-changes.js';
 import { Dispatcher } from '../queue/dispatcher.js';
 import { FileRemovals } from '../storage/file-removals.js';
@@ -80,7 +80,7 @@ export class ImagesService {
    */
   async reprocess(principal: Principal, id: string, waitSeconds: number): Promise<ImageAnswer> {
     await this.update(principal, id, (image) => {
-      image.reprocess(currentRequestId());
+      image.reprocess(currentRequestId(), currentTraceParent());
     });
     await this.dispatcher.enqueue(convertImage, id);
     await this.changes.waitFor(id, waitSeconds, async () => {

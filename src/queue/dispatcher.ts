@@ -4,6 +4,8 @@ import { ModuleRef } from '@nestjs/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Queue } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
+import type { Span } from '../core/tracing/span.js';
+import { Tracing } from '../core/tracing/tracing.js';
 import type { JobDefinition } from './job.js';
 
 /** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
@@ -15,6 +17,15 @@ interface TakenRow {
   id: string;
   attempts: number;
   request_id: string | null;
+  trace_parent: string | null;
+}
+
+/** What a carrier holds. */
+export interface Carried {
+  payload: unknown;
+  requestId: string | null;
+  /** Of the hand-over, within the trace of the row; absent when it was not traced. */
+  traceParent?: string | undefined;
 }
 
 /**
@@ -28,6 +39,7 @@ export class Dispatcher {
   constructor(
     private readonly em: EntityManager,
     private readonly modules: ModuleRef,
+    private readonly tracing: Tracing,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
@@ -71,20 +83,34 @@ export class Dispatcher {
   private async dispatch(job: JobDefinition, ownerIs: string, owner?: string): Promise<number> {
     const rows = await this.take(job, ownerIs, owner === undefined ? [] : [owner]);
     if (rows.length === 0) return 0;
-    await this.queueOf(job).addBulk(
-      rows.map((row) => ({
-        name: job.name,
-        data: { payload: job.payloadOf(row.id), requestId: row.request_id },
-        opts: {
-          // The attempt is part of the id: a left-over carrier can never swallow a new one.
-          jobId: `${job.name}-${row.id}-${row.attempts}`,
-          attempts: 1,
-          removeOnComplete: true,
-          removeOnFail: true,
-        },
-      })),
-    );
+    const handOvers = rows.map((row) => ({ row, span: this.beginHandOver(job, row) }));
+    try {
+      await this.queueOf(job).addBulk(handOvers.map(({ row, span }) => carrierOf(job, row, span)));
+    } catch (error) {
+      for (const { span } of handOvers) span?.end(error);
+      throw error;
+    }
+    for (const { span } of handOvers) span?.end();
     return rows.length;
+  }
+
+  /**
+   * Each row goes on with the trace of the request that asked for it, whoever hands it over. Names as
+   * in https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+   */
+  private beginHandOver(job: JobDefinition, row: TakenRow): Span | undefined {
+    if (row.trace_parent === null) return undefined;
+    const attributes = {
+      'messaging.system': 'bullmq',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': job.name,
+      'atelier.row_id': row.id,
+    };
+    return this.tracing.begin(
+      `send ${job.name}`,
+      { kind: 'producer', attributes },
+      row.trace_parent,
+    );
   }
 
   /**
@@ -113,7 +139,7 @@ export class Dispatcher {
          )
          update ${table} set queued_at = now()
          where id in (select id from chosen) and ${due}
-         returning id, attempts, request_id`,
+         returning id, attempts, request_id, trace_parent`,
         [...parameters, ...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });
@@ -128,4 +154,23 @@ export class Dispatcher {
   private queueOf(job: JobDefinition): Queue {
     return this.modules.get<Queue>(getQueueToken(job.name), { strict: false });
   }
+}
+
+function carrierOf(job: JobDefinition, row: TakenRow, span: Span | undefined) {
+  const data: Carried = {
+    payload: job.payloadOf(row.id),
+    requestId: row.request_id,
+    traceParent: span?.traceParent,
+  };
+  return {
+    name: job.name,
+    data,
+    opts: {
+      // The attempt is part of the id: a left-over carrier can never swallow a new one.
+      jobId: `${job.name}-${row.id}-${row.attempts}`,
+      attempts: 1,
+      removeOnComplete: true,
+      removeOnFail: true,
+    },
+  };
 }

@@ -10,11 +10,16 @@ import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Job } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
-import { runInContext } from '../core/request-context.js';
+import { secondsSince } from '../core/metrics/duration.js';
+import { currentContext, runInContext } from '../core/request-context.js';
 import { Shutdown } from '../core/shutdown.js';
-import { Dispatcher } from './dispatcher.js';
+import { runInSpan } from '../core/tracing/in-span.js';
+import { isSameTrace } from '../core/tracing/trace-parent.js';
+import { Tracing } from '../core/tracing/tracing.js';
+import { type Carried, Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
 import { JobInterrupted, JobRefusal, JobTimedOut } from './job-errors.js';
+import { JobMetrics, type JobOutcome } from './job-metrics.js';
 import { JobRegistry } from './job-registry.js';
 import { LeaseLost, RENEW_EVERY_MS, type WorkLease, WorkLeases } from './work-lease.js';
 import type { WorkRow } from './work-row.js';
@@ -42,6 +47,8 @@ export class JobServices {
     readonly dispatcher: Dispatcher,
     readonly registry: JobRegistry,
     readonly shutdown: Shutdown,
+    readonly metrics: JobMetrics,
+    readonly tracing: Tracing,
     @Inject(ENV) readonly env: Env,
   ) {}
 }
@@ -78,6 +85,7 @@ export abstract class JobProcessor<Row extends WorkRow>
 
   onModuleInit(): void {
     this.services.registry.handle(this.job);
+    this.services.metrics.expect(this.job.name);
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -104,50 +112,86 @@ export abstract class JobProcessor<Row extends WorkRow>
     clearTimeout(timer);
   }
 
-  override async process(
-    carrier: Job<{ payload: unknown; requestId: string | null }>,
-  ): Promise<void> {
-    const rowId = this.job.rowIdOf(carrier.data.payload);
+  override async process(carrier: Job<Carried>): Promise<void> {
+    const { payload, traceParent } = carrier.data;
+    const rowId = this.job.rowIdOf(payload);
     const requestId = carrier.data.requestId ?? String(carrier.id);
     await runInContext({ requestId }, () =>
-      EntityManagerContext.create(this.services.em, () => this.attempt(rowId)),
+      EntityManagerContext.create(this.services.em, () => this.attempt(rowId, traceParent)),
     );
   }
 
-  private async attempt(rowId: string): Promise<void> {
+  private async attempt(rowId: string, traceParent: string | undefined): Promise<void> {
     const lease = await this.services.leases.take(this.job, rowId);
     if (!lease) return;
-    const startedAt = performance.now();
-    try {
-      const outcome = await this.runAndSettle(lease);
-      const ms = Math.round(performance.now() - startedAt);
-      this.logger.log({ rowId, attempt: lease.row.attempts, outcome, ms, msg: 'Attempt over' });
-    } catch (error) {
-      this.logger.error({ err: error, rowId, msg: 'No outcome written; the lease will run out' });
-      return;
-    }
+    const isSettled = await this.traced(lease, traceParent, () => this.runAndReport(lease));
     // A process that stops hands over nothing: its own row would meet the carrier it came with.
-    if (this.services.shutdown.begun) return;
+    if (!isSettled || this.services.shutdown.begun) return;
     await this.services.dispatcher.refill(this.job, lease.ownerId);
   }
 
-  private async runAndSettle(lease: WorkLease<Row>): Promise<string> {
+  /** The trace is the row's: a carrier may be left over from an earlier request. */
+  private traced<T>(
+    { row }: WorkLease<Row>,
+    traceParent: string | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const attributes = {
+      'messaging.system': 'bullmq',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': this.job.name,
+      'atelier.row_id': row.id,
+      'atelier.attempt': row.attempts,
+      'atelier.request_id': row.requestId ?? '',
+    };
+    const span = this.services.tracing.begin(
+      `process ${this.job.name}`,
+      { kind: 'consumer', attributes },
+      isSameTrace(traceParent, row.traceParent) ? traceParent : row.traceParent,
+    );
+    return span ? runInSpan(span, work) : work();
+  }
+
+  /** @returns whether an outcome is written */
+  private async runAndReport(lease: WorkLease<Row>): Promise<boolean> {
+    const startedAt = performance.now();
+    const { id: rowId, attempts: attempt } = lease.row;
+    const report = (outcome: JobOutcome) => {
+      this.services.metrics.ended(this.job.name, outcome, secondsSince(startedAt));
+      currentContext()?.span?.set({ 'atelier.outcome': outcome });
+    };
+    try {
+      const { outcome, code } = await this.runAndSettle(lease);
+      report(outcome);
+      const ms = Math.round(performance.now() - startedAt);
+      this.logger.log({ rowId, attempt, outcome, code, ms, msg: 'Attempt over' });
+      return true;
+    } catch (error) {
+      report('lease_lost');
+      this.logger.error({ err: error, rowId, msg: 'No outcome written; the lease will run out' });
+      return false;
+    }
+  }
+
+  private async runAndSettle(
+    lease: WorkLease<Row>,
+  ): Promise<{ outcome: JobOutcome; code?: string }> {
     const { leases } = this.services;
     try {
       await leases.complete(lease, await this.runBounded(lease));
-      return 'completed';
+      return { outcome: 'completed' };
     } catch (error) {
-      if (error instanceof LeaseLost) return 'lost';
+      if (error instanceof LeaseLost) return { outcome: 'lease_lost' };
       if (error instanceof JobRefusal) {
         await leases.refuse(lease, { code: error.code, detail: error.message });
-        return `refused: ${error.code}`;
+        return { outcome: 'refused', code: error.code };
       }
       if (error instanceof JobInterrupted) {
         await leases.giveBack(lease);
-        return 'given back';
+        return { outcome: 'interrupted' };
       }
       this.logger.error({ err: error, rowId: lease.row.id, msg: 'Attempt failed' });
-      return leases.failAttempt(lease, error);
+      return { outcome: await leases.failAttempt(lease, error) };
     }
   }
 

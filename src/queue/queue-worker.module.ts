@@ -3,9 +3,10 @@ import { Reconciler } from '../core/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler.module.js';
 import { Dispatcher } from './dispatcher.js';
 import { JobRegistry } from './job-registry.js';
+import { QueueMetrics } from './queue-metrics.js';
 
 /** What the worker adds to the queue: due rows that lost their carrier get a new one. */
-@Module({ imports: [ReconcilerModule] })
+@Module({ imports: [ReconcilerModule], providers: [QueueMetrics] })
 export class QueueWorkerModule implements OnModuleInit {
   constructor(
     private readonly reconciler: Reconciler,

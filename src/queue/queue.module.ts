@@ -15,6 +15,7 @@ import { Readiness } from '../core/readiness.js';
 import { queueCapability, queueOptions } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
+import { JobMetrics } from './job-metrics.js';
 import { JobServices } from './job-processor.js';
 import { JobRegistry } from './job-registry.js';
 import { WorkLeases } from './work-lease.js';
@@ -23,7 +24,7 @@ import { WorkLeases } from './work-lease.js';
 @Global()
 @Module({
   imports: [BullModule.forRootAsync({ inject: [ENV, DatabasePools], useFactory: queueOptions })],
-  providers: [JobRegistry, Dispatcher, WorkLeases, JobServices],
+  providers: [JobRegistry, JobMetrics, Dispatcher, WorkLeases, JobServices],
   exports: [JobRegistry, Dispatcher, JobServices],
 })
 export class QueueModule implements OnApplicationBootstrap {

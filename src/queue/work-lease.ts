@@ -4,6 +4,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { newId } from '../core/ids.js';
 import { RowChanges } from '../core/row-changes.js';
 import { FailedJob } from './failed-job.entity.js';
+import { JobMetrics } from './job-metrics.js';
 import { backoff, type JobDefinition } from './job.js';
 import { dueIn, endWork, releaseLease, type WorkError, type WorkRow } from './work-row.js';
 
@@ -50,6 +51,7 @@ export class WorkLeases {
   constructor(
     private readonly em: EntityManager,
     private readonly changes: RowChanges,
+    private readonly metrics: JobMetrics,
   ) {}
 
   /**
@@ -58,39 +60,16 @@ export class WorkLeases {
    *
    * @returns undefined when the row is gone, done, not due, held, or out of attempts
    */
-  take<Row extends WorkRow>(
+  async take<Row extends WorkRow>(
     job: JobDefinition<Row>,
     rowId: string,
   ): Promise<WorkLease<Row> | undefined> {
-    const leaseId = newId();
-    return this.em.fork().transactional(async (em) => {
-      const [taken] = await em.execute<{ attempts: number }[]>(
-        `update ${this.tableOf(job)}
-         set attempts = attempts + 1, lease_id = ?, queued_at = null,
-             leased_until = now() + make_interval(secs => ${LEASE_SECONDS})
-         where id = ? and next_attempt_at <= now()
-           and (leased_until is null or leased_until <= now())
-         returning attempts`,
-        [leaseId, rowId],
-      );
-      if (!taken) return undefined;
-      const row = await this.lock(em, job, rowId, leaseId);
-      const lease = { job, leaseId, row, ownerId: String(row[job.owner as keyof Row]) };
-      await this.changes.announce(em, rowId);
-      if (taken.attempts > job.retry.attempts) {
-        lease.row.attempts = job.retry.attempts;
-        this.giveUp(
-          em,
-          lease,
-          lease.row,
-          new AttemptsExhausted(job.retry.attempts),
-          INTERNAL_ERROR,
-        );
-        return undefined;
-      }
-      lease.row.start();
-      return lease;
-    });
+    const taken = await this.tryToTake(job, rowId);
+    if (!taken) return undefined;
+    this.metrics.taken(job.name, taken.waitedSeconds);
+    if (!taken.isExhausted) return taken.lease;
+    this.metrics.ended(job.name, 'dead_letter', 0);
+    return undefined;
   }
 
   /** Keeps the lease for another {@link LEASE_SECONDS}. @throws LeaseLost */
@@ -124,7 +103,7 @@ export class WorkLeases {
   }
 
   /** Lets the row rest until its next attempt, or gives it up when that was its last. */
-  async failAttempt(lease: WorkLease, cause: unknown): Promise<'rests' | 'dead letter'> {
+  async failAttempt(lease: WorkLease, cause: unknown): Promise<'retried' | 'dead_letter'> {
     const isLast = lease.row.attempts >= lease.job.retry.attempts;
     await this.settle(lease, (row, em) => {
       if (isLast) {
@@ -134,7 +113,7 @@ export class WorkLeases {
       row.nextAttemptAt = dueIn(backoff(lease.job.retry, row.attempts));
       releaseLease(row);
     });
-    return isLast ? 'dead letter' : 'rests';
+    return isLast ? 'dead_letter' : 'retried';
   }
 
   /** Returns a row unharmed when the process must stop: the attempt does not count. */
@@ -142,6 +121,39 @@ export class WorkLeases {
     return this.settle(lease, (row) => {
       row.attempts -= 1;
       releaseLease(row);
+    });
+  }
+
+  private tryToTake<Row extends WorkRow>(job: JobDefinition<Row>, rowId: string) {
+    const leaseId = newId();
+    return this.em.fork().transactional(async (em) => {
+      const [taken] = await em.execute<{ attempts: number; waited: string }[]>(
+        `update ${this.tableOf(job)}
+         set attempts = attempts + 1, lease_id = ?, queued_at = null,
+             leased_until = now() + make_interval(secs => ${LEASE_SECONDS})
+         where id = ? and next_attempt_at <= now()
+           and (leased_until is null or leased_until <= now())
+         returning attempts, extract(epoch from now() - next_attempt_at) as waited`,
+        [leaseId, rowId],
+      );
+      if (!taken) return undefined;
+      const row = await this.lock(em, job, rowId, leaseId);
+      const lease = { job, leaseId, row, ownerId: String(row[job.owner as keyof Row]) };
+      await this.changes.announce(em, rowId);
+      const isExhausted = taken.attempts > job.retry.attempts;
+      if (isExhausted) {
+        lease.row.attempts = job.retry.attempts;
+        this.giveUp(
+          em,
+          lease,
+          lease.row,
+          new AttemptsExhausted(job.retry.attempts),
+          INTERNAL_ERROR,
+        );
+      } else {
+        lease.row.start();
+      }
+      return { lease, isExhausted, waitedSeconds: Number(taken.waited) };
     });
   }
 

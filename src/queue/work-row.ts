@@ -17,6 +17,8 @@ export const workColumns = {
   queuedAt: p.datetime(3).nullable(),
   /** The request that asked for the work, for the logs of its job. */
   requestId: p.string().length(100).nullable(),
+  /** Where the trace of that request goes on, when the process that wrote the row traces. */
+  traceParent: p.string().length(55).nullable(),
 } as const;
 
 /** Why work on a row ended without success, as clients see it. */
@@ -35,6 +37,7 @@ export interface WorkRow {
   leasedUntil?: Date | null;
   queuedAt?: Date | null;
   requestId?: string | null;
+  traceParent?: string | null;
   /** Moves the row into its working state at the start of an attempt. */
   start(): void;
   /** Moves the row into its failed state for good. */

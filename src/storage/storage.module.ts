@@ -5,9 +5,14 @@ import { Readiness } from '../core/readiness.js';
 import { DiskStorage } from './disk.storage.js';
 import { FileRemovals } from './file-removals.js';
 import { FilesController } from './files.controller.js';
+import { MeasuredStorage } from './measured.storage.js';
 import { S3Storage } from './s3.storage.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
+import { StorageMetrics } from './storage-metrics.js';
+
+/** The driver itself, so that Nest starts and stops it; everyone else asks for {@link Storage}. */
+const DRIVER = Symbol('STORAGE_DRIVER');
 
 /** Files, and the one place that chooses where they are kept. */
 @Module({
@@ -15,7 +20,14 @@ import { Storage } from './storage.js';
   providers: [
     FileRemovals,
     FileUrlSigner,
-    { provide: Storage, inject: [ENV, FileUrlSigner], useFactory: chooseDriver },
+    StorageMetrics,
+    { provide: DRIVER, inject: [ENV, FileUrlSigner], useFactory: chooseDriver },
+    {
+      provide: Storage,
+      inject: [DRIVER, StorageMetrics],
+      useFactory: (driver: Storage, metrics: StorageMetrics) =>
+        new MeasuredStorage(driver, metrics),
+    },
   ],
   exports: [FileRemovals, Storage],
 })

@@ -5,10 +5,11 @@ import { ENV, type Env } from '../../core/env.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
-import { DecoderPool } from '../decoding/decoder-pool.js';
+import { DecoderPool, type RunOptions } from '../decoding/decoder-pool.js';
 import { estimateMemoryMb } from '../decoding/memory-estimate.js';
-import type { DecodeResult } from '../decoding/variants.js';
+import type { DecodeResult, DecodeTask } from '../decoding/variants.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
+import { ConversionMetrics } from './conversion-metrics.js';
 import { asRefusal, isFatalToDecoder } from './refusals.js';
 import { VersionFiles } from './version-files.js';
 
@@ -26,6 +27,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     private readonly storage: Storage,
     private readonly versions: VersionFiles,
     private readonly decoders: DecoderPool,
+    private readonly metrics: ConversionMetrics,
     @Inject(ENV) private readonly env: Env,
   ) {
     this.workFolder = join(env.DATA_DIR, WORK_FOLDER);
@@ -58,9 +60,13 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     const folder = await mkdtemp(join(this.workFolder, 'image-'));
     try {
       const source = join(folder, 'source');
-      await this.download(image.storageKey, source, attempt.signal);
+      await this.metrics.measure('fetch', () =>
+        this.download(image.storageKey, source, attempt.signal),
+      );
       const decoded = await this.decode(image, source, folder, attempt);
-      const stored = await this.versions.store(image, decoded, attempt.signal);
+      const stored = await this.metrics.measure('store', () =>
+        this.versions.store(image, decoded, attempt.signal),
+      );
       return (row, em) => this.versions.replace(row, em, stored, decoded);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -101,13 +107,22 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
       signal: attempt.signal,
     };
     try {
-      return await this.decoders.run(task, options).catch((error: unknown) => {
+      return await this.runDecoder(task, options).catch((error: unknown) => {
         // A decoder may die of something else once; a file that kills two is at fault itself.
         if (!isFatalToDecoder(error)) throw error;
-        return this.decoders.run(task, options);
+        return this.runDecoder(task, options);
       });
     } catch (error) {
       throw asRefusal(error);
+    }
+  }
+
+  private async runDecoder(task: DecodeTask, options: RunOptions): Promise<DecodeResult> {
+    try {
+      return await this.decoders.run(task, options);
+    } catch (error) {
+      this.metrics.countDeath(error);
+      throw error;
     }
   }
 }

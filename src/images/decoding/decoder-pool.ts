@@ -27,6 +27,8 @@ export interface DecoderPoolOptions {
   childModule?: string | URL;
   /** Flags of Node for each child; those of the parent are not passed on. */
   execArgv?: string[];
+  /** Runs what a task goes through, for who measures it: waiting for its turn, and being decoded. */
+  measure?: <T>(stage: 'wait' | 'decode', work: () => Promise<T>) => Promise<T>;
 }
 
 export interface RunOptions {
@@ -53,6 +55,7 @@ const TOLERATED_EXCESS = 1.5;
 export class DecoderPool {
   private readonly options: DecoderOptions;
   private readonly maxChildMb: number;
+  private readonly measure: NonNullable<DecoderPoolOptions['measure']>;
   private readonly admission: Admission;
   /** Every child that has not ended, busy or idle. */
   private readonly decoders = new Set<Decoder>();
@@ -65,9 +68,11 @@ export class DecoderPool {
     tasksPerChild = 500,
     childModule = new URL('./decode.child.js', import.meta.url),
     execArgv = [],
+    measure = (_stage, work) => work(),
   }: DecoderPoolOptions) {
     this.options = { tasksPerChild, childModule, execArgv };
     this.maxChildMb = maxChildMb;
+    this.measure = measure;
     this.admission = new Admission(size, memoryMb);
   }
 
@@ -83,11 +88,12 @@ export class DecoderPool {
    * @throws the signal's reason when it is aborted first
    */
   async run(task: DecodeTask, { timeoutMs, memoryMb, signal }: RunOptions): Promise<DecodeResult> {
-    await this.admission.enter(memoryMb, signal);
+    await this.measure('wait', () => this.admission.enter(memoryMb, signal));
     try {
       signal?.throwIfAborted();
       const killAtMb = Math.max(this.maxChildMb, Math.ceil(memoryMb * TOLERATED_EXCESS));
-      return await this.idleDecoder().run(task, { timeoutMs, killAtMb, signal });
+      const limits = { timeoutMs, killAtMb, signal };
+      return await this.measure('decode', () => this.idleDecoder().run(task, limits));
     } finally {
       this.admission.leave(memoryMb);
     }

@@ -5,7 +5,7 @@ import type { Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/idempotency.js';
 import { newId } from '../../core/ids.js';
-import { currentRequestId } from '../../core/request-context.js';
+import { currentRequestId, currentTraceParent } from '../../core/request-context.js';
 import { RowChanges } from '../../core/row-changes.js';
 import { Dispatcher } from '../../queue/dispatcher.js';
 import { FileRemovals } from '../../storage/file-removals.js';
@@ -172,7 +172,8 @@ export class ImageUploads {
     const { fields, ...file } = upload;
     await this.quota.require(em, file.userId, file.bytes, announcedBy);
     await this.removals.cancel(em, [file.storageKey]);
-    em.persist(new Image({ ...file, ...fields, requestId: currentRequestId() }));
+    const origin = { requestId: currentRequestId(), traceParent: currentTraceParent() };
+    em.persist(new Image({ ...file, ...fields, ...origin }));
     await em.flush();
     return this.presenter.present(await new ImageQueries(em).get(file.id));
   }

@@ -1,0 +1,76 @@
+import type { Gauge } from 'prom-client';
+
+/** How long a look at the database or the queue may take, in milliseconds. */
+const TIMEOUT_MS = 1_000;
+/** How long an answer, or that there was none, is good for, in milliseconds. */
+const FRESH_MS = 5_000;
+
+/** One value of a gauge. */
+export interface Reading {
+  readonly gauge: Gauge;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Gauges that are asked for together when somebody looks. */
+export interface Collector {
+  /** The label of `atelier_scrape_errors_total`. */
+  readonly name: string;
+  readonly gauges: readonly Gauge[];
+  /** Asks. A failure leaves the gauges without values. */
+  read(): Promise<readonly Reading[]>;
+}
+
+/**
+ * Keeps looking cheap: at most one question is under way, however many look, and its answer serves
+ * everyone for some seconds. Without an answer the gauges are absent, which tells more than old values.
+ */
+export class Collection {
+  private askedAt = -Infinity;
+  /** Settles with the answer, however late; a second question would only wait behind it. */
+  private pending: Promise<readonly Reading[]> | undefined;
+  private refreshing: Promise<void> | undefined;
+
+  constructor(
+    private readonly collector: Collector,
+    private readonly onFailure: (error: unknown) => void,
+  ) {}
+
+  /** Brings the gauges up to date, or clears them. Never rejects. */
+  async refresh(): Promise<void> {
+    if (!this.refreshing && performance.now() - this.askedAt < FRESH_MS) return;
+    this.refreshing ??= this.ask().finally(() => {
+      this.askedAt = performance.now();
+      this.refreshing = undefined;
+    });
+    await this.refreshing;
+  }
+
+  private async ask(): Promise<void> {
+    const readings = await this.answer().catch((error: unknown) => {
+      this.onFailure(error);
+      return [];
+    });
+    for (const gauge of this.collector.gauges) gauge.reset();
+    for (const { gauge, labels, value } of readings) gauge.set(labels, value);
+  }
+
+  private async answer(): Promise<readonly Reading[]> {
+    if (this.pending) throw new Error('The last question is still without an answer');
+    const pending = this.collector.read();
+    this.pending = pending;
+    const forget = () => {
+      this.pending = undefined;
+    };
+    pending.then(forget, forget);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(reject, TIMEOUT_MS, new Error(`No answer within ${TIMEOUT_MS} ms`));
+    });
+    try {
+      return await Promise.race([pending, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { defineProblem, Problem } from '../problem.js';
+
+export const metricsClosed = defineProblem({
+  code: 'metrics-closed',
+  status: 401,
+  title: 'The metrics are not for everyone',
+  help: 'They are open to requests that come straight from the machine itself, and to those that carry `Authorization: Bearer` with the METRICS_TOKEN that the operator has set.',
+});
+
+/** The machine itself: RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3, and IPv4 within IPv6. */
+const LOOPBACK = /^(::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/;
+/** What a client that means this machine writes into `Host`. */
+const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
+/** What proxies add: whoever speaks through one is not here, even if the proxy is. */
+const FORWARDING_HEADERS = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'x-client-ip',
+  'cf-connecting-ip',
+  'true-client-ip',
+];
+const BEARER = /^Bearer +(\S+)$/i;
+
+/**
+ * Lets only the machine itself and holders of the token see metrics.
+ *
+ * A request counts as local by the address of its socket, unless it names another host or carries
+ * what proxies add: behind a proxy on the same machine all requests come from loopback, and a page
+ * in a browser here may have its own name lead here.
+ *
+ * @throws Problem `metrics-closed`
+ */
+export function requireMetricsAccess(request: IncomingMessage, token: string | undefined): void {
+  if (isLocal(request) || hasToken(request, token)) return;
+  throw new Problem(metricsClosed, undefined, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
+function isLocal({ socket, headers }: IncomingMessage): boolean {
+  if (!LOOPBACK.test(socket.remoteAddress ?? '')) return false;
+  if (!LOCAL_HOST.test(headers.host ?? '')) return false;
+  return !FORWARDING_HEADERS.some((name) => headers[name] !== undefined);
+}
+
+function hasToken({ headers }: IncomingMessage, token: string | undefined): boolean {
+  const [, given] = BEARER.exec(headers.authorization ?? '') ?? [];
+  // Hashes have one length, which is what a comparison in constant time needs.
+  return token !== undefined && given !== undefined && timingSafeEqual(hash(given), hash(token));
+}
+
+function hash(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

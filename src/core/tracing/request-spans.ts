@@ -1,0 +1,58 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Span } from './span.js';
+import type { Tracing } from './tracing.js';
+
+/** What probes and scrapers ask every few seconds; nobody looks for traces of that. */
+const UNTRACED = /^\/(health|metrics)\b/;
+
+/**
+ * Begins the span of a request, which ends with its answer. Its trace goes on from the client's
+ * `traceparent` when there is one.
+ *
+ * Names and attributes are those of OpenTelemetry's conventions for HTTP servers:
+ * https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+ */
+export function beginRequestSpan(
+  tracing: Tracing,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Span | undefined {
+  if (!tracing.isOn) return undefined;
+  const route = request.is404 ? undefined : request.routeOptions.url;
+  if (route !== undefined && UNTRACED.test(route)) return undefined;
+  const attributes = {
+    'http.request.method': request.method,
+    'url.scheme': request.protocol,
+    // Query strings carry signatures and search texts.
+    'url.path': request.originalUrl.split('?')[0] ?? '',
+    'atelier.request_id': request.id,
+    ...(route !== undefined && { 'http.route': route }),
+  };
+  const name = route === undefined ? request.method : `${request.method} ${route}`;
+  const given = request.headers['traceparent'];
+  const traceParent = typeof given === 'string' ? given : undefined;
+  const span = tracing.begin(name, { kind: 'server', attributes }, traceParent);
+  if (span) endWithAnswer(span, reply);
+  return span;
+}
+
+function endWithAnswer(span: Span, { raw }: FastifyReply): void {
+  raw.once('close', () => {
+    span.set({ 'http.response.status_code': raw.statusCode });
+    // The client's own faults are no errors of the server.
+    if (!raw.writableFinished) span.end(new ClientGone());
+    else span.end(raw.statusCode >= 500 ? new ServerError(raw.statusCode) : undefined);
+  });
+}
+
+/** Only their names are told. */
+class ClientGone extends Error {
+  override readonly name = 'client-gone';
+}
+
+class ServerError extends Error {
+  constructor(status: number) {
+    super();
+    this.name = String(status);
+  }
+}

@@ -1,0 +1,110 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import type { Queue } from 'bullmq';
+import type { Reading } from '../core/metrics/collection.js';
+import { Metrics } from '../core/metrics/metrics.js';
+import type { JobDefinition } from './job.js';
+import { JobRegistry } from './job-registry.js';
+
+/** Those that an operator has not dealt with: the resolved ones only grow. */
+const OPEN_STATUSES = ['FAILED', 'RETRYING'] as const;
+
+const COUNT_FAILED = `
+  select type, status, count(*) as jobs from failed_jobs where status in (?, ?)
+  group by type, status`;
+
+/**
+ * What waits, as the database and the queue tell when somebody looks. It is of all processes
+ * together, and each worker tells the same.
+ */
+@Injectable()
+export class QueueMetrics implements OnModuleInit {
+  constructor(
+    private readonly metrics: Metrics,
+    private readonly registry: JobRegistry,
+    private readonly modules: ModuleRef,
+    private readonly em: EntityManager,
+  ) {}
+
+  onModuleInit(): void {
+    this.measureDepth();
+    this.measureDueRows();
+    this.measureFailedJobs();
+  }
+
+  private measureDepth(): void {
+    const gauge = this.metrics.gauge({
+      name: 'atelier_queue_depth',
+      help: 'Carriers that wait in the queue',
+      labels: ['job'],
+    });
+    const depthOf = async ({ name: job }: JobDefinition): Promise<Reading> => {
+      const queue = this.modules.get<Queue>(getQueueToken(job), { strict: false });
+      return { gauge, labels: { job }, value: await queue.getWaitingCount() };
+    };
+    this.metrics.collect({
+      name: 'queue',
+      gauges: [gauge],
+      read: () => Promise.all(this.registry.list().map(depthOf)),
+    });
+  }
+
+  private measureDueRows(): void {
+    const due = this.metrics.gauge({
+      name: 'atelier_due_rows',
+      help: 'Rows that are due and that nobody works on',
+      labels: ['job'],
+    });
+    const oldest = this.metrics.gauge({
+      name: 'atelier_oldest_due_age_seconds',
+      help: 'For how long the oldest row that is due has been so; 0 when none is',
+      labels: ['job'],
+    });
+    const read = async ({ name: job, entity }: JobDefinition): Promise<Reading[]> => {
+      const { tableName } = this.em.getMetadata().get(entity);
+      const [row] = await this.em.fork().execute<{ rows: string; age: string }[]>(
+        `select count(*) as rows,
+                coalesce(extract(epoch from now() - min(next_attempt_at)), 0) as age
+         from "${tableName}"
+         where next_attempt_at <= now() and (leased_until is null or leased_until <= now())`,
+      );
+      return [
+        { gauge: due, labels: { job }, value: Number(row?.rows) },
+        { gauge: oldest, labels: { job }, value: Number(row?.age) },
+      ];
+    };
+    this.metrics.collect({
+      name: 'due_rows',
+      gauges: [due, oldest],
+      read: async () => (await Promise.all(this.registry.list().map(read))).flat(),
+    });
+  }
+
+  private measureFailedJobs(): void {
+    const gauge = this.metrics.gauge({
+      name: 'atelier_failed_jobs',
+      help: 'Dead letters that are not resolved',
+      labels: ['job', 'status'],
+    });
+    const readingOf = (job: string, status: string, value: number): Reading => ({
+      gauge,
+      labels: { job, status },
+      value,
+    });
+    const read = async (): Promise<Reading[]> => {
+      const counted = await this.em
+        .fork()
+        .execute<{ type: string; status: string; jobs: string }[]>(COUNT_FAILED, [
+          ...OPEN_STATUSES,
+        ]);
+      const none = this.registry
+        .list()
+        .flatMap(({ name }) => OPEN_STATUSES.map((status) => readingOf(name, status, 0)));
+      const some = counted.map(({ type, status, jobs }) => readingOf(type, status, Number(jobs)));
+      return [...none, ...some];
+    };
+    this.metrics.collect({ name: 'failed_jobs', gauges: [gauge], read });
+  }
+}
