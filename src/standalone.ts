@@ -5,7 +5,7 @@ import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.j
 import { CannotStart } from './core/cannot-start.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
-import { LOOPBACK, tryPort } from './standalone/free-port.js';
+import { freePort, LOOPBACK, tryPort } from './standalone/free-port.js';
 import { Backoff } from './standalone/backoff.js';
 import { type Program, Supervisor } from './standalone/supervisor.js';
 import { printLine } from './standalone/terminal.js';
@@ -46,12 +46,23 @@ class Standalone {
 
     const port = await reservePort(env);
     const database = settings['DATABASE_URL'] ? {} : await this.databaseUrls(dataDir.path);
-    await this.runPrograms(this.supervisor, { ...settings, ...database, PORT: String(port) });
+    const workerPort = await reserveWorkerPort(env, dataDir);
+    await this.runPrograms(this.supervisor, {
+      ...settings,
+      ...database,
+      PORT: String(port),
+      WORKER_METRICS_PORT: String(workerPort),
+    });
     await Promise.race([becomesReady(env.HOST, port), this.supervisor.startFailure]);
     this.supervisor.settle();
     this.isUp = true;
     process.stdout.write(
-      welcome(`http://localhost:${port}`, dataDir.path, env.NODE_ENV === 'production'),
+      welcome({
+        base: `http://localhost:${port}`,
+        workerBase: `http://localhost:${workerPort}`,
+        dataDir: dataDir.path,
+        isProduction: env.NODE_ENV === 'production',
+      }),
     );
   }
 
@@ -154,6 +165,15 @@ async function reservePort({ HOST, PORT }: Env): Promise<number> {
         : `The API cannot listen on HOST ${HOST}, PORT ${PORT}: ${message}`,
     );
   }
+}
+
+/** The one of last time where that is possible: whatever scrapes it was told that one. */
+async function reserveWorkerPort(env: Env, dataDir: DataDir): Promise<number> {
+  const { HOST, WORKER_METRICS_PORT: asked } = env;
+  if (asked !== 0) return asked;
+  const workerMetrics = await freePort(dataDir.ports.workerMetrics, HOST);
+  dataDir.ports = { workerMetrics };
+  return workerMetrics;
 }
 
 async function becomesReady(host: string, port: number): Promise<void> {

@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
+import { HealthWorkerModule } from './health/health-worker.module.js';
 import { ImagesWorkerModule } from './images/images-worker.module.js';
 import { QueueModule } from './queue/queue.module.js';
 import { QueueWorkerModule } from './queue/queue-worker.module.js';
@@ -20,6 +21,7 @@ export class WorkerModule {
         QueueWorkerModule,
         StorageWorkerModule,
         ImagesWorkerModule,
+        HealthWorkerModule,
       ],
     };
   }

@@ -3,6 +3,7 @@ import { runEntryPoint } from './core/entry-point.js';
 import { readEnv } from './core/env.js';
 import { exitWithParent, stopOnSignal } from './core/lifecycle.js';
 import { createLogger, PinoNestLogger } from './core/logging.js';
+import { WorkerServer } from './health/worker-server.js';
 import { WorkerModule } from './worker.module.js';
 
 /** The worker process: works on jobs, and runs the reconciler. */
@@ -15,6 +16,7 @@ runEntryPoint(async () => {
     abortOnError: false,
   });
   stopOnSignal(app, env, logger);
-  logger.info({ node: process.version }, 'The worker works');
-  process.send?.({ type: 'working' });
+  const { port } = app.get(WorkerServer);
+  logger.info({ host: env.HOST, port, node: process.version }, 'The worker works');
+  process.send?.({ type: 'working', port });
 });

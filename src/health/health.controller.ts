@@ -2,10 +2,9 @@ import { Controller, Get } from '@nestjs/common';
 import { z } from 'zod';
 import { Capabilities } from '../core/capabilities.js';
 import { Operation } from '../core/openapi.js';
-import { Problem, unavailable } from '../core/problem.js';
+import { unavailable } from '../core/problem.js';
 import { Public } from '../core/public.js';
-import { Readiness } from '../core/readiness.js';
-import { Shutdown } from '../core/shutdown.js';
+import { Health } from './health.service.js';
 
 const liveSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
 
@@ -29,9 +28,8 @@ const capabilitiesSchema = z
 @Controller('health')
 export class HealthController {
   constructor(
-    private readonly readiness: Readiness,
+    private readonly health: Health,
     private readonly capabilities: Capabilities,
-    private readonly shutdown: Shutdown,
   ) {}
 
   @Get()
@@ -41,7 +39,7 @@ export class HealthController {
     answers: { 200: { description: 'It does', schema: liveSchema } },
   })
   live() {
-    return { status: 'ok' };
+    return this.health.live();
   }
 
   @Get('ready')
@@ -53,12 +51,8 @@ export class HealthController {
     },
     problems: [unavailable],
   })
-  async ready() {
-    if (this.shutdown.begun) throw new Problem(unavailable, 'The process is shutting down.');
-    const results = await this.readiness.run();
-    const failed = results.filter(({ ok }) => !ok).map(({ name }) => name);
-    if (failed.length > 0) throw new Problem(unavailable, `Not ready: ${failed.join(', ')}.`);
-    return { status: 'ok', checks: Object.fromEntries(results.map(({ name }) => [name, 'ok'])) };
+  ready() {
+    return this.health.ready();
   }
 
   @Get('capabilities')

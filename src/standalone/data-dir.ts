@@ -12,11 +12,18 @@ const secretsSchema = z.object({ APP_SECRET: z.string(), JWT_SECRET: z.string() 
 
 const SECRETS_FILE = 'secrets.json';
 
+const portsSchema = z.object({ workerMetrics: z.int().optional() });
+
+const PORTS_FILE = 'ports.json';
+
 /** Whoever restarts us may be a little faster than we are at ending. */
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 100;
 
 export type Secrets = z.output<typeof secretsSchema>;
+
+/** What was chosen free; the embedded PostgreSQL records its own. */
+export type Ports = z.output<typeof portsSchema>;
 
 /** The folder that holds everything an instance keeps, open in at most one process at a time. */
 export class DataDir {
@@ -53,6 +60,15 @@ export class DataDir {
     const made = { APP_SECRET: randomSecret(), JWT_SECRET: randomSecret() };
     writePrivateJson(join(this.path, SECRETS_FILE), made);
     return made;
+  }
+
+  /** The ports that this instance took last time; what looks for them there finds them again. */
+  get ports(): Ports {
+    return readPrivateJson(join(this.path, PORTS_FILE), portsSchema) ?? {};
+  }
+
+  set ports(ports: Ports) {
+    writePrivateJson(join(this.path, PORTS_FILE), ports);
   }
 
   async close(): Promise<void> {

@@ -22,11 +22,11 @@ export function tryPort(port: number, host: string = LOOPBACK): Promise<number> 
   });
 }
 
-/** A free port on loopback: the preferred one where that is possible. */
-export async function freePort(preferred = 0): Promise<number> {
+/** A free port, on loopback by default: the preferred one where that is possible. */
+export async function freePort(preferred = 0, host?: string): Promise<number> {
   try {
-    return await tryPort(preferred);
+    return await tryPort(preferred, host);
   } catch {
-    return tryPort(0);
+    return tryPort(0, host);
   }
 }

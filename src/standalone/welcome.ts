@@ -1,11 +1,20 @@
+interface Places {
+  /** Of the API. */
+  base: string;
+  workerBase: string;
+  dataDir: string;
+  isProduction: boolean;
+}
+
 /** What `npm start` says when everything answers: where things are, and the first two requests. */
-export function welcome(base: string, dataDir: string, isProduction: boolean): string {
+export function welcome({ base, workerBase, dataDir, isProduction }: Places): string {
   const places = `
 Atelier is ready.
 
   API      ${base}/api/v1
   Docs     ${base}/docs
   Health   ${base}/health  ${base}/health/ready  ${base}/health/capabilities
+  Metrics  ${base}/metrics  ${workerBase}/metrics
   Data     ${dataDir}
 `;
   return isProduction ? places : `${places}${firstSteps(base)}`;

@@ -1,0 +1,27 @@
+import { Injectable } from '@nestjs/common';
+import { Problem, unavailable } from '../core/problem.js';
+import { Readiness } from '../core/readiness.js';
+import { Shutdown } from '../core/shutdown.js';
+
+/** What probes are told, in every process. */
+@Injectable()
+export class Health {
+  constructor(
+    private readonly readiness: Readiness,
+    private readonly shutdown: Shutdown,
+  ) {}
+
+  live() {
+    return { status: 'ok' as const };
+  }
+
+  /** @throws Problem `unavailable` naming what is not ready */
+  async ready() {
+    if (this.shutdown.begun) throw new Problem(unavailable, 'The process is shutting down.');
+    const results = await this.readiness.run();
+    const failed = results.filter(({ ok }) => !ok).map(({ name }) => name);
+    if (failed.length > 0) throw new Problem(unavailable, `Not ready: ${failed.join(', ')}.`);
+    const checks = Object.fromEntries(results.map(({ name }) => [name, 'ok' as const]));
+    return { status: 'ok' as const, checks };
+  }
+}
