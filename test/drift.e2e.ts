@@ -64,6 +64,7 @@ describe('openapi.json', () => {
       'GET /health',
       'GET /health/capabilities',
       'GET /health/ready',
+      'GET /metrics',
       'GET /problems',
       'GET /problems/{code}',
       'OPTIONS /api/v1/images/uploads',

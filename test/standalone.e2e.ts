@@ -60,6 +60,15 @@ async function startUntilReady(): Promise<ChildProcess> {
   return child;
 }
 
+/** The worker's own server, at the port that is recorded in the data directory. */
+async function workerAnswers(): Promise<{ url: string; status: number; metrics: string }> {
+  const ports = JSON.parse(await readFile(join(dataDir, 'ports.json'), 'utf8'));
+  const url = `http://127.0.0.1:${ports.workerMetrics}`;
+  const ready = await fetch(`${url}/health/ready`);
+  const metrics = await fetch(`${url}/metrics`);
+  return { url, status: ready.status, metrics: await metrics.text() };
+}
+
 /** Every process below one, by the parents that the kernel knows. */
 async function descendantsOf(root: number): Promise<number[]> {
   const parents = new Map<number, number>();
@@ -108,6 +117,9 @@ describe('npm start', () => {
           .expect(202);
         ids.push(body.id);
       }
+      const firstWorker = await eventually(workerAnswers, ({ status }) => status === 200);
+      expect(firstWorker.status).toBe(200);
+      expect(firstWorker.metrics).toContain('atelier_job_duration_seconds');
       const tree = await descendantsOf(first.pid ?? 0);
       expect(tree.length).toBeGreaterThan(3);
       for (const pid of tree) {
@@ -128,6 +140,8 @@ describe('npm start', () => {
         60_000,
       );
       expect(statuses).toEqual(ids.map(() => 'COMPLETED'));
+      // Where a scraper was told to look the first time.
+      expect((await workerAnswers()).url).toBe(firstWorker.url);
       const { body } = await api.get('/health/capabilities').expect(200);
       expect(body.capabilities).toContainEqual({
         part: 'database',

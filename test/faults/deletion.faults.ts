@@ -53,7 +53,7 @@ describe('a deletion', () => {
 
     expect(await statusesOf(app, account)).toEqual({});
     // The worker had begun with each of them, and found it gone when it was done.
-    const lost = ids.map((rowId) => ({ rowId, outcome: 'lost' }));
+    const lost = ids.map((rowId) => ({ rowId, outcome: 'lease_lost' }));
     const outcomes = await eventually(
       async () => outcomesOf(worker),
       (all) => all.length >= RACES,
