@@ -51,7 +51,7 @@ const userSchema = z
     name: z.string().nullable(),
     roles: z.array(z.enum(ROLES)),
     language: z.string(),
-    coins: z.number().describe('Coins that can be spent.'),
+    coins: z.int().min(0).describe('Coins that can be spent.'),
     emailVerified: z.boolean(),
     createdAt: z.iso.datetime(),
   })
@@ -71,7 +71,7 @@ export const signInSchema = z
   .object({
     accessToken: z.string().describe('For `Authorization: Bearer`.'),
     tokenType: z.literal('Bearer'),
-    expiresIn: z.int().describe('Seconds.'),
+    expiresIn: z.int().min(1).describe('Seconds.'),
     user: userSchema,
     studio: studioSchema.optional().describe('The studio that the token speaks for.'),
   })

@@ -29,8 +29,10 @@ interface Answer {
   description: string;
   /** The JSON body; left out for an answer without one. */
   schema?: StandardSchemaV1;
-  /** The content type of a body that is not JSON. */
+  /** The content type of a body that is neither JSON nor text. */
   binary?: string;
+  /** The content type of a body that is text. */
+  text?: string;
   /** What headers tell besides, by name. */
   headers?: Record<string, string>;
 }
@@ -55,6 +57,7 @@ export function Operation({ summary, description, answers, problems = [] }: Oper
       ...(answer.binary && {
         content: { [answer.binary]: { schema: { type: 'string', format: 'binary' } } },
       }),
+      ...(answer.text && { content: { [answer.text]: { schema: { type: 'string' } } } }),
     }),
   );
   const byStatus = Map.groupBy(problems, (problem) => problem.status);
@@ -101,12 +104,13 @@ export function describeApi(app: INestApplication, version: string): OpenAPIObje
     schemas: { ...document.components?.schemas, Problem: problem as never },
   };
   for (const operation of operationsOf(document)) addSharedProblems(operation);
+  openAnswers(document);
   return document;
 }
 
 type Operations = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
-function operationsOf(document: OpenAPIObject): Operations[] {
+function operationsOf(document: Pick<OpenAPIObject, 'paths'>): Operations[] {
   return Object.values(document.paths).flatMap((path) =>
     (['get', 'put', 'post', 'delete', 'patch', 'head', 'options'] as const).flatMap((method) => {
       const operation = path[method];
@@ -124,6 +128,26 @@ function addSharedProblems(operation: Operations): void {
     ...(!isPublic && { 401: problemResponse([unauthenticated]) }),
     default: problemResponse([]),
   };
+}
+
+/**
+ * Answers get new fields in time, and a client that checks them must let those pass. What clients
+ * send stays closed: unknown fields are refused.
+ */
+function openAnswers({ paths, components }: OpenAPIObject): void {
+  const sent = JSON.stringify(operationsOf({ paths }).map(({ requestBody }) => requestBody));
+  for (const [name, schema] of Object.entries(components?.schemas ?? {})) {
+    if (!sent.includes(`"#/components/schemas/${name}"`)) leaveOpen(schema);
+  }
+}
+
+function leaveOpen(schema: object): void {
+  if ('additionalProperties' in schema && schema.additionalProperties === false) {
+    delete schema.additionalProperties;
+  }
+  for (const part of Object.values(schema) as unknown[]) {
+    if (typeof part === 'object' && part !== null) leaveOpen(part);
+  }
 }
 
 function problemResponse(definitions: ProblemDefinition[]) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { flag } from './flag.js';
 import { Problem, validationFailed } from './problem.js';
 
 /**
@@ -30,10 +31,7 @@ const pageParameters = {
     .max(1_000_000)
     .optional()
     .describe('How many items to skip. Prefer `cursor`: it stays fast and misses nothing.'),
-  total: z
-    .stringbool()
-    .default(false)
-    .describe('Whether to count all items that match; costs a query.'),
+  total: flag().default(false).describe('Whether to count all items that match; costs a query.'),
 } as const;
 
 /** The query of a list: where the page begins and how long it is, and the list's own filters. */
@@ -63,7 +61,7 @@ export function pageOf<T extends z.ZodType>(item: T) {
   return z.object({
     items: z.array(item),
     nextCursor: z.string().nullable(),
-    total: z.int().optional(),
+    total: z.int().min(0).optional(),
   });
 }
 

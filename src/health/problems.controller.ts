@@ -19,7 +19,7 @@ export class ProblemsController {
   @Header('content-security-policy', PAGE_POLICY)
   @Operation({
     summary: 'List every kind of problem',
-    answers: { 200: { description: 'A page for people', binary: 'text/html' } },
+    answers: { 200: { description: 'A page for people', text: 'text/html' } },
   })
   list(): string {
     const items = allProblems().map(
@@ -35,7 +35,7 @@ export class ProblemsController {
   @Header('content-security-policy', PAGE_POLICY)
   @Operation({
     summary: 'Explain a problem',
-    answers: { 200: { description: 'A page for people', binary: 'text/html' } },
+    answers: { 200: { description: 'A page for people', text: 'text/html' } },
     problems: [notFound],
   })
   explain(@Param('code') code: string): string {

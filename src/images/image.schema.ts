@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { flag } from '../core/flag.js';
 import { pageOf, pageQuery } from '../core/paging.js';
 import { text } from '../core/text.js';
 import { CONTAINER_FORMATS } from './containers/container.js';
@@ -8,6 +9,11 @@ import { FILE_SIZES } from './image-variant.entity.js';
 
 const FORMAT_NAMES = Object.keys(CONTAINER_FORMATS);
 
+/** The names that clients write in their code, and so each a type of its own in the document. */
+const imageType = z.enum(IMAGE_TYPES).meta({ id: 'ImageType' });
+const imageStatus = z.enum(IMAGE_STATUSES).meta({ id: 'ImageStatus' });
+const visibility = z.enum(VISIBILITIES).meta({ id: 'Visibility' });
+
 /** Text or nothing: an empty one is none. */
 const optionalText = (max: number) =>
   text({ max })
@@ -15,22 +21,30 @@ const optionalText = (max: number) =>
     .nullable();
 
 /** The fields of an upload beside its file. */
-export const uploadFieldsSchema = z
-  .strictObject({
-    title: optionalText(200).default(null),
-    description: optionalText(4_000).default(null),
-    visibility: z.enum(VISIBILITIES).default('private'),
-  })
-  .meta({ id: 'ImageUpload' });
+export const uploadFieldsSchema = z.strictObject({
+  title: optionalText(200).default(null),
+  description: optionalText(4_000).default(null),
+  visibility: visibility.default('private'),
+});
 
 export type UploadFields = z.output<typeof uploadFieldsSchema>;
+
+/** What the document shows of the form: its file, and its fields as they are checked. */
+export const uploadFormSchema = uploadFieldsSchema
+  .extend({
+    image: z.any().meta({
+      type: 'string',
+      format: 'binary',
+      description: 'JPEG, PNG, WebP, GIF, AVIF or HEIC; `file` works too.',
+    }),
+  })
+  .meta({ id: 'ImageUpload' });
 
 export const imageParams = z.strictObject({ id: z.uuid() });
 
 /** The query of an upload; `wait` is read by its own decorator. */
 export const uploadQuery = z.object({
-  force: z
-    .stringbool()
+  force: flag()
     .default(false)
     .describe('Whether a file that you have uploaded before becomes another image all the same.'),
 });
@@ -40,7 +54,7 @@ export const imageChangesSchema = z
   .strictObject({
     title: optionalText(200).optional(),
     description: optionalText(4_000).optional(),
-    visibility: z.enum(VISIBILITIES).optional(),
+    visibility: visibility.optional(),
   })
   .meta({ id: 'ImageChanges' });
 
@@ -61,13 +75,13 @@ const IMAGE_ORDERS = [
 export type ImageOrder = (typeof IMAGE_ORDERS)[number];
 
 export const listQuery = pageQuery({
-  type: z.enum(IMAGE_TYPES).optional(),
-  status: z.enum(IMAGE_STATUSES).optional(),
+  type: imageType.optional(),
+  status: imageStatus.optional(),
   text: text({ min: 1, max: 100 })
     .optional()
     .describe('Part of the title, the description or the prompt, in any case.'),
-  linked: z.stringbool().optional().describe('Whether a course or a session uses the image.'),
-  sort: z.enum(IMAGE_ORDERS).default('-createdAt'),
+  linked: flag().optional().describe('Whether a course or a session uses the image.'),
+  sort: z.enum(IMAGE_ORDERS).meta({ id: 'ImageOrder' }).default('-createdAt'),
 });
 
 export type ListQuery = z.output<typeof listQuery>;
@@ -89,17 +103,19 @@ export const fileQuery = z.object({
 
 export type FileQuery = z.output<typeof fileQuery>;
 
-const storedVariant = z.object({
-  url: z
-    .url()
-    .describe(
-      'Of a public image for good; of a private one for 15 minutes, unless the operator chose another time.',
-    ),
-  width: z.int(),
-  height: z.int(),
-  bytes: z.int(),
-  format: z.string(),
-});
+const storedVariant = z
+  .object({
+    url: z
+      .url()
+      .describe(
+        'Of a public image for good; of a private one for 15 minutes, unless the operator chose another time.',
+      ),
+    width: z.int().min(0),
+    height: z.int().min(0),
+    bytes: z.int().min(0),
+    format: z.string(),
+  })
+  .meta({ id: 'ImageVariant' });
 
 /** One key for each variant; all of them are missing while the image is being made. */
 function perVariant<T extends z.ZodType>(schema: T) {
@@ -110,26 +126,33 @@ function perVariant<T extends z.ZodType>(schema: T) {
   >;
 }
 
-const metadataSchema = z.object({
-  width: z.int().describe('Of the original, upright, in pixels.'),
-  height: z.int(),
-  size: z.int().describe('Of the upload, in bytes.'),
-  format: z.string().describe(`One of ${FORMAT_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
-  mimeType: z.string(),
-  frames: z.int().describe('1 for a still picture.'),
-  hasAlpha: z.boolean().nullable().describe('Null until decoded.'),
-});
+/** Why a picture could not be made of a file. */
+export const imageError = z
+  .object({ code: z.string().describe('The stable name to test for.'), detail: z.string() })
+  .meta({ id: 'ImageError' });
+
+const metadataSchema = z
+  .object({
+    width: z.int().min(0).describe('Of the original, upright, in pixels.'),
+    height: z.int().min(0),
+    size: z.int().min(0).describe('Of the upload, in bytes.'),
+    format: z.string().describe(`One of ${FORMAT_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
+    mimeType: z.string(),
+    frames: z.int().min(0).describe('1 for a still picture.'),
+    hasAlpha: z.boolean().nullable().describe('Null until decoded.'),
+  })
+  .meta({ id: 'PictureMetadata' });
 
 export const imageSchema = z
   .object({
     id: z.uuid(),
     userId: z.uuid(),
-    type: z.enum(IMAGE_TYPES),
-    status: z.enum(IMAGE_STATUSES),
+    type: imageType,
+    status: imageStatus,
     title: z.string().nullable(),
     description: z.string().nullable(),
     prompt: z.string().nullable(),
-    visibility: z.enum(VISIBILITIES),
+    visibility,
     storageUrl: z.url().nullable().describe('The largest variant; null as long as there is none.'),
     displayUrl: z.url().nullable().describe('The medium variant; null as long as there is none.'),
     thumbnailUrl: z
@@ -137,12 +160,12 @@ export const imageSchema = z
       .nullable()
       .describe('The smallest variant; null as long as there is none.'),
     metadata: metadataSchema,
-    dimensions: z.object({ width: z.int(), height: z.int() }),
+    dimensions: z.object({ width: z.int().min(0), height: z.int().min(0) }),
     sizeMb: z.number().describe('Of the upload, in units of 1,048,576 bytes.'),
     ready: z
       .boolean()
       .describe('Whether its files can be fetched: it is COMPLETED, or is being made anew.'),
-    coinsUsed: z.number(),
+    coinsUsed: z.int().min(0),
     variants: z
       .object(perVariant(storedVariant))
       .describe(
@@ -150,8 +173,7 @@ export const imageSchema = z
       ),
     placeholder: z.string().nullable().describe('A ThumbHash in base64; null until COMPLETED.'),
     dominantColor: z.string().nullable().describe('`#rrggbb`; null until COMPLETED.'),
-    error: z
-      .object({ code: z.string(), detail: z.string() })
+    error: imageError
       .nullable()
       .describe(
         'Why it FAILED, until it is COMPLETED again; of a COMPLETED image, why it could not be made anew.',
@@ -170,7 +192,7 @@ export const imagePageSchema = pageOf(imageSchema).meta({ id: 'ImagePage' });
 export const imageMetadataSchema = metadataSchema
   .extend({
     id: z.uuid(),
-    status: z.enum(IMAGE_STATUSES),
+    status: imageStatus,
     title: z.string().nullable(),
     description: z.string().nullable(),
     checksum: z.string().describe('SHA-256 of the upload, in hex.'),
@@ -183,15 +205,17 @@ export const imageMetadataSchema = metadataSchema
 export type ImageAnswer = z.output<typeof imageSchema>;
 export type ImageMetadataAnswer = z.output<typeof imageMetadataSchema>;
 
-const share = z.object({
-  count: z.int(),
-  bytes: z.int().describe('What the files take in storage.'),
-  coins: z.number().describe('Spent on images.'),
-});
+const share = z
+  .object({
+    count: z.int().min(0),
+    bytes: z.int().min(0).describe('What the files take in storage.'),
+    coins: z.int().min(0).describe('Spent on images.'),
+  })
+  .meta({ id: 'ImageShare' });
 
 export const imageStatsSchema = share
   .extend({
-    quotaBytes: z.int().describe('What the files of your account may take in all.'),
+    quotaBytes: z.int().min(0).describe('What the files of your account may take in all.'),
     byType: z.object(each(IMAGE_TYPES, share)),
     byStatus: z.object(each(IMAGE_STATUSES, share)),
   })

@@ -46,7 +46,7 @@ import {
   isFinal,
   listQuery,
   type ListQuery,
-  uploadFieldsSchema,
+  uploadFormSchema,
   uploadQuery,
 } from './image.schema.js';
 import { ImageFiles } from './image-files.service.js';
@@ -54,20 +54,6 @@ import { FILE_SIZES } from './image-variant.entity.js';
 import { containerProblems, fileTooLarge, imageFailed, quotaExceeded } from './images.problems.js';
 import { ImagesService } from './images.service.js';
 import { ImageUploads } from './upload/uploads.service.js';
-
-/** What the document shows of the form: the fields, as they are checked, and the file. */
-const UPLOAD_FORM = {
-  type: 'object',
-  required: ['image'],
-  properties: {
-    image: {
-      type: 'string',
-      format: 'binary',
-      description: 'JPEG, PNG, WebP, GIF, AVIF or HEIC; `file` works too.',
-    },
-    ...z.toJSONSchema(uploadFieldsSchema, { io: 'input' }).properties,
-  },
-};
 
 const UPLOAD_HEADERS = {
   location: 'The address of the image.',
@@ -88,7 +74,7 @@ export class ImagesController {
   @Post('upload')
   @AcceptsMultipart()
   @ApiConsumes('multipart/form-data')
-  @ApiBody({ schema: UPLOAD_FORM as never })
+  @ApiBody({ standardSchema: uploadFormSchema } as never)
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
   @TakesWait()
   @Operation({
@@ -176,7 +162,7 @@ export class ImagesController {
       'Anyone may fetch a public image; a private one, and every original, only its owner. ' +
       'With `image/avif` in `Accept`, the answer is that where there is one.',
     answers: {
-      ...fileAnswers('image/webp'),
+      ...fileAnswers('image/*'),
       202: {
         description: 'Not made yet',
         schema: imageSchema,

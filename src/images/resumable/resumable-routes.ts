@@ -26,11 +26,12 @@ export const TusHeader = ApiHeader({
   required: true,
   schema: { enum: ['1.0.0'] },
 });
-export const OffsetHeader = ApiHeader({
+export const OFFSET_HEADER = {
   name: 'Upload-Offset',
   required: true,
   description: 'How many bytes have arrived, as the last answer told.',
-});
+  schema: { type: 'integer', minimum: 0 },
+} as const;
 
 export const PROGRESS_HEADERS = {
   'upload-offset': 'How many bytes have arrived.',

@@ -45,7 +45,7 @@ import { presentUpload, resumableUploadSchema } from './resumable.schema.js';
 import {
   answerProgress,
   APPEND_PROBLEMS,
-  OffsetHeader,
+  OFFSET_HEADER,
   PROGRESS_HEADERS,
   PROTOCOL,
   reading,
@@ -102,7 +102,12 @@ export class ResumableUploadsController {
   @Post()
   @Route(TUS_STREAM_ROUTE)
   @TusHeader
-  @ApiHeader({ name: 'Upload-Length', required: true, description: 'The bytes of the whole file.' })
+  @ApiHeader({
+    name: 'Upload-Length',
+    required: true,
+    description: 'The bytes of the whole file.',
+    schema: { type: 'integer', minimum: 0 },
+  })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Makes a repeat harmless.' })
   @ApiHeader({
     name: 'Upload-Metadata',
@@ -110,6 +115,8 @@ export class ResumableUploadsController {
     description:
       'The fields of an upload as `key base64,key base64`: `title`, `description`, `visibility`, `force`; `filename` and `filetype` are ignored.',
   })
+  @ApiConsumes(OFFSET_STREAM)
+  @ApiBody({ required: false, schema: { type: 'string', format: 'binary' } })
   @Operation({
     summary: 'Begin a resumable upload',
     description: `After the ${PROTOCOL}. The body may already hold the beginning of the file, as \`${OFFSET_STREAM}\`.`,
@@ -206,7 +213,7 @@ export class ResumableUploadsController {
   @Route(TUS_STREAM_ROUTE)
   @HttpCode(204)
   @TusHeader
-  @OffsetHeader
+  @ApiHeader(OFFSET_HEADER)
   @ApiConsumes(OFFSET_STREAM)
   @ApiBody({ schema: { type: 'string', format: 'binary' } })
   @Operation({
@@ -239,8 +246,9 @@ export class ResumableUploadsController {
     required: true,
     schema: { enum: ['PATCH', 'DELETE'] },
   })
+  @ApiHeader({ ...OFFSET_HEADER, required: false })
   @ApiConsumes(OFFSET_STREAM)
-  @ApiBody({ schema: { type: 'string', format: 'binary' } })
+  @ApiBody({ required: false, schema: { type: 'string', format: 'binary' } })
   @Operation({
     summary: 'Send a part of a file, or delete its upload, where only POST is possible',
     answers: { 204: { description: 'Taken', headers: PROGRESS_HEADERS } },

@@ -1,17 +1,15 @@
 import { z } from 'zod';
+import { imageError } from '../image.schema.js';
 import type { UploadProgress } from './resumable-reception.js';
 
 /** How a resumable upload stands. */
 export const resumableUploadSchema = z
   .object({
     id: z.uuid(),
-    bytes: z.int().describe('Of the whole file.'),
-    offset: z.int().describe('How many of them have arrived.'),
+    bytes: z.int().min(0).describe('Of the whole file.'),
+    offset: z.int().min(0).describe('How many of them have arrived.'),
     imageId: z.uuid().nullable().describe('The image that it became.'),
-    error: z
-      .object({ code: z.string(), detail: z.string() })
-      .nullable()
-      .describe('Why the whole file was refused.'),
+    error: imageError.nullable().describe('Why the whole file was refused.'),
     expiresAt: z.iso.datetime(),
   })
   .meta({ id: 'ResumableUpload' });
