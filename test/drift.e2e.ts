@@ -54,6 +54,21 @@ describe('openapi.json', () => {
     expect(ids.size).toBeGreaterThan(10);
   });
 
+  it('lets answers get new fields, and refuses unknown ones in what is sent', async () => {
+    const { schemas } = JSON.parse(await openApiText()).components;
+    const closed = Object.keys(schemas).filter((name) =>
+      /additional/.test(JSON.stringify(schemas[name])),
+    );
+    expect(closed.sort()).toEqual([
+      'ImageChanges',
+      'ImageUpload',
+      'Login',
+      'Readiness',
+      'Register',
+    ]);
+    expect(schemas.Readiness.additionalProperties).toBeUndefined();
+  });
+
   it('says `security: []` exactly where nobody has to sign in', async () => {
     const document = JSON.parse(await openApiText());
     const open = operations(document)
