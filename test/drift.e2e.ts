@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { openApiText } from '../src/api-document.js';
+import { configurationPage } from '../src/core/configuration-page.js';
 import { envExample } from '../src/core/env-example.js';
 import { migrationOptions } from '../src/mikro-orm.config.js';
 import { createDatabase, type TestDatabase } from './test-database.js';
@@ -25,6 +26,10 @@ describe('generated files', () => {
 
   it('has an .env.example that is what `npm run env:example` makes', async () => {
     expect(await readFile('.env.example', 'utf8')).toBe(envExample());
+  });
+
+  it('has a docs/configuration.md that is what `npm run env:example` makes', async () => {
+    expect(await readFile('docs/configuration.md', 'utf8')).toBe(configurationPage());
   });
 });
 

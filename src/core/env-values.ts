@@ -1,7 +1,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 
-/** The kinds of values that variables have. Messages name the rule and never the value. */
+/**
+ * The kinds of values that variables have. Messages name the rule and never the value; where the
+ * reference could not tell a rule from the schema, the description does.
+ */
 
 const MINIMUM_SECRET_BYTES = 32;
 
@@ -29,6 +32,7 @@ export function timeOfDay(defaultValue: string) {
   return z
     .string()
     .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day such as 03:00')
+    .describe('`HH:MM`')
     .default(defaultValue);
 }
 
@@ -46,24 +50,29 @@ const list = z
 /** An address, without the slashes at its end. */
 export const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-  .transform((value) => value.replace(/\/+$/, ''));
+  .transform((value) => value.replace(/\/+$/, ''))
+  .describe('an `http://` or `https://` URL');
 
-export const postgresUrl = z.url({
-  protocol: /^postgres(ql)?$/,
-  error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
-});
+export const postgresUrl = z
+  .url({
+    protocol: /^postgres(ql)?$/,
+    error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
+  })
+  .describe('a `postgres://` URL');
 
 /** Addresses of PostgreSQL servers. */
-export const postgresUrls = list.refine(
-  (values) => values.every((value) => postgresUrl.safeParse(value).success),
-  { error: 'must be postgres:// URLs, separated by commas' },
-);
+export const postgresUrls = list
+  .refine((values) => values.every((value) => postgresUrl.safeParse(value).success), {
+    error: 'must be postgres:// URLs, separated by commas',
+  })
+  .describe('`postgres://` URLs');
 
 export const secret = z
   .string({ error: 'is required' })
   .refine((value) => Buffer.byteLength(value) >= MINIMUM_SECRET_BYTES, {
     error: `must be at least ${MINIMUM_SECRET_BYTES} bytes, for example from: openssl rand -base64 48`,
-  });
+  })
+  .describe(`at least ${MINIMUM_SECRET_BYTES} bytes`);
 
 /** A secret that is sent as `Authorization: Bearer`: RFC 6750 section 2.1. */
 export function bearerToken(bytes: number) {
@@ -74,10 +83,12 @@ export function bearerToken(bytes: number) {
 }
 
 /** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
-export const origins = list.refine(
-  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
-  { error: 'must be exact origins such as https://app.example.com, separated by commas' },
-);
+export const origins = list
+  .refine(
+    (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
+    { error: 'must be exact origins such as https://app.example.com, separated by commas' },
+  )
+  .describe('origins');
 
 /** RFC 9110 section 5.6.2, and a value in which only the encoded bytes are special. */
 const HEADER = /^\s*([\w!#$&'*+.^`|~-]+)\s*=\s*([\x21-\x7e]*)\s*$/;
@@ -98,9 +109,11 @@ export const headers = z.string().transform((text, context): Record<string, stri
 });
 
 /** What proxies are told by: an address, or a range of them. */
-export const networks = list.refine((values) => values.every(isNetwork), {
-  error: 'must be IP addresses or CIDR ranges such as 10.0.0.0/8, separated by commas',
-});
+export const networks = list
+  .refine((values) => values.every(isNetwork), {
+    error: 'must be IP addresses or CIDR ranges such as 10.0.0.0/8, separated by commas',
+  })
+  .describe('addresses, CIDR ranges');
 
 /**
  * Whether a secret that is long enough could be guessed all the same: few different characters, or
