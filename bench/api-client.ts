@@ -14,6 +14,7 @@ export interface ImageAnswer {
 
 export interface Answer {
   status: number;
+  headers: Record<string, string>;
   contentType: string;
   body: Buffer;
 }
@@ -34,7 +35,7 @@ interface RequestOptions {
 export class ApiClient {
   private readonly agent = new Agent({ keepAlive: true });
   private readonly url: string;
-  private token = '';
+  private bearer = '';
 
   private constructor(url: string) {
     this.url = url;
@@ -54,8 +55,13 @@ export class ApiClient {
       headers: { 'content-type': 'application/json' },
       parts: [Buffer.from(JSON.stringify(account))],
     });
-    client.token = (parse(answer, 201) as { accessToken: string }).accessToken;
+    client.bearer = (parse(answer, 201) as { accessToken: string }).accessToken;
     return client;
+  }
+
+  /** The access token of the account. */
+  get token(): string {
+    return this.bearer;
   }
 
   /** @param waitSeconds how long the answer may be held until the image is final; at most 30 */
@@ -102,7 +108,7 @@ export class ApiClient {
       agent: this.agent,
       headers: {
         ...headers,
-        ...(this.token !== '' && { authorization: `Bearer ${this.token}` }),
+        ...(this.bearer !== '' && { authorization: `Bearer ${this.bearer}` }),
         ...(length > 0 && { 'content-length': length }),
       },
     });
@@ -112,6 +118,7 @@ export class ApiClient {
     const [response] = await answered;
     return {
       status: response.statusCode ?? 0,
+      headers: response.headers as Record<string, string>,
       contentType: response.headers['content-type'] ?? '',
       body: await buffer(response),
     };

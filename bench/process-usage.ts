@@ -35,6 +35,12 @@ export function residentBytes(pid: number): number {
   return statusBytes(pid, 'VmRSS');
 }
 
+/** Memory in bytes, of which what processes share counts in parts: `Pss` of proc(5). */
+export function proportionalBytes(pid: number): number {
+  const line = /^Pss:\s+(\d+) kB$/m.exec(readProc(pid, 'smaps_rollup'));
+  return Number(line?.[1] ?? 0) * KIBIBYTE;
+}
+
 /** The most resident memory that a process has had, in bytes. */
 export function peakResidentBytes(pid: number): number {
   return statusBytes(pid, 'VmHWM');

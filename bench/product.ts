@@ -11,10 +11,17 @@ const KEPT_LOG_BYTES = 4_000;
 const STOP_PATIENCE_MS = 20_000;
 
 /** What the processes of one product have in common. */
-interface Setting {
+export interface Setting {
   build: string;
   dataDir: string;
   variables: Record<string, string>;
+}
+
+/** How one start of a process differs from the others. */
+interface StartOptions {
+  variables?: Record<string, string>;
+  /** Arguments of Node. */
+  nodeArguments?: string[];
 }
 
 /**
@@ -25,10 +32,12 @@ export class Product {
   readonly url: string;
   readonly api: ProductProcess;
   readonly worker: ProductProcess;
+  readonly setting: Setting;
   private readonly migrate: ProductProcess;
 
   private constructor(url: string, setting: Setting) {
     this.url = url;
+    this.setting = setting;
     this.migrate = new ProductProcess('migrate', setting);
     this.api = new ProductProcess('main', setting);
     this.worker = new ProductProcess('worker', setting);
@@ -89,8 +98,8 @@ export class ProductProcess {
   }
 
   /** Starts it and waits for its word that it works. */
-  async start(): Promise<void> {
-    const child = this.spawn();
+  async start(options: StartOptions = {}): Promise<void> {
+    const child = this.spawn(options);
     const ended = once(child, 'exit').then(() => {
       throw new Error(`${this.entry} ended:\n${this.lastWords()}`);
     });
@@ -116,17 +125,17 @@ export class ProductProcess {
   }
 
   /** As new: its memory and its caches are what they are after a start. */
-  async restart(): Promise<void> {
+  async restart(options: StartOptions = {}): Promise<void> {
     await this.stop();
-    await this.start();
+    await this.start(options);
   }
 
-  private spawn(): ChildProcess {
+  private spawn({ variables = {}, nodeArguments = [] }: StartOptions = {}): ChildProcess {
     // To a file, as under a service manager: to read a pipe would be work for the bench.
     const log = openSync(this.log, 'a');
     this.child = fork(join(this.setting.build, 'src', `${this.entry}.js`), {
-      env: this.setting.variables,
-      execArgv: [],
+      env: { ...this.setting.variables, ...variables },
+      execArgv: nodeArguments,
       stdio: ['ignore', log, log, 'ipc'],
     });
     closeSync(log);

@@ -14,6 +14,11 @@ type Bench = (options: BenchOptions) => AsyncIterable<Table>;
 
 /** Each is loaded only when it is wanted. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  list: async () => (await import('./list.bench.ts')).measureList,
+  file: async () => (await import('./file.bench.ts')).measureFile,
+  upload: async () => (await import('./upload.bench.ts')).measureUpload,
+  start: async () => (await import('./start.bench.ts')).measureStart,
+  memory: async () => (await import('./memory.bench.ts')).measureMemory,
   images: async () => (await import('./images.bench.ts')).measureImages,
 };
 
