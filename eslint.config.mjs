@@ -10,8 +10,8 @@ export default tseslint.config(
       '.atelier/',
       // Compiled by a test, against what that generates.
       'test/typed-client/',
-      '*.cjs',
-      '*.mjs',
+      '**/*.cjs',
+      '**/*.mjs',
     ],
   },
   ...tseslint.configs.strictTypeChecked,

@@ -49,7 +49,7 @@ type ImageRow = Record<string, unknown> & {
 
 const SIZES = ['large', 'medium', 'thumbnail'];
 /** As long as those of the product. */
-const UNSIGNED = `expires=${1e9}&signature=${'x'.repeat(43)}`;
+const UNSIGNED = `expires=1000000000&signature=${'x'.repeat(43)}`;
 const UPLOAD_LIMIT = 20 * 1024 * 1024;
 
 process.once('message', (setting: BareSetting) => {
@@ -66,7 +66,7 @@ async function serve(setting: BareSetting): Promise<number> {
 
   /** Statements under a name are parsed and planned once for each connection. */
   const query = async (name: keyof typeof statements): Promise<unknown[]> =>
-    (await pool.query({ ...statements[name], name })).rows;
+    (await pool.query<object>({ ...statements[name], name })).rows;
 
   const signedIn = async (request: FastifyRequest): Promise<void> => {
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
