@@ -1,7 +1,8 @@
 import fastifyStatic from '@fastify/static';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
-import swaggerUi from 'swagger-ui-dist';
+// Its main file would load all of the user interface, to tell where it is.
+import swaggerUiFolder from 'swagger-ui-dist/absolute-path.js';
 import { describeApi } from './core/openapi.js';
 import { PAGE_POLICY, PAGE_STYLE, PAGE_STYLE_PATH } from './core/pages.js';
 import { VERSION } from './core/version.js';
@@ -35,12 +36,12 @@ const START_SCRIPT = `SwaggerUIBundle({
 /** Serves the OpenAPI document at `/openapi.json` and Swagger UI at `/docs`. */
 export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
-  let document: string | undefined;
-  await app.register(fastifyStatic, { root: swaggerUi.getAbsoluteFSPath(), serve: false });
+  let document: Promise<string> | undefined;
+  await app.register(fastifyStatic, { root: swaggerUiFolder(), serve: false });
 
-  server.get('/openapi.json', (_request, reply) => {
-    document ??= JSON.stringify(describeApi(app, VERSION));
-    return send(reply, 'application/json; charset=utf-8', document);
+  server.get('/openapi.json', async (_request, reply) => {
+    document ??= describeApi(app, VERSION).then((api) => JSON.stringify(api));
+    return send(reply, 'application/json; charset=utf-8', await document);
   });
   for (const path of ['/docs', '/docs/']) {
     server.get(path, (_request, reply) => send(reply, 'text/html; charset=utf-8', PAGE));

@@ -12,5 +12,5 @@ export async function openApiText(): Promise<string> {
     logger: false,
     abortOnError: false,
   });
-  return `${JSON.stringify(describeApi(app, VERSION), null, 2)}\n`;
+  return `${JSON.stringify(await describeApi(app, VERSION), null, 2)}\n`;
 }

@@ -1,9 +1,12 @@
+import { createRequire } from 'node:module';
 import type { LoggerService } from '@nestjs/common';
 import { type Level, type Logger, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
+import type PinoPretty from 'pino-pretty';
 import type { Env } from './env.js';
 import { describeError } from './error-description.js';
 import { currentContext } from './request-context.js';
+
+const require = createRequire(import.meta.url);
 
 /** Fields that never reach the log, wherever in the first two levels of an entry they stand. */
 const SECRET_FIELDS = [
@@ -40,6 +43,8 @@ export function createLogger(env: Env, processName: string): Logger {
   const isPretty =
     env.LOG_FORMAT === 'pretty' || (env.LOG_FORMAT === 'auto' && process.stdout.isTTY);
   if (!isPretty) return pino(options);
+  // Only people need it.
+  const pretty = require('pino-pretty') as typeof PinoPretty;
   const colorize = process.stdout.isTTY || env.LOG_FORMAT === 'pretty';
   return pino(
     options,

@@ -1,13 +1,8 @@
 import { applyDecorators, type INestApplication } from '@nestjs/common';
-import {
-  ApiOperation,
-  ApiResponse,
-  DocumentBuilder,
-  type OpenAPIObject,
-  SwaggerModule,
-} from '@nestjs/swagger';
+import type { OpenAPIObject } from '@nestjs/swagger';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
+import { ApiOperation, ApiResponse, loadSwagger } from './openapi-decorators.js';
 import { type ProblemDefinition, unauthenticated } from './problem.js';
 import { NO_SECURITY } from './public.js';
 
@@ -81,7 +76,8 @@ function describeHeaders(headers: Record<string, string>) {
 }
 
 /** The OpenAPI 3.1 document of an application. */
-export function describeApi(app: INestApplication, version: string): OpenAPIObject {
+export async function describeApi(app: INestApplication, version: string): Promise<OpenAPIObject> {
+  const { DocumentBuilder, SwaggerModule } = await loadSwagger();
   const config = new DocumentBuilder()
     .setTitle('Atelier')
     .setDescription(

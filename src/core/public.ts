@@ -1,5 +1,5 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
-import { DECORATORS } from '@nestjs/swagger';
+import { Described } from './openapi-decorators.js';
 
 /** Who may use a route that is not closed to those who are not signed in. */
 export type PublicAccess = 'anyone' | 'anyone-or-user';
@@ -18,6 +18,6 @@ export function Public(access: PublicAccess = 'anyone') {
   const security = access === 'anyone' ? NO_SECURITY : [{ bearer: [] }, {}];
   return applyDecorators(
     SetMetadata(PUBLIC_ACCESS, access),
-    SetMetadata(DECORATORS.API_SECURITY, security),
+    Described(({ DECORATORS }) => SetMetadata(DECORATORS.API_SECURITY, security)),
   );
 }

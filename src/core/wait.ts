@@ -1,7 +1,7 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import { ApiHeader, ApiQuery } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ApiHeader, ApiQuery } from './openapi-decorators.js';
 import { parseOrRefuse } from './validation.js';
 
 /** The longest that an answer is held, in seconds. */

@@ -12,7 +12,6 @@ import {
   Res,
 } from '@nestjs/common';
 import { AcceptsMultipart } from '../core/http.js';
-import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CurrentUser, OptionalUser, type Principal } from '../auth/access.js';
@@ -21,6 +20,7 @@ import {
   IdempotencyKeyHeader,
   idempotencyMismatch,
 } from '../core/idempotency.js';
+import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '../core/openapi-decorators.js';
 import { Operation } from '../core/openapi.js';
 import {
   malformed,

@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiHeader } from '@nestjs/swagger';
+import { ApiHeader } from '../core/openapi-decorators.js';
 import { notFound } from '../core/problem.js';
 import { preconditionFailed, rangeNotSatisfiable } from './storage.problems.js';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
-import { ApiParam } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ENV, type Env } from '../core/env.js';
+import { ApiParam } from '../core/openapi-decorators.js';
 import { Operation } from '../core/openapi.js';
 import { Problem, validationFailed } from '../core/problem.js';
 import { Public } from '../core/public.js';

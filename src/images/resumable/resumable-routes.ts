@@ -1,5 +1,5 @@
-import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiHeader } from '../../core/openapi-decorators.js';
 import {
   notFound,
   payloadTooLarge,

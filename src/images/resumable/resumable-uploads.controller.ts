@@ -13,7 +13,6 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiExcludeEndpoint, ApiHeader } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CurrentUser, type Principal } from '../../auth/access.js';
@@ -24,6 +23,12 @@ import {
   idempotencyInProgress,
   idempotencyMismatch,
 } from '../../core/idempotency.js';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiExcludeEndpoint,
+  ApiHeader,
+} from '../../core/openapi-decorators.js';
 import { Operation } from '../../core/openapi.js';
 import { notFound, validationFailed } from '../../core/problem.js';
 import { Public } from '../../core/public.js';
