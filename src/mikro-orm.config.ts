@@ -74,7 +74,7 @@ export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () =
     pool: { min: 0, max: env.DATABASE_POOL_SIZE },
     driverOptions: {
       onPoolCreated: (pool: Pool) => {
-        takeBackBroken(pool);
+        takeBackBroken(pool, { prepares: !hasPooler(env) });
         onPool(pool);
       },
       // MikroORM takes host, role and database from its URL, and leaves out what is said of TLS.

@@ -3,8 +3,10 @@ import { PassportStrategy } from '@nestjs/passport';
 import { EntityManager } from '@mikro-orm/postgresql';
 import jwt from 'jsonwebtoken';
 import type { FastifyRequest } from 'fastify';
+import { type CompiledQuery, sql } from 'kysely';
 import { Strategy } from 'passport-jwt';
 import { z } from 'zod';
+import { prepare } from '../core/prepared.js';
 import type { Principal } from './access.js';
 import {
   accessClaims,
@@ -19,9 +21,16 @@ import type { Role } from './user.entity.js';
 /** The library checks the expiry of tokens that have one: every token must. */
 const verifiedClaims = accessClaims.extend({ exp: z.int() });
 
+/** The table as the query sees it, with PostgreSQL's names. */
+interface UserTable {
+  users: { id: string; disabled_at: Date | null };
+}
+
 /** Finds the principal behind a Bearer token. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
+  private statement: ((values: { id: string }) => CompiledQuery<{ roles: Role[] }>) | undefined;
+
   constructor(
     tokens: AccessTokens,
     private readonly em: EntityManager,
@@ -46,11 +55,23 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const claims = verifiedClaims.safeParse(payload);
     if (!claims.success) return false;
     const { sub, studioId } = claims.data;
-    const [account] = await this.em.execute<{ roles: Role[] }[]>(
-      'select to_json(roles) as roles from users where id = ? and disabled_at is null',
-      [sub],
-    );
+    const account = await this.findAccount(sub);
     return account ? { userId: sub, roles: account.roles, studioId: studioId ?? null } : false;
+  }
+
+  /** Every closed request asks this. */
+  private async findAccount(id: string): Promise<{ roles: Role[] } | undefined> {
+    // Passport keeps one strategy for all applications of a process: the request knows its own.
+    const database = this.em.getContext().getKysely<UserTable>();
+    this.statement ??= prepare<{ id: string }, { roles: Role[] }>((valueOf) =>
+      database
+        .selectFrom('users')
+        .select(sql<Role[]>`to_json(roles)`.as('roles'))
+        .where('id', '=', valueOf('id'))
+        .where('disabled_at', 'is', null),
+    );
+    const { rows } = await database.executeQuery(this.statement({ id }));
+    return rows[0];
   }
 }
 

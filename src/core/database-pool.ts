@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
+import { preparedName } from './prepared.js';
 
 /** Statements after whose failure nobody can tell whether a connection is still in a transaction. */
 const BOUNDARY = /^(begin|start transaction|rollback$)/i;
@@ -12,10 +13,13 @@ const NO_ANSWER = 'Query read timeout';
  *
  * Kysely gives a connection back only after its BEGIN, COMMIT or ROLLBACK has succeeded. One that
  * dies within a transaction would count as in use for good, and ten of them would be the whole pool.
+ *
+ * @param prepares whether statements of `prepare` are sent under their names: not through a pooler,
+ *   behind which the next one may reach a server that does not know it
  */
-export function takeBackBroken(pool: Pool): void {
+export function takeBackBroken(pool: Pool, { prepares }: { prepares: boolean }): void {
   const connect = pool.connect.bind(pool);
-  const connectGuarded = async (): Promise<PoolClient> => guard(await connect());
+  const connectGuarded = async (): Promise<PoolClient> => guard(await connect(), prepares);
   // Who asks with a callback, as the pool itself does for single queries, opens no transaction.
   pool.connect = ((callback?: Parameters<typeof connect>[0]) => {
     if (!callback) return connectGuarded();
@@ -36,7 +40,7 @@ export function outliveBroken(pool: Pool): void {
 }
 
 /** A client that is given back by itself when it is of no more use, and at most once. */
-function guard(client: PoolClient): PoolClient {
+function guard(client: PoolClient, prepares: boolean): PoolClient {
   const release = client.release.bind(client);
   const run = client.query.bind(client) as (...query: unknown[]) => unknown;
   let isOut = true;
@@ -65,8 +69,10 @@ function guard(client: PoolClient): PoolClient {
   return Object.assign(client, {
     release: giveBack,
     query: (text: unknown, ...more: unknown[]) => {
-      if (typeof text === 'string' && BOUNDARY.test(text)) return query(text, ...more);
-      const result = run(text, ...more);
+      if (typeof text !== 'string') return run(text, ...more);
+      if (BOUNDARY.test(text)) return query(text, ...more);
+      const name = prepares ? preparedName(text) : undefined;
+      const result = name === undefined ? run(text, ...more) : run({ name, text, values: more[0] });
       if (result instanceof Promise) result.catch(discardSilent);
       return result;
     },

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { outliveBroken } from './database-pool.js';
+import { outliveBroken, takeBackBroken } from './database-pool.js';
 import { connectionOptions, hasPooler } from './database-url.js';
 import type { Env } from './env.js';
 import { sessionLimits } from './session-limits.js';
@@ -79,6 +79,7 @@ export class Replica {
       ...sessionLimits(env, hasPooler(env)),
     });
     outliveBroken(this.pool);
+    takeBackBroken(this.pool, { prepares: !hasPooler(env) });
     this.database = new Kysely({ dialect: new PostgresDialect({ pool: this.pool }) });
   }
 

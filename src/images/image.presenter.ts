@@ -17,14 +17,14 @@ export class ImagePresenter {
   ) {}
 
   async present(image: ImageRow): Promise<ImageAnswer> {
-    const variants = Object.fromEntries(
-      await Promise.all(
-        variantsOf(image).map(async (file) => [
-          file.name,
-          { url: await this.linkTo(image, file), ...shape(file) },
-        ]),
-      ),
-    ) as ImageAnswer['variants'];
+    const variants: ImageAnswer['variants'] = {};
+    for (const file of variantsOf(image)) {
+      const link = this.linkTo(image, file);
+      variants[file.name] = {
+        url: typeof link === 'string' ? link : await link,
+        ...shape(file),
+      };
+    }
     const { progressive: _, ...metadata } = image.metadata;
     return {
       id: image.id,
@@ -86,11 +86,12 @@ function isServed({ version, status, errorCode }: ImageRow): boolean {
 /** The sizes that everyone can show, when they are there; AVIF is chosen by `Accept` behind the same links. */
 function variantsOf(image: ImageRow): (FileRow & { name: VariantName })[] {
   if (!isServed(image)) return [];
-  return VARIANT_NAMES.flatMap((name) =>
-    image.files.flatMap((file) =>
-      file.name === name && file.format === 'webp' ? [{ ...file, name }] : [],
-    ),
-  );
+  return VARIANT_NAMES.flatMap((name) => image.files.find(isShown(name)) ?? []);
+}
+
+function isShown<Name extends VariantName>(name: Name) {
+  return (file: FileRow): file is FileRow & { name: Name } =>
+    file.name === name && file.format === 'webp';
 }
 
 function shape({ width, height, bytes, format }: FileRow) {

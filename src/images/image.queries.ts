@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
-import { type Kysely, sql } from 'kysely';
+import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
-import { cutPage, decodeCursor, type Page } from '../core/paging.js';
-import { isoTime, sortingOf } from './image-order.js';
+import { prepare } from '../core/prepared.js';
+import { isoTime } from './image-order.js';
 import type { ImageMetadata, ImageStatus, ImageType, Visibility } from './image.entity.js';
-import type { ListQuery } from './image.schema.js';
 import type { FormatName } from './containers/container.js';
 import type { FileSize } from './image-variant.entity.js';
 
@@ -83,8 +82,6 @@ interface ImageTables {
 /** A database that images are read from, be it a replica. */
 export type ImageDatabase = Kysely<ImageTables>;
 
-type ImageFilter = Pick<ListQuery, 'type' | 'status' | 'text' | 'linked'>;
-
 /** How many images of a type and status there are, and what they take. */
 export interface StatsRow {
   type: ImageType;
@@ -97,16 +94,24 @@ export interface StatsRow {
 /** Reads images for presenting. Plain SQL: entities cost four times as much on a list. */
 @Injectable()
 export class ImageQueries {
+  private findStatement: ((values: { id: string }) => CompiledQuery<ImageRow>) | undefined;
+
   constructor(private readonly em: EntityManager) {}
 
   /** An image by id, whoever owns it. */
   async find(id: string): Promise<ImageRow | undefined> {
-    return selectImages(this.database).where('images.id', '=', id).executeTakeFirst();
+    this.findStatement ??= prepare<{ id: string }, ImageRow>((valueOf) =>
+      selectImages(this.database).where('images.id', '=', valueOf('id')),
+    );
+    const { rows } = await this.database.executeQuery(this.findStatement({ id }));
+    return rows[0];
   }
 
   /** An image that must be there. */
   async get(id: string): Promise<ImageRow> {
-    return selectImages(this.database).where('images.id', '=', id).executeTakeFirstOrThrow();
+    const image = await this.find(id);
+    if (!image) throw new Error(`There is no image ${id}.`);
+    return image;
   }
 
   /** The newest upload of a user with these bytes, unless it failed. */
@@ -142,46 +147,8 @@ export class ImageQueries {
   }
 }
 
-/** A page of the images of one user. */
-export async function listImages(
-  database: ImageDatabase,
-  userId: string,
-  { limit, cursor, offset, total, sort, ...filter }: ListQuery,
-): Promise<Page<ImageRow>> {
-  const { expression, cast, direction, value } = sortingOf(sort);
-  let rows = selectImages(database)
-    .select(sql<string>`${value}`.as('sortValue'))
-    .where(matching(userId, filter))
-    .orderBy(expression, direction)
-    .orderBy('images.id', direction)
-    .limit(limit + 1);
-  if (offset !== undefined) rows = rows.offset(offset);
-  if (cursor !== undefined) {
-    const after = decodeCursor(cursor, sort, cast.schema);
-    const beyond = sql.raw(direction === 'desc' ? '<' : '>');
-    rows = rows.where(
-      sql<boolean>`(${expression}, images.id) ${beyond}
-        (${after.value}::${sql.raw(cast.type)}, ${after.id}::uuid)`,
-    );
-  }
-  const count = total ? await countImages(database, userId, filter) : undefined;
-  return cutPage(await rows.execute(), { limit, order: sort, total: count });
-}
-
-async function countImages(
-  database: ImageDatabase,
-  userId: string,
-  filter: ImageFilter,
-): Promise<number> {
-  const { count } = await database
-    .selectFrom('images')
-    .select(sql<string>`count(*)`.as('count'))
-    .where(matching(userId, filter))
-    .executeTakeFirstOrThrow();
-  return Number(count);
-}
-
-function selectImages(database: ImageDatabase) {
+/** What every reading of images begins with. */
+export function selectImages(database: ImageDatabase) {
   return database.selectFrom('images').select((images) => [
     'images.id',
     'images.user_id as userId',
@@ -218,21 +185,4 @@ function selectImages(database: ImageDatabase) {
         .whereRef('files.image_id', '=', 'images.id'),
     ).as('files'),
   ]);
-}
-
-function matching(userId: string, { type, status, text, linked }: ImageFilter) {
-  const conditions = [sql<boolean>`images.user_id = ${userId}`];
-  if (type) conditions.push(sql`images.type = ${type}`);
-  if (status) conditions.push(sql`images.status = ${status}`);
-  if (text !== undefined) {
-    const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
-    conditions.push(
-      sql`concat_ws(' ', images.title, images.description, images.prompt) ilike ${pattern}`,
-    );
-  }
-  if (linked !== undefined) {
-    const isLinked = sql`exists (select from image_links where image_id = images.id)`;
-    conditions.push(linked ? sql`${isLinked}` : sql`not ${isLinked}`);
-  }
-  return sql<boolean>`${sql.join(conditions, sql` and `)}`;
 }

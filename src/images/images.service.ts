@@ -14,7 +14,8 @@ import { folderOf } from '../storage/storage-key.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { Image } from './image.entity.js';
 import { ImagePresenter, presentMetadata } from './image.presenter.js';
-import { type ImageDatabase, ImageQueries, type ImageRow, listImages } from './image.queries.js';
+import { listImages } from './image-list.js';
+import { type ImageDatabase, ImageQueries, type ImageRow } from './image.queries.js';
 import {
   type ImageAnswer,
   type ImageChanges,

@@ -1,0 +1,39 @@
+import { type Compilable, type CompiledQuery, type RawBuilder, sql } from 'kysely';
+
+/** Stands in a statement for a value that is known only when it runs. */
+class Placeholder {
+  constructor(readonly name: string) {}
+}
+
+/** What a statement is built with: where the value of this name will stand. */
+export type ValueOf<Values> = <Name extends keyof Values & string>(
+  name: Name,
+) => RawBuilder<Values[Name]>;
+
+/** Names by text, as PostgreSQL is told them. */
+const names = new Map<string, string>();
+
+/**
+ * Builds and compiles a statement once, for values that differ each time. Kysely would take as long
+ * for a list as the answer to it takes to be written; PostgreSQL, too, parses the statement only
+ * once for each connection.
+ *
+ * @param build called at once; the statement must be the same for all values
+ */
+export function prepare<Values extends object, Row>(
+  build: (valueOf: ValueOf<Values>) => Compilable<Row>,
+): (values: Values) => CompiledQuery<Row> {
+  const compiled = build((name) => sql.val(new Placeholder(name)) as never).compile();
+  names.set(compiled.sql, names.get(compiled.sql) ?? `prepared_${names.size}`);
+  return (values) => ({
+    ...compiled,
+    parameters: compiled.parameters.map((parameter) =>
+      parameter instanceof Placeholder ? values[parameter.name as keyof Values] : parameter,
+    ),
+  });
+}
+
+/** The name of a statement that was prepared here. */
+export function preparedName(text: string): string | undefined {
+  return names.get(text);
+}
