@@ -50,6 +50,19 @@ describe('a signed address', () => {
     },
   );
 
+  it('is the same for a while, and always lasts as long as it was asked to', () => {
+    const expiries = Array.from({ length: 121 }, (_, second) => {
+      const nowMs = NOW_MS + second * 1_000;
+      const { searchParams } = new URL(signer.urlFor(KEY, 900, nowMs));
+      const { expires = '', signature = '' } = Object.fromEntries(searchParams);
+      expect(signer.verify(KEY, expires, signature, nowMs + 900_000 - 1)).toBe(true);
+      expect(Number(expires) - nowMs / 1_000).toBeLessThanOrEqual(960);
+      return expires;
+    });
+    expect(new Set(expiries).size).toBeLessThanOrEqual(4);
+    expect(signer.urlFor(`${KEY}x`, 900, NOW_MS)).not.toBe(signer.urlFor(KEY, 900, NOW_MS));
+  });
+
   it.each(['never', '', '0', String(LATER + 1), `0${LATER}`, `${LATER}.0`, ` ${LATER}`, '9e99'])(
     'is refused with the expiry %j in place of its own',
     (expires) => {

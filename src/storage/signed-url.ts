@@ -16,6 +16,9 @@ export type Expiry = number | 'never';
 /** The route that serves signed addresses, followed by the key. */
 const FILES_ROUTE = '/api/v1/files/';
 
+/** Some 4 MB. */
+const KEPT_URLS = 10_000;
+
 /** Names the purpose, so that no other use of APP_SECRET can yield the same key. */
 const KEY_PURPOSE = 'atelier file urls v1';
 
@@ -31,6 +34,8 @@ export class FileUrlSigner {
   private readonly publicUrl: string;
   /** A KeyObject: bytes would be turned into one for every signature, at five times the time. */
   private readonly secret: KeyObject;
+  /** What was signed last: a page of a list has sixty links, and is often asked for again. */
+  private latest = { expires: 0, urls: new Map<string, string>() };
 
   constructor(@Inject(ENV) env: Pick<Env, 'APP_SECRET' | 'PUBLIC_URL'>) {
     this.publicUrl = env.PUBLIC_URL;
@@ -44,15 +49,25 @@ export class FileUrlSigner {
   }
 
   /**
-   * {@link url} for so many seconds.
+   * An address that lasts this long, and up to a fifteenth more: those that are made in the same
+   * while are the same, so that a browser which lists pictures again finds them in its cache.
    *
    * @throws InvalidStorageKey
    * @throws RangeError unless there are 1 to {@link MAX_SIGNED_URL_SECONDS}, whole
    */
-  urlFor(key: string, seconds: number): string {
+  urlFor(key: string, seconds: number, nowMs = Date.now()): string {
     assertStorageKey(key);
     assertLifetime(seconds);
-    return this.url(key, Math.ceil(Date.now() / 1_000) + seconds);
+    const step = Math.max(1, Math.floor(seconds / 15));
+    const expires = Math.ceil((nowMs / 1000 + seconds) / step) * step;
+    if (expires !== this.latest.expires || this.latest.urls.size >= KEPT_URLS) {
+      this.latest = { expires, urls: new Map() };
+    }
+    const known = this.latest.urls.get(key);
+    if (known !== undefined) return known;
+    const url = this.url(key, expires);
+    this.latest.urls.set(key, url);
+    return url;
   }
 
   /** The signature, as 43 characters of base64url. */
