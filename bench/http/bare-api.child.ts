@@ -43,7 +43,7 @@ interface FileRow {
 type ImageRow = Record<string, unknown> & {
   id: string;
   sortValue: string;
-  metadata: { width: number; height: number; size: number };
+  metadata: { width: number; height: number; size: number; progressive: boolean };
   files: FileRow[];
 };
 
@@ -133,7 +133,10 @@ function presentPage(rows: ImageRow[], origin: string) {
   };
 }
 
-function present({ files, metadata, ...row }: ImageRow, origin: string) {
+function present(
+  { files, metadata: { progressive: _, ...metadata }, ...row }: ImageRow,
+  origin: string,
+) {
   const variants: Record<string, Omit<FileRow, 'name' | 'storageKey'> & { url: string }> = {};
   for (const { name, format, storageKey, width, height, bytes } of files) {
     if (!SIZES.includes(name)) continue;

@@ -28,7 +28,8 @@ interface Turn {
   p99Ms: number;
 }
 
-const WARM_UP_SECONDS = 3;
+/** Until Node has compiled what is hot. */
+const WARM_UP_SECONDS = 10;
 
 /**
  * Loads two servers in turns (A B B A …), one at a time.
