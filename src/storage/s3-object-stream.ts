@@ -18,6 +18,9 @@ export class S3ObjectStream extends Readable {
   private readonly closing = new AbortController();
   private position: number;
   private resumptions = 0;
+  /** Whether the reader has asked for more than it got. */
+  private isWanted = false;
+  private isBroken = false;
 
   /** @param body carries the range, which may end before it begins: then there are no bytes */
   constructor(
@@ -31,7 +34,9 @@ export class S3ObjectStream extends Readable {
   }
 
   override _read(): void {
-    this.body.resume();
+    this.isWanted = true;
+    if (this.isBroken) void this.goOn();
+    else this.body.resume();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -44,15 +49,19 @@ export class S3ObjectStream extends Readable {
     this.body = body;
     body.on('data', (chunk: Buffer) => {
       this.position += chunk.length;
-      if (!this.push(chunk)) body.pause();
+      if (this.push(chunk)) return;
+      this.isWanted = false;
+      body.pause();
     });
     // Of what follows an error only the first counts.
     let isOver = false;
     const end = (): void => {
       if (isOver) return;
       isOver = true;
-      if (this.position > this.range.end) this.push(null);
-      else void this.goOn();
+      this.isBroken = this.position <= this.range.end;
+      if (!this.isBroken) this.push(null);
+      // A reader that stands still has its connection time out; it needs none until it goes on.
+      else if (this.isWanted) void this.goOn();
     };
     for (const event of ['end', 'error', 'close']) body.on(event, end);
     // An open stream must not be read before somebody asks.
@@ -62,6 +71,7 @@ export class S3ObjectStream extends Readable {
   /** Goes on where the bytes ended too early. */
   private async goOn(): Promise<void> {
     if (this.destroyed) return;
+    this.isBroken = false;
     this.body.destroy();
     try {
       if (this.resumptions === RESUMPTIONS) throw new StoreFault('ECONNRESET');

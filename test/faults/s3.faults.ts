@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Unavailable } from '../../src/core/unavailable.js';
+import { Storage } from '../../src/storage/storage.js';
 import { eventually } from '../eventually.js';
 import { makePicture } from '../pictures.js';
 import { S3Server } from '../s3/s3-server.js';
@@ -74,6 +77,23 @@ describe('a store that fails while a picture is made', () => {
       60_000,
     );
     expect(image.status).toBe('COMPLETED');
+  });
+});
+
+describe('a store that never answers', () => {
+  it('keeps nobody waiting', async () => {
+    store.faults.add({ hang: true });
+    const storage = app.app.get(Storage);
+    const key = 'images/a/1-b/large.webp';
+    const began = Date.now();
+    const calls = [
+      () => storage.head(key),
+      () => storage.get(key),
+      () => storage.delete(key),
+      () => Readable.from(storage.listAll()).toArray(),
+    ];
+    await Promise.all(calls.map((call) => expect(call()).rejects.toThrow(Unavailable)));
+    expect(Date.now() - began).toBeLessThan(20_000);
   });
 });
 
