@@ -4,7 +4,7 @@ import { connectOrRefuse } from './core/database-url.js';
 import { readEnv } from './core/env.js';
 import { createLogger } from './core/logging.js';
 import { runEntryPoint } from './core/entry-point.js';
-import { migrationAddress, migrationOptions } from './mikro-orm.config.js';
+import { migrationAddress, migrationOptions, NO_LIMITS } from './mikro-orm.config.js';
 import { BULLMQ_SCHEMA } from './queue/backend.js';
 import { grantRuntimeRole, limitRuntimeRole } from './runtime-role.js';
 
@@ -17,6 +17,7 @@ runEntryPoint(async () => {
   const logger = createLogger(env, 'migrate');
   const client = await connectOrRefuse(migrationAddress(env), {
     application_name: 'atelier-migrate',
+    options: NO_LIMITS,
   });
   const orm = await MikroORM.init(migrationOptions(env));
   try {

@@ -47,8 +47,9 @@ const MIGRATION_SOURCES = 'migrations';
 
 const log = new Logger('MikroORM');
 
-/** The role may have limits of its own, and pg takes a 0 for unset. */
-const NO_LIMITS = '-c statement_timeout=0 -c idle_in_transaction_session_timeout=0';
+/** Migrations take their time. The role may have limits of its own, and pg takes a 0 for unset. */
+export const NO_LIMITS =
+  '-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0';
 
 type DatabaseEnv = LimitsEnv &
   Pick<

@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg';
 import type { Env } from './env.js';
 
+/** The variables that limit a session. */
 export type LimitsEnv = Pick<
   Env,
   | 'DATABASE_STATEMENT_TIMEOUT_MS'
@@ -25,7 +26,10 @@ export function serverLimits(env: LimitsEnv) {
  * @param pooled whether a pooler is in between: it refuses settings in the start-up packet, and what
  * one client sets others would get; then the role has the limits, from `npm run migrate`
  */
-export function sessionLimits(env: LimitsEnv, pooled: boolean): ClientConfig {
+export function sessionLimits(
+  env: LimitsEnv,
+  pooled: boolean,
+): Partial<ReturnType<typeof serverLimits>> & Pick<ClientConfig, 'query_timeout'> {
   return {
     ...(!pooled && serverLimits(env)),
     // The server keeps to its own limit; this one is for a server that says nothing at all.

@@ -9,6 +9,7 @@ import { CannotStart } from '../core/cannot-start.js';
 import type { DatabasePools } from '../core/database-pools.js';
 import { connectionOptions, connectOrRefuse, directAddress } from '../core/database-url.js';
 import type { Env } from '../core/env.js';
+import { sessionLimits } from '../core/session-limits.js';
 import { createSharingBackend, SharedConnection } from './shared-connection.js';
 
 /** The schema of BullMQ's own tables; `npm run migrate` makes it. */
@@ -28,6 +29,7 @@ export async function queueOptions(env: Env, pools: DatabasePools): Promise<Bull
     connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'atelier-queue',
+    ...sessionLimits(env, false),
   });
   pools.register('queue', connection.pool as pg.Pool);
   setDefaultBackendFactory(createSharingBackend);
