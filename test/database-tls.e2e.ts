@@ -173,6 +173,11 @@ describe('a connection that TLS does not vouch for', () => {
     expect(output).toMatch(/does not match certificate/);
   });
 
+  it('is encrypted from the first byte when the URL asks for that', async () => {
+    const owner = secured(good().MIGRATION_DATABASE_URL, { sslnegotiation: 'direct' });
+    await postgres.migrate({ ...good(), MIGRATION_DATABASE_URL: owner });
+  });
+
   it.each(['no-verify'])('gets through with sslmode=%s, because it asks for that', async (mode) => {
     const owner = secured(postgres.url('owner'), { sslmode: mode }, '127.0.0.1');
     await postgres.migrate({ ...good(), MIGRATION_DATABASE_URL: owner });

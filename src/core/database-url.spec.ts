@@ -15,7 +15,10 @@ describe('what a URL says of TLS', () => {
     '?uselibpqcompat=true&sslmode=require',
     '?application_name=x',
   ])('is left to pg when it says %j', (query) => {
-    expect(connectionOptions(URL_OF(query))).toEqual({ connectionString: URL_OF(query) });
+    expect(connectionOptions(URL_OF(query))).toEqual({
+      connectionString: URL_OF(query),
+      ssl: false,
+    });
   });
 
   it.each(['prefer', 'require', 'verify-ca', 'verify-full'])(
@@ -32,6 +35,14 @@ describe('what a URL says of TLS', () => {
   it('ssl=true is TLS that is checked', () => {
     expect(connectionOptions(URL_OF('?ssl=true'))).toEqual({
       connectionString: URL_OF(''),
+      ssl: { checkServerIdentity: expect.any(Function) },
+    });
+  });
+
+  it('TLS from the first byte is asked for with the rest', () => {
+    expect(connectionOptions(URL_OF('?sslmode=verify-full&sslnegotiation=direct'))).toEqual({
+      connectionString: URL_OF(''),
+      sslnegotiation: 'direct',
       ssl: { checkServerIdentity: expect.any(Function) },
     });
   });

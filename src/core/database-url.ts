@@ -13,7 +13,7 @@ export interface DatabaseAddress {
 type AddressEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_DIRECT_URL'>;
 
 /** What a URL can say of TLS. */
-const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'];
+const TLS_PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'];
 
 /**
  * The way for what a pooler in transaction mode cannot carry: LISTEN, settings of a session, locks of
@@ -46,20 +46,23 @@ export function connectionOptions(url: string): Pick<pg.ClientConfig, 'connectio
   const given = parsed.searchParams;
   const says = (name: string, ...values: string[]) => values.includes(given.get(name) ?? '');
   const isOurs =
-    (says('ssl', 'true', '1') || TLS_PARAMETERS.slice(1).some((name) => given.has(name))) &&
+    (says('ssl', 'true', '1') || TLS_PARAMETERS.some((name) => given.has(name))) &&
     !says('sslmode', 'disable', 'no-verify') &&
     !says('uselibpqcompat', 'true');
-  if (!isOurs) return { connectionString: url };
+  // What the URL says wins over this, and this over a PGSSLMODE that happens to be set.
+  if (!isOurs) return { connectionString: url, ssl: false };
 
   const file = (name: string) => {
     const path = given.get(name);
     return path ? readFileSync(path, 'utf8') : undefined;
   };
   const ssl = { ca: file('sslrootcert'), cert: file('sslcert'), key: file('sslkey') };
-  for (const name of TLS_PARAMETERS) given.delete(name);
+  const sslnegotiation = given.get('sslnegotiation');
+  for (const name of ['ssl', ...TLS_PARAMETERS]) given.delete(name);
   const host = parsed.hostname.replace(/^\[(.+)\]$/, '$1');
   return {
     connectionString: parsed.href,
+    ...(sslnegotiation && { sslnegotiation }),
     ssl: {
       ...Object.fromEntries(Object.entries(ssl).filter(([, value]) => value !== undefined)),
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
