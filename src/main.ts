@@ -7,6 +7,12 @@ import { readEnv } from './core/env.js';
 import { exitWithParent, stopOnSignal } from './core/lifecycle.js';
 import { createLogger, PinoNestLogger } from './core/logging.js';
 
+/**
+ * How many new connections may wait while the process is busy. Of more, the kernel forgets some, and
+ * their clients try again only after a second, or three, or seven. It has a limit of its own.
+ */
+const BACKLOG = 4096;
+
 /** The API process. */
 runEntryPoint(async () => {
   exitWithParent();
@@ -18,7 +24,7 @@ runEntryPoint(async () => {
     await delay(env.SHUTDOWN_LEAVE_MS);
     await app.get(Connections).drain(env.SHUTDOWN_TIMEOUT_MS - env.SHUTDOWN_LEAVE_MS);
   });
-  await app.listen(env.PORT, env.HOST);
+  await app.listen({ port: env.PORT, host: env.HOST, backlog: BACKLOG });
   const { port } = app.getHttpServer().address() as AddressInfo;
   logger.info({ host: env.HOST, port, node: process.version }, 'The API listens');
   process.send?.({ type: 'listening', port });
