@@ -5,7 +5,7 @@ import { readEnv } from './core/env.js';
 import { createLogger } from './core/logging.js';
 import { runEntryPoint } from './core/entry-point.js';
 import { migrationAddress, migrationOptions, NO_LIMITS } from './mikro-orm.config.js';
-import { BULLMQ_SCHEMA } from './queue/backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
 import { grantRuntimeRole, limitRuntimeRole } from './runtime-role.js';
 
 /** One migration at a time on one database, whoever starts them. Any number will do. */

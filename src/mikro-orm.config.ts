@@ -21,7 +21,7 @@ import { Image } from './images/image.entity.js';
 import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
 import { ResumableUpload } from './images/resumable/resumable-upload.entity.js';
-import { BULLMQ_SCHEMA } from './queue/backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
 import { FailedJob } from './queue/failed-job.entity.js';
 import { FileRemoval } from './storage/file-removal.entity.js';
 

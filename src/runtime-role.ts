@@ -5,7 +5,7 @@ import { connectOrRefuse, directAddress, hasPooler } from './core/database-url.j
 import type { Env } from './core/env.js';
 import { serverLimits } from './core/session-limits.js';
 import { migrationAddress, type MigrationEnv } from './mikro-orm.config.js';
-import { BULLMQ_SCHEMA } from './queue/backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
 
 /** How the `comment` of an entity says that its rows are never changed or deleted. */
 const APPEND_ONLY = 'append-only';

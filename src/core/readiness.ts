@@ -6,6 +6,8 @@ type Check = () => Promise<unknown>;
 export interface CheckResult {
   readonly name: string;
   readonly ok: boolean;
+  /** Whether the process is not ready without it; else it does with less. */
+  readonly isRequired: boolean;
 }
 
 const CHECK_TIMEOUT_MS = 2_000;
@@ -14,20 +16,20 @@ const CHECK_TIMEOUT_MS = 2_000;
 @Injectable()
 export class Readiness {
   private readonly logger = new Logger(Readiness.name);
-  private readonly checks = new Map<string, Check>();
+  private readonly checks = new Map<string, { check: Check; isRequired: boolean }>();
   private readonly failing = new Set<string>();
 
-  register(name: string, check: Check): void {
-    this.checks.set(name, check);
+  register(name: string, check: Check, { isRequired = true } = {}): void {
+    this.checks.set(name, { check, isRequired });
   }
 
   /** Runs all checks side by side; one that takes longer than two seconds has failed. */
   run(): Promise<CheckResult[]> {
     return Promise.all(
-      [...this.checks].map(async ([name, check]) => {
+      [...this.checks].map(async ([name, { check, isRequired }]) => {
         const error = await failureOf(check);
         this.report(name, error);
-        return { name, ok: error === undefined };
+        return { name, ok: error === undefined, isRequired };
       }),
     );
   }

@@ -9,7 +9,7 @@ import { Health } from './health.service.js';
 const liveSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
 
 const readySchema = z
-  .object({ status: z.literal('ok'), checks: z.record(z.string(), z.literal('ok')) })
+  .object({ status: z.literal('ok'), checks: z.record(z.string(), z.enum(['ok', 'unavailable'])) })
   .meta({ id: 'Readiness' });
 
 const capabilitiesSchema = z
@@ -47,7 +47,7 @@ export class HealthController {
   @Operation({
     summary: 'Whether the process can serve requests now',
     answers: {
-      200: { description: 'Every part that it needs can be reached', schema: readySchema },
+      200: { description: 'Every part that it cannot do without is there', schema: readySchema },
     },
     problems: [unavailable],
   })

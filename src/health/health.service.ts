@@ -19,9 +19,11 @@ export class Health {
   async ready() {
     if (this.shutdown.begun) throw new Problem(unavailable, 'The process is shutting down.');
     const results = await this.readiness.run();
-    const failed = results.filter(({ ok }) => !ok).map(({ name }) => name);
+    const failed = results
+      .filter(({ ok, isRequired }) => !ok && isRequired)
+      .map(({ name }) => name);
     if (failed.length > 0) throw new Problem(unavailable, `Not ready: ${failed.join(', ')}.`);
-    const checks = Object.fromEntries(results.map(({ name }) => [name, 'ok' as const]));
-    return { status: 'ok' as const, checks };
+    const checks = results.map(({ name, ok }) => [name, ok ? 'ok' : 'unavailable'] as const);
+    return { status: 'ok' as const, checks: Object.fromEntries(checks) };
   }
 }

@@ -6,6 +6,7 @@ import type { Queue } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
+import { hasLostCarriers, isAway } from './backend.js';
 import type { JobDefinition } from './job.js';
 
 /** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
@@ -75,23 +76,34 @@ export class Dispatcher {
   }
 
   /** Hands over the due rows of all owners. @returns how many */
-  sweep(job: JobDefinition): Promise<number> {
+  async sweep(job: JobDefinition): Promise<number> {
+    const queue = this.queueOf(job);
+    if (await isAway(queue)) return 0;
+    if (await hasLostCarriers(queue)) await this.forgetCarriers(job);
     return this.dispatch(job, 'is not null');
   }
 
   /** @param ownerIs a condition on the owner's column, with at most one parameter */
   private async dispatch(job: JobDefinition, ownerIs: string, owner?: string): Promise<number> {
+    const queue = this.queueOf(job);
+    // The queue has told of its outage itself, and its return is when the rows are looked at again.
+    if (await isAway(queue)) return 0;
     const rows = await this.take(job, ownerIs, owner === undefined ? [] : [owner]);
     if (rows.length === 0) return 0;
+    await this.handOver(job, queue, rows);
+    return rows.length;
+  }
+
+  private async handOver(job: JobDefinition, queue: Queue, rows: TakenRow[]): Promise<void> {
     const handOvers = rows.map((row) => ({ row, span: this.beginHandOver(job, row) }));
     try {
-      await this.queueOf(job).addBulk(handOvers.map(({ row, span }) => carrierOf(job, row, span)));
+      await queue.addBulk(handOvers.map(({ row, span }) => carrierOf(job, row, span)));
+      for (const { span } of handOvers) span?.end();
     } catch (error) {
       for (const { span } of handOvers) span?.end(error);
+      await this.putBack(job, rows).catch(() => undefined); // They then count as lost, a little later.
       throw error;
     }
-    for (const { span } of handOvers) span?.end();
-    return rows.length;
   }
 
   /**
@@ -143,6 +155,23 @@ export class Dispatcher {
         [...parameters, ...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });
+  }
+
+  /** Lets all rows that are in the queue take their turn again: a carrier too many does no harm. */
+  private async forgetCarriers(job: JobDefinition): Promise<void> {
+    await this.em.fork().execute(
+      `update ${this.names(job).table} set queued_at = null
+         where next_attempt_at is not null and queued_at is not null`,
+    );
+  }
+
+  /** Lets rows that were not handed over take their turn again at once. */
+  private async putBack(job: JobDefinition, rows: TakenRow[]): Promise<void> {
+    await this.em.fork().execute(
+      `update ${this.names(job).table} set queued_at = null
+         where id in (${rows.map(() => '?').join()}) and queued_at is not null`,
+      rows.map(({ id }) => id),
+    );
   }
 
   private names(job: JobDefinition): { table: string; owner: string } {

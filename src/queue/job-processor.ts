@@ -16,6 +16,8 @@ import { Shutdown } from '../core/shutdown.js';
 import { runInSpan } from '../core/tracing/in-span.js';
 import { isSameTrace } from '../core/tracing/trace-parent.js';
 import { Tracing } from '../core/tracing/tracing.js';
+import { untilConnected } from './backend.js';
+import { ConnectionErrors } from './connection-errors.js';
 import { type Carried, Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
 import { JobInterrupted, JobRefusal, JobTimedOut } from './job-errors.js';
@@ -64,6 +66,7 @@ export abstract class JobProcessor<Row extends WorkRow>
 {
   private readonly logger: Logger;
   private readonly interrupt = new AbortController();
+  private isConnected = false;
 
   protected constructor(
     private readonly job: JobDefinition<Row>,
@@ -97,10 +100,14 @@ export abstract class JobProcessor<Row extends WorkRow>
         msg: 'A carrier could not be worked on',
       });
     });
-    this.worker.on('error', (error) => {
-      this.logger.warn({ err: error, msg: 'The queue connection reports an error' });
-    });
-    await this.worker.waitUntilReady();
+    new ConnectionErrors(`worker ${this.job.name}`).listenTo(this.worker);
+    this.worker.waitUntilReady().then(
+      () => {
+        this.isConnected = true;
+      },
+      () => undefined, // which the worker reports
+    );
+    await untilConnected(this.worker);
   }
 
   /** Takes nothing new, lets running work finish, and interrupts it when time is nearly up. */
@@ -108,7 +115,8 @@ export abstract class JobProcessor<Row extends WorkRow>
     const timer = setTimeout(() => {
       this.interrupt.abort(new JobInterrupted());
     }, this.services.env.SHUTDOWN_TIMEOUT_MS / 2);
-    await this.worker.close();
+    // One that never had a connection has no work to wait for, but BullMQ waits for the connection.
+    await this.worker.close(!this.isConnected);
     clearTimeout(timer);
   }
 

@@ -23,6 +23,11 @@ export class JobRegistry implements OnApplicationBootstrap {
     this.handled.add(job.name);
   }
 
+  /** Whether this process works on jobs, rather than only handing them over. */
+  get isWorkedOn(): boolean {
+    return this.handled.size > 0;
+  }
+
   list(): JobDefinition[] {
     return [...this.jobs.values()];
   }

@@ -2,7 +2,7 @@ import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import {
   type DynamicModule,
   Global,
-  Logger,
+  Inject,
   Module,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
@@ -12,12 +12,13 @@ import { Capabilities } from '../core/capabilities.js';
 import { DatabasePools } from '../core/database-pools.js';
 import { ENV } from '../core/env.js';
 import { Readiness } from '../core/readiness.js';
-import { queueCapability, queueOptions } from './backend.js';
+import { queueCapability, queueOptions, untilConnected } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
 import { JobMetrics } from './job-metrics.js';
 import { JobServices } from './job-processor.js';
 import { JobRegistry } from './job-registry.js';
+import { ConnectionErrors } from './connection-errors.js';
 import { WorkLeases } from './work-lease.js';
 
 /** The queue of every process: the API enqueues, the worker also works. */
@@ -28,15 +29,14 @@ import { WorkLeases } from './work-lease.js';
   exports: [JobRegistry, Dispatcher, JobServices],
 })
 export class QueueModule implements OnApplicationBootstrap {
-  private readonly logger = new Logger(QueueModule.name);
-
   constructor(
     private readonly modules: ModuleRef,
     private readonly registry: JobRegistry,
     private readonly readiness: Readiness,
     capabilities: Capabilities,
+    @Inject(ENV) env: Env,
   ) {
-    capabilities.register(queueCapability);
+    capabilities.register(queueCapability(env));
   }
 
   /** The queue of one job; a feature imports it where it defines the job. */
@@ -47,9 +47,10 @@ export class QueueModule implements OnApplicationBootstrap {
       providers: [
         {
           provide: `job:${job.name}`,
-          inject: [JobRegistry],
-          useFactory: (registry: JobRegistry) => {
+          inject: [JobRegistry, getQueueToken(job.name)],
+          useFactory: (registry: JobRegistry, queue: Queue) => {
             registry.define(job);
+            new ConnectionErrors(`queue ${job.name}`).listenTo(queue);
             return job;
           },
         },
@@ -62,14 +63,12 @@ export class QueueModule implements OnApplicationBootstrap {
     const queues = this.registry
       .list()
       .map(({ name }) => this.modules.get<Queue>(getQueueToken(name), { strict: false }));
-    for (const queue of queues) {
-      queue.on('error', (error) => {
-        this.logger.warn({ err: error, queue: queue.name, msg: 'The queue reports an error' });
-      });
-    }
-    await Promise.all(queues.map((queue) => queue.waitUntilReady()));
-    this.readiness.register('queue', () =>
-      Promise.all(queues.map((queue) => queue.getWaitingCount())),
+    await Promise.all(queues.map(untilConnected));
+    // Requests need no queue: their rows are handed over when it is back. Work does.
+    this.readiness.register(
+      'queue',
+      () => Promise.all(queues.map((queue) => queue.getWaitingCount())),
+      { isRequired: this.registry.isWorkedOn },
     );
   }
 }

@@ -1,0 +1,42 @@
+import { Logger } from '@nestjs/common';
+
+/** The least time between two lines about one connection, in milliseconds. */
+const QUIET_MS = 10_000;
+
+/** What BullMQ's queues and workers have in common here. */
+interface Reporter {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/**
+ * Listens to the errors of a connection to the queue, which would otherwise be thrown, and tells of
+ * them: an outage makes several a second, and one line in ten seconds says as much.
+ */
+export class ConnectionErrors {
+  private readonly logger = new Logger(ConnectionErrors.name);
+  private toldAt = -Infinity;
+  private untold = 0;
+
+  constructor(private readonly of: string) {}
+
+  listenTo(reporter: Reporter): void {
+    reporter.on('error', (error) => {
+      this.note(error);
+    });
+  }
+
+  private note(error: Error): void {
+    if (performance.now() - this.toldAt < QUIET_MS) {
+      this.untold += 1;
+      return;
+    }
+    this.logger.warn({
+      err: error,
+      of: this.of,
+      untold: this.untold,
+      msg: 'The connection to the queue reports an error',
+    });
+    this.toldAt = performance.now();
+    this.untold = 0;
+  }
+}

@@ -1,0 +1,18 @@
+import { describeQueue } from './queue-suite.js';
+import { describeWithRedis, RedisServer } from './redis-server.js';
+
+describeWithRedis('with Redis', () => {
+  describeQueue('Redis', async (database) => {
+    // Nothing of the queue's in PostgreSQL may be needed any more.
+    await database.query('drop schema bullmq cascade');
+    const redis = await RedisServer.start();
+    return {
+      variables: { REDIS_URL: redis.url },
+      empty: () => redis.flush(),
+      noticesLossMs: 5_000,
+      takeAway: () => redis.stop({ keepData: true }),
+      bringBack: () => redis.begin(),
+      close: () => redis.close(),
+    };
+  });
+});

@@ -1,0 +1,589 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { getQueueToken, Processor } from '@nestjs/bullmq';
+import { Injectable, type Type } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
+import type { Queue } from 'bullmq';
+import { z } from 'zod';
+import { CoreModule } from '../src/core/core.module.js';
+import { readEnv } from '../src/core/env.js';
+import { newId } from '../src/core/ids.js';
+import { createLogger, PinoNestLogger } from '../src/core/logging.js';
+import { RowChanges } from '../src/core/row-changes.js';
+import { Shutdown } from '../src/core/shutdown.js';
+import { DatabaseModule } from '../src/database.module.js';
+import { Image } from '../src/images/image.entity.js';
+import { workerOptions } from '../src/queue/backend.js';
+import { Dispatcher } from '../src/queue/dispatcher.js';
+import { JobRefusal } from '../src/queue/job-errors.js';
+import { defineJob } from '../src/queue/job.js';
+import {
+  type Attempt,
+  JobProcessor,
+  JobServices,
+  type WriteOutcome,
+} from '../src/queue/job-processor.js';
+import { QueueModule } from '../src/queue/queue.module.js';
+import { QueueWorkerModule } from '../src/queue/queue-worker.module.js';
+import { LeaseLost, WorkLeases } from '../src/queue/work-lease.js';
+import { User } from '../src/auth/user.entity.js';
+import { productVariables } from './environment.js';
+import { eventually } from './eventually.js';
+import { createDatabase, type TestDatabase } from './test-database.js';
+
+const ATTEMPTS = 3;
+const PER_OWNER = 3;
+
+/** A job on the table of images, quick to give up. */
+const testJob = defineJob({
+  name: 'test-work',
+  entity: Image,
+  owner: 'userId',
+  payload: z.strictObject({ imageId: z.uuid() }),
+  payloadOf: (imageId) => ({ imageId }),
+  rowIdOf: ({ imageId }) => imageId,
+  retry: { attempts: ATTEMPTS, backoffMs: 20, maxBackoffMs: 50 },
+  /** Longer than a holder goes without renewing its lease. */
+  timeoutMs: 7_000,
+});
+
+type Work = (image: Image, attempt: Attempt) => Promise<void>;
+
+/** What the test wants the job to do, and what it did. */
+const script = {
+  work: (async () => undefined) as Work,
+  started: [] as string[],
+  over: [] as string[],
+};
+
+@Injectable()
+@Processor(testJob.name, workerOptions)
+class TestProcessor extends JobProcessor<Image> {
+  constructor(services: JobServices) {
+    super(testJob, services, 4);
+  }
+
+  protected async work(image: Image, attempt: Attempt): Promise<WriteOutcome<Image>> {
+    script.started.push(image.id);
+    await script.work(image, attempt);
+    return (row) => {
+      row.complete({
+        version: 1,
+        storageKey: row.storageKey,
+        storedBytes: 1,
+        width: 1,
+        height: 1,
+        frames: 1,
+        hasAlpha: false,
+        placeholder: '',
+        dominantColor: '#000000',
+      });
+    };
+  }
+
+  override async process(carrier: Parameters<JobProcessor<Image>['process']>[0]): Promise<void> {
+    await super.process(carrier);
+    script.over.push(testJob.rowIdOf(carrier.data.payload));
+  }
+}
+
+export interface QueueUnderTest {
+  /** What the product is to be started with. */
+  variables: Record<string, string>;
+  /** Loses all that the queue carries. */
+  empty(): Promise<unknown>;
+  /** After how long that is noticed at the latest, in milliseconds. */
+  noticesLossMs: number;
+  /** Puts the queue out of reach. */
+  takeAway(): Promise<unknown>;
+  bringBack(): Promise<unknown>;
+  close(): Promise<unknown>;
+}
+
+/** What the queue must do, whatever it stands on. */
+export function describeQueue(
+  name: string,
+  make: (database: TestDatabase) => Promise<QueueUnderTest>,
+): void {
+  describe(`a queue on ${name}`, () => {
+    let database: TestDatabase;
+    let subject: QueueUnderTest;
+    let dataDir: string;
+    let variables: Record<string, string>;
+    let worker: TestingModule;
+    let em: EntityManager;
+    let dispatcher: Dispatcher;
+    let queue: Queue;
+
+    /** A worker process in miniature: the real modules around one job. Not started yet. */
+    async function makeWorker(...processors: Type[]): Promise<TestingModule> {
+      const env = readEnv(variables);
+      const logger = new PinoNestLogger(createLogger({ ...env, LOG_LEVEL: 'silent' }, 'worker'));
+      return Test.createTestingModule({
+        imports: [
+          CoreModule.forRoot(env),
+          DatabaseModule,
+          QueueModule,
+          QueueWorkerModule,
+          QueueModule.forJob(testJob),
+        ],
+        providers: processors,
+      })
+        .setLogger(logger)
+        .compile();
+    }
+
+    async function startWorker(): Promise<TestingModule> {
+      const module = await makeWorker(TestProcessor);
+      return module.init();
+    }
+
+    beforeAll(async () => {
+      database = await createDatabase();
+      subject = await make(database);
+      dataDir = await mkdtemp(join(tmpdir(), 'atelier-queue-'));
+      variables = {
+        ...productVariables(database, dataDir),
+        ...subject.variables,
+        QUEUE_PER_OWNER: String(PER_OWNER),
+        RECONCILE_EVERY_MS: '200',
+        SHUTDOWN_TIMEOUT_MS: '1000',
+      };
+      worker = await startWorker();
+      em = worker.get(EntityManager).fork();
+      dispatcher = worker.get(Dispatcher);
+      queue = worker.get<Queue>(getQueueToken(testJob.name), { strict: false });
+    });
+
+    afterEach(() => {
+      script.work = async () => undefined;
+      script.started = [];
+      script.over = [];
+    });
+
+    afterAll(async () => {
+      await worker.close();
+      await subject.close();
+      await database.drop();
+      await rm(dataDir, { recursive: true });
+    });
+
+    async function createOwner(): Promise<string> {
+      const user = new User({ email: `${newId()}@example.com`, passwordHash: 'none' });
+      await em.persist(user).flush();
+      return user.id;
+    }
+
+    /** Rows that are due, committed, and not yet in the queue. */
+    async function createRows(userId: string, count: number): Promise<string[]> {
+      const images = Array.from({ length: count }, () => {
+        const id = newId();
+        return new Image({
+          id,
+          userId,
+          storageKey: `images/${userId}/1-${id}/original.png`,
+          facts: {
+            format: 'png',
+            width: 1,
+            height: 1,
+            frames: 1,
+            orientation: 1,
+            progressive: false,
+          },
+          bytes: 1,
+          checksum: '0'.repeat(64),
+          title: null,
+          description: null,
+          visibility: 'private',
+          requestId: `request-${id}`,
+        });
+      });
+      await em.persist(images).flush();
+      em.clear();
+      return images.map(({ id }) => id);
+    }
+
+    interface Row {
+      id: string;
+      status: string;
+      attempts: number;
+      error_code: string | null;
+      next_attempt_at: Date | null;
+      lease_id: string | null;
+    }
+
+    const rowsOf = (ids: string[]) =>
+      database.query<Row>('select * from images where id = any($1) order by id', [ids]);
+
+    async function untilFinal(ids: string[]): Promise<Row[]> {
+      return eventually(
+        () => rowsOf(ids),
+        (rows) => rows.every(({ next_attempt_at }) => next_attempt_at === null),
+      );
+    }
+
+    const lettersOf = (ids: string[]) =>
+      database.query('select * from failed_jobs where row_id = any($1)', [ids]);
+
+    describe('a job', () => {
+      it('completes its row, which is then nobody’s work any more', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await untilFinal(ids)).toMatchObject([
+          { status: 'COMPLETED', attempts: 1, lease_id: null, next_attempt_at: null },
+        ]);
+      });
+
+      it('does its work once when it is carried twice, at once or later', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        const carrier = { payload: testJob.payloadOf(ids[0]!), requestId: null };
+        script.work = () => sleep(100);
+        await Promise.all(
+          [1, 2, 3].map((n) => queue.add(testJob.name, carrier, { jobId: `twin-${n}` })),
+        );
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED', attempts: 1 }]);
+        await queue.add(testJob.name, carrier, { jobId: 'late-twin', removeOnComplete: true });
+        await eventually(
+          () => queue.getJobCounts('waiting', 'active'),
+          ({ waiting, active }) => waiting === 0 && active === 0,
+        );
+        expect(script.started).toEqual(ids);
+      });
+
+      it('is tried again after a fault, and completes when the fault is gone', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = async (_image, { number }) => {
+          if (number < ATTEMPTS) throw new Error('not yet');
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED', attempts: ATTEMPTS }]);
+        expect(await lettersOf(ids)).toEqual([]);
+      });
+
+      it('becomes a dead letter, with its row FAILED, when its attempts are used up', async () => {
+        const ids = await createRows(await createOwner(), 2);
+        script.work = async (image) => {
+          throw new Error(`No connection for ${image.id}`, { cause: new Error('refused') });
+        };
+        await dispatcher.sweep(testJob);
+        const rows = await untilFinal(ids);
+        expect(rows).toMatchObject([
+          { status: 'FAILED', attempts: ATTEMPTS, error_code: 'internal-error' },
+          { status: 'FAILED', attempts: ATTEMPTS, error_code: 'internal-error' },
+        ]);
+        const letters = await lettersOf(ids);
+        expect(letters).toHaveLength(2);
+        expect(letters[0]).toMatchObject({
+          type: 'test-work',
+          status: 'FAILED',
+          attempts: ATTEMPTS,
+          error: expect.stringContaining('Caused by: Error: refused'),
+          request_id: expect.stringMatching(/^request-/),
+        });
+        // One cause has one fingerprint, whatever ids its message holds.
+        expect(letters[0]?.['fingerprint']).toBe(letters[1]?.['fingerprint']);
+      });
+
+      it('ends FAILED at once, without a dead letter, when it is refused', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = async () => {
+          throw new JobRefusal('undecodable', 'It is no picture.');
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await untilFinal(ids)).toMatchObject([
+          { status: 'FAILED', attempts: 1, error_code: 'undecodable' },
+        ]);
+        expect(await lettersOf(ids)).toEqual([]);
+      });
+
+      it('fails an attempt that takes too long', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = async (_image, { signal, number }) => {
+          if (number === 1) await sleep(60_000, undefined, { signal });
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED', attempts: 2 }]);
+      });
+
+      it('is given up when its worker died during every attempt', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        await database.query('update images set attempts = $2 where id = any($1)', [ids, ATTEMPTS]);
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await untilFinal(ids)).toMatchObject([
+          { status: 'FAILED', error_code: 'internal-error' },
+        ]);
+        expect(await lettersOf(ids)).toMatchObject([
+          { attempts: ATTEMPTS, error: expect.stringContaining('died during each') },
+        ]);
+        expect(script.started).toEqual([]);
+      });
+
+      it('is taken over when its holder died', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        await database.query(
+          `update images set status = 'PROCESSING', attempts = 1, lease_id = gen_random_uuid(),
+         leased_until = now() + interval '1 second' where id = any($1)`,
+          [ids],
+        );
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED', attempts: 2 }]);
+      });
+
+      it('writes nothing when its lease was lost to another holder', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = async (image) => {
+          await database.query(
+            `update images set lease_id = gen_random_uuid(), leased_until = now() + interval '1 minute'
+         where id = $1`,
+            [image.id],
+          );
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        await eventually(
+          async () => script.over,
+          (over) => over.includes(ids[0]!),
+        );
+        expect(script.over).toContain(ids[0]);
+        expect(await rowsOf(ids)).toMatchObject([{ status: 'PROCESSING' }]);
+        await database.query('delete from images where id = any($1)', [ids]);
+      });
+
+      it('is not worked on when its payload is not what the job carries', async () => {
+        await queue.add(testJob.name, { payload: { imageId: 'drop table' } }, { jobId: 'hostile' });
+        const failed = await eventually(
+          () => queue.getJob('hostile'),
+          (job) => job?.failedReason !== undefined,
+        );
+        expect(failed?.failedReason).toContain('imageId');
+        await failed?.remove();
+      });
+
+      it('loses nothing when the queue is emptied under load', async () => {
+        const owners = await Promise.all(Array.from({ length: 5 }, createOwner));
+        script.work = () => sleep(30);
+        const ids = (await Promise.all(owners.map((owner) => createRows(owner, 8)))).flat();
+        await dispatcher.sweep(testJob);
+        for (let round = 0; round < 5; round += 1) {
+          await sleep(60);
+          await subject.empty();
+        }
+        const emptiedAt = performance.now();
+        const rows = await eventually(
+          () => rowsOf(ids),
+          (all) => all.every(({ status }) => status === 'COMPLETED'),
+          30_000,
+        );
+        expect(performance.now() - emptiedAt).toBeLessThan(subject.noticesLossMs);
+        expect(rows.map(({ status }) => status)).toEqual(ids.map(() => 'COMPLETED'));
+        expect(rows.every(({ attempts }) => attempts === 1)).toBe(true);
+        expect(script.started.toSorted()).toEqual(ids.toSorted());
+      }, 60_000);
+
+      it('leaves other owners their turn, and at most a few places to one', async () => {
+        const [greedy, modest] = await Promise.all([createOwner(), createOwner()]);
+        script.work = () => sleep(40);
+        const many = await createRows(greedy, 30);
+        await dispatcher.sweep(testJob);
+        const one = await createRows(modest, 1);
+        let mostAtOnce = 0;
+        const all = [...many, ...one];
+        while ((await rowsOf(all)).some(({ status }) => status !== 'COMPLETED')) {
+          const [{ places } = { places: 0 }] = await database.query<{ places: number }>(
+            `select count(*)::int as places from images where user_id = $1
+           and next_attempt_at is not null and (queued_at is not null or leased_until > now())`,
+            [greedy],
+          );
+          mostAtOnce = Math.max(mostAtOnce, places);
+          await dispatcher.sweep(testJob);
+        }
+        expect(mostAtOnce).toBeGreaterThan(0);
+        expect(mostAtOnce).toBeLessThanOrEqual(PER_OWNER);
+        expect(script.started.indexOf(one[0]!)).toBeLessThan(many.length / 2);
+      });
+    });
+
+    describe('a lease', () => {
+      it('can be renewed by its holder, and only while it holds the row', async () => {
+        const leases = worker.get(WorkLeases);
+        const ids = await createRows(await createOwner(), 1);
+        const lease = await leases.take(testJob, ids[0]!);
+        expect(lease).toBeDefined();
+        expect(await leases.take(testJob, ids[0]!)).toBeUndefined();
+        await database.query(
+          `update images set leased_until = now() + interval '100 ms' where id = $1`,
+          ids,
+        );
+        await leases.renew(lease!);
+        const [held] = await database.query<{ left: number }>(
+          'select extract(epoch from leased_until - now())::float8 as left from images where id = $1',
+          ids,
+        );
+        expect(held?.left).toBeGreaterThan(10);
+        await database.query('update images set lease_id = gen_random_uuid() where id = $1', ids);
+        await expect(leases.renew(lease!)).rejects.toThrow(LeaseLost);
+        await expect(leases.complete(lease!, () => undefined)).rejects.toThrow(LeaseLost);
+        await database.query('delete from images where id = $1', ids);
+      });
+
+      it('is not given before the row is due', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        await database.query(
+          `update images set next_attempt_at = now() + interval '1 hour' where id = $1`,
+          ids,
+        );
+        expect(await worker.get(WorkLeases).take(testJob, ids[0]!)).toBeUndefined();
+        await database.query('delete from images where id = $1', ids);
+      });
+
+      it('ends the work when it is lost', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        let aborted: unknown;
+        script.work = async (image, { signal }) => {
+          await database.query('delete from images where id = $1', [image.id]);
+          await sleep(20_000, undefined, { signal }).catch(() => {
+            aborted = signal.reason;
+          });
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        await eventually(
+          async () => script.over,
+          (over) => over.includes(ids[0]!),
+        );
+        expect(aborted).toBeInstanceOf(LeaseLost);
+        expect(script.over).toContain(ids[0]);
+      });
+    });
+
+    describe('dispatching', () => {
+      it('gives an owner no more places when many rounds run at once', async () => {
+        const owner = await createOwner();
+        const ids = await createRows(owner, 30);
+        const release = Promise.withResolvers<undefined>();
+        script.work = () => release.promise;
+        await Promise.all(Array.from({ length: 12 }, () => dispatcher.sweep(testJob)));
+        const [{ places } = { places: 0 }] = await database.query<{ places: number }>(
+          `select count(*)::int as places from images
+       where user_id = $1 and (queued_at is not null or leased_until > now())`,
+          [owner],
+        );
+        expect(places).toBe(PER_OWNER);
+        release.resolve(undefined);
+        await untilFinal(ids);
+      });
+
+      it('names a carrier by its row and its attempt', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        const release = Promise.withResolvers<undefined>();
+        script.work = () => release.promise;
+        await dispatcher.enqueue(testJob, ids[0]!);
+        expect(await queue.getJob(`test-work-${ids[0] ?? ''}-0`)).toBeDefined();
+        release.resolve(undefined);
+        await untilFinal(ids);
+      });
+
+      it('does not fail a request when the queue cannot be reached', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        await subject.takeAway();
+        try {
+          await expect(dispatcher.enqueue(testJob, ids[0]!)).resolves.toBeUndefined();
+        } finally {
+          await subject.bringBack();
+        }
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED' }]);
+      });
+    });
+
+    describe('a change of a row', () => {
+      it('wakes who waits for it, without waiting for the next look', async () => {
+        const changes = worker.get(RowChanges);
+        const id = newId();
+        let looks = 0;
+        const waiting = changes.waitFor(id, 10, async () => {
+          looks += 1;
+          return looks > 2 ? 'done' : undefined;
+        });
+        await eventually(
+          () =>
+            database.query(`select 1 from pg_stat_activity where query like 'LISTEN row_changes%'`),
+          (rows) => rows.length > 0,
+        );
+        await sleep(50);
+        const before = looks;
+        await changes.announce(em, id);
+        await sleep(300);
+        expect(looks).toBeGreaterThan(before);
+        expect(await waiting).toBe('done');
+      });
+    });
+
+    describe('a worker that stops', () => {
+      it('gives unfinished work back, and the attempt does not count', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = (_image, { signal }) => sleep(60_000, undefined, { signal });
+        await dispatcher.enqueue(testJob, ids[0]!);
+        await eventually(
+          async () => script.started,
+          (started) => started.length > 0,
+        );
+        worker.get(Shutdown).begin();
+        await worker.close();
+        expect(await rowsOf(ids)).toMatchObject([
+          { status: 'PROCESSING', attempts: 0, lease_id: null },
+        ]);
+
+        script.work = async () => undefined;
+        worker = await startWorker();
+        expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED', attempts: 1 }]);
+      });
+    });
+
+    describe('the boot of a worker', () => {
+      async function expectBootToStop(message: string, ...processors: Type[]): Promise<void> {
+        const module = await makeWorker(...processors);
+        await expect(module.init()).rejects.toThrow(message);
+        await module.close();
+      }
+
+      it('stops at a processor of an unknown job', async () => {
+        @Injectable()
+        @Processor('other-work')
+        class OtherProcessor extends JobProcessor<Image> {
+          constructor(services: JobServices) {
+            super({ ...testJob, name: 'other-work' }, services, 1);
+          }
+
+          protected async work(): Promise<WriteOutcome<Image>> {
+            return () => undefined;
+          }
+        }
+        await expectBootToStop(
+          'Processors of unknown jobs: other-work',
+          TestProcessor,
+          OtherProcessor,
+        );
+      });
+
+      it('stops at two processors of one job', async () => {
+        @Injectable()
+        @Processor(testJob.name, workerOptions)
+        class SecondProcessor extends JobProcessor<Image> {
+          constructor(services: JobServices) {
+            super(testJob, services, 1);
+          }
+
+          protected async work(): Promise<WriteOutcome<Image>> {
+            return () => undefined;
+          }
+        }
+        await expectBootToStop(
+          'The job test-work has two processors',
+          TestProcessor,
+          SecondProcessor,
+        );
+      });
+    });
+  });
+}

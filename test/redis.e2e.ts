@@ -1,0 +1,236 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { environment, productVariables } from './environment.js';
+import { eventually } from './eventually.js';
+import { uploadPicture } from './image-requests.js';
+import { makePicture } from './pictures.js';
+import { ProductProcess } from './product-process.js';
+import { describeWithRedis, RedisServer } from './redis-server.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+const PASSWORD = 'p@ss/word: with what URLs escape';
+
+let picture: Buffer;
+let dataDir: string;
+const servers: RedisServer[] = [];
+const running: ProductProcess[] = [];
+
+beforeAll(async () => {
+  picture = await makePicture();
+  dataDir = await mkdtemp(join(tmpdir(), 'atelier-on-redis-'));
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.kill()));
+  await Promise.all(servers.splice(0).map((each) => each.close()));
+});
+
+afterAll(() => rm(dataDir, { recursive: true }));
+
+async function startRedis(options?: Parameters<typeof RedisServer.start>[0]): Promise<RedisServer> {
+  const server = await RedisServer.start(options);
+  servers.push(server);
+  return server;
+}
+
+async function withApp(
+  variables: Record<string, string>,
+  work: (app: TestingApp, account: Account) => Promise<void>,
+): Promise<void> {
+  const app = await TestingApp.start({ variables });
+  try {
+    await work(app, await app.register());
+  } finally {
+    await app.close();
+  }
+}
+
+/** Uploads without waiting. @returns the id of the image */
+async function accept(app: TestingApp, as: Account): Promise<string> {
+  const request = app.as(as).post('/api/v1/images/upload?force=true');
+  const { body } = await request.attach('image', picture, 'x').expect(202);
+  return body.id;
+}
+
+async function untilCompleted(app: TestingApp, as: Account, id: string): Promise<void> {
+  const answer = await eventually(
+    () => app.as(as).get(`/api/v1/images/${id}`),
+    ({ body }) => body.status === 'COMPLETED',
+    20_000,
+  );
+  expect(answer.body.status).toBe('COMPLETED');
+}
+
+describeWithRedis('the product on Redis', () => {
+  const kinds: [string, () => Promise<Record<string, string>>][] = [
+    [
+      'with a password and the number of a database in its URL',
+      async () => ({ REDIS_URL: `${(await startRedis({ password: PASSWORD })).url}/3` }),
+    ],
+    [
+      'by its host, over TLS, with a certificate of a private authority',
+      async () => {
+        const { port, caFile } = await startRedis({ tls: true, password: PASSWORD });
+        return {
+          REDIS_HOST: '127.0.0.1',
+          REDIS_PORT: String(port),
+          REDIS_PASSWORD: PASSWORD,
+          REDIS_TLS: 'true',
+          REDIS_CA_FILE: caFile,
+        };
+      },
+    ],
+    [
+      'that is a Cluster',
+      async () => {
+        const { port } = await startRedis({ cluster: true });
+        return { REDIS_HOST: `127.0.0.1:${port}`, REDIS_CLUSTER: 'true' };
+      },
+    ],
+    [
+      'behind Sentinels, of which one is away',
+      async () => {
+        const sentinel = await startRedis({ sentinelOf: await startRedis() });
+        return {
+          REDIS_HOST: `127.0.0.1:1,127.0.0.1:${sentinel.port}`,
+          REDIS_SENTINEL_NAME: 'primary',
+        };
+      },
+    ],
+  ];
+
+  it.each(kinds)('works on one %s', async (_name, start) => {
+    const variables = await start();
+    await withApp({ ...variables, REDIS_PREFIX: 'one-of-two' }, async (app, account) => {
+      expect((await uploadPicture(app, account, picture)).status).toBe(201);
+      const { body } = await app.http.get('/health/capabilities').expect(200);
+      expect(body.capabilities).toContainEqual({
+        part: 'queue',
+        driver: 'bullmq-redis',
+        embedded: false,
+      });
+      const sessions = await app.database.query(
+        `select 1 from pg_stat_activity where datname = current_database()
+           and (application_name like '%queue%' or query like '%bullmq%') and pid <> pg_backend_pid()`,
+      );
+      expect(sessions).toEqual([]);
+    });
+  });
+
+  it('keeps to keys with its prefix', async () => {
+    const redis = await startRedis();
+    await withApp({ REDIS_URL: redis.url, REDIS_PREFIX: 'one-of-two' }, async (app, account) => {
+      await uploadPicture(app, account, picture);
+      const keys = await redis.ask((client) => client.keys('*'));
+      expect(keys.length).toBeGreaterThan(0);
+      expect(keys.filter((key) => !key.startsWith('one-of-two:'))).toEqual([]);
+    });
+  });
+
+  it('warns of a Redis that may throw jobs away', async () => {
+    const redis = await startRedis({ settings: { 'maxmemory-policy': 'allkeys-lru' } });
+    await withApp({ REDIS_URL: redis.url }, async (app) => {
+      expect(app.worker?.output).toMatch(/maxmemory-policy allkeys-lru.*noeviction/);
+    });
+  });
+
+  it('starts without Redis and takes uploads, which are made when it comes', async () => {
+    const redis = await startRedis();
+    await redis.stop();
+    await withApp({ REDIS_URL: redis.url }, async (app, account) => {
+      const ready = await app.http.get('/health/ready').expect(200);
+      expect(ready.body.checks).toMatchObject({ database: 'ok', queue: 'unavailable' });
+      const askedAt = performance.now();
+      const id = await accept(app, account);
+      expect(performance.now() - askedAt).toBeLessThan(2_000);
+      await redis.begin();
+      await untilCompleted(app, account, id);
+      const again = await app.http.get('/health/ready').expect(200);
+      expect(again.body.checks).toMatchObject({ queue: 'ok' });
+    });
+  });
+
+  it('stops as soon as ever when Redis is away', async () => {
+    const redis = await startRedis();
+    await withApp({ REDIS_URL: redis.url }, async (app) => {
+      const { worker } = app;
+      await redis.stop();
+      await eventually(
+        async () => worker?.output ?? '',
+        (output) => output.includes('The connection to the queue reports an error'),
+      );
+      const askedAt = performance.now();
+      expect(await worker?.stop()).toBe(0);
+      expect(performance.now() - askedAt).toBeLessThan(5_000);
+    });
+  });
+
+  it('keeps no request waiting for a Redis that hangs', async () => {
+    const redis = await startRedis();
+    await withApp({ REDIS_URL: redis.url }, async (app, account) => {
+      redis.freeze();
+      const askedAt = performance.now();
+      const ids = await Promise.all([accept(app, account), accept(app, account)]);
+      expect(performance.now() - askedAt).toBeLessThan(6_000);
+      redis.thaw();
+      for (const id of ids) await untilCompleted(app, account, id);
+    });
+  });
+});
+
+describeWithRedis('a Redis that is not what the environment says', () => {
+  async function expectNoStart(variables: Record<string, string>, message: RegExp): Promise<void> {
+    const child = ProductProcess.spawn('main', {
+      ...productVariables(environment(), dataDir),
+      PORT: '0',
+      ...variables,
+    });
+    running.push(child);
+    expect(await child.ended()).toBe(1);
+    expect(child.output).toMatch(message);
+    expect(child.output).not.toMatch(/ {4}at |hunter2/);
+  }
+
+  it('keeps the product from starting, and is told by the name of the variable', async () => {
+    const redis = await startRedis({ password: PASSWORD });
+    const { url } = redis;
+    await expectNoStart({ REDIS_URL: `redis://127.0.0.1:${redis.port}` }, /REDIS_URL/);
+    await expectNoStart({ REDIS_URL: `redis://:hunter2@127.0.0.1:${redis.port}` }, /REDIS_URL/);
+    await expectNoStart(
+      { REDIS_HOST: '127.0.0.1', REDIS_PORT: String(redis.port), REDIS_PASSWORD: 'hunter2' },
+      /REDIS_PASSWORD/,
+    );
+    await expectNoStart({ REDIS_URL: `${url}/99` }, /number in REDIS_URL/);
+    await expectNoStart({ REDIS_URL: url, REDIS_CLUSTER: 'true' }, /REDIS_CLUSTER must not/);
+  });
+
+  it('is not trusted with a certificate that nobody known has signed', async () => {
+    const { url, folder } = await startRedis({ tls: true });
+    await expectNoStart({ REDIS_URL: url }, /REDIS_CA_FILE/);
+    const none = join(folder, 'none.pem');
+    await expectNoStart({ REDIS_URL: url, REDIS_CA_FILE: none }, /REDIS_CA_FILE .*ENOENT/);
+    await writeFile(none, 'hunter2');
+    await expectNoStart({ REDIS_URL: url, REDIS_CA_FILE: none }, /REDIS_CA_FILE/);
+  });
+
+  it('is told when it is a Cluster', async () => {
+    const { url } = await startRedis({ cluster: true });
+    await expectNoStart({ REDIS_URL: url }, /REDIS_CLUSTER=true/);
+  });
+});
+
+describe('half a Redis', () => {
+  it('keeps the product from starting', async () => {
+    const child = ProductProcess.spawn('worker', {
+      ...productVariables(environment(), dataDir),
+      REDIS_PORT: '6379',
+    });
+    running.push(child);
+    expect([await child.ended(), child.output]).toEqual([
+      1,
+      expect.stringContaining('REDIS_PORT is of no use without REDIS_URL or REDIS_HOST'),
+    ]);
+  });
+});
