@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { WorkerHost } from '@nestjs/bullmq';
 import {
   type BeforeApplicationShutdown,
@@ -28,6 +29,12 @@ import type { WorkRow } from './work-row.js';
 
 /** How long work may go on after its signal, in milliseconds. */
 const ABORT_GRACE_MS = 2_000;
+/**
+ * How long a carrier waits for a database that is away, in milliseconds. Were it to fail at once,
+ * workers would use up all carriers of an outage, and their rows wait until those count as lost.
+ */
+const TAKE_PATIENCE_MS = 10_000;
+const TAKE_AGAIN_MS = 250;
 
 /** What an attempt may rely on. */
 export interface Attempt {
@@ -130,12 +137,24 @@ export abstract class JobProcessor<Row extends WorkRow>
   }
 
   private async attempt(rowId: string, traceParent: string | undefined): Promise<void> {
-    const lease = await this.services.leases.take(this.job, rowId);
+    const lease = await this.take(rowId);
     if (!lease) return;
     const isSettled = await this.traced(lease, traceParent, () => this.runAndReport(lease));
     // A process that stops hands over nothing: its own row would meet the carrier it came with.
     if (!isSettled || this.services.shutdown.begun) return;
     await this.services.dispatcher.refill(this.job, lease.ownerId);
+  }
+
+  private async take(rowId: string): Promise<WorkLease<Row> | undefined> {
+    const giveUpAt = performance.now() + TAKE_PATIENCE_MS;
+    for (;;) {
+      try {
+        return await this.services.leases.take(this.job, rowId);
+      } catch (error) {
+        if (this.services.shutdown.begun || performance.now() > giveUpAt) throw error;
+        await delay(TAKE_AGAIN_MS);
+      }
+    }
   }
 
   /** The trace is the row's: a carrier may be left over from an earlier request. */

@@ -10,7 +10,7 @@ import { ModuleRef } from '@nestjs/core';
 import type { Queue } from 'bullmq';
 import { Capabilities } from '../core/capabilities.js';
 import { DatabasePools } from '../core/database-pools.js';
-import { ENV } from '../core/env.js';
+import { ENV, type Env } from '../core/env.js';
 import { Readiness } from '../core/readiness.js';
 import { queueCapability, queueOptions, untilConnected } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
