@@ -167,6 +167,16 @@ describeWithRedis('the product on Redis', () => {
     });
   });
 
+  it('stops as soon as ever when Redis never came', async () => {
+    const redis = await startRedis();
+    await redis.stop();
+    await withApp({ REDIS_URL: redis.url }, async ({ worker }) => {
+      const askedAt = performance.now();
+      expect(await worker?.stop()).toBe(0);
+      expect(performance.now() - askedAt).toBeLessThan(5_000);
+    });
+  });
+
   it('keeps no request waiting for a Redis that hangs', async () => {
     const redis = await startRedis();
     await withApp({ REDIS_URL: redis.url }, async (app, account) => {
