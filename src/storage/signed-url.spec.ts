@@ -50,16 +50,16 @@ describe('a signed address', () => {
     },
   );
 
-  it('is the same for a while, and always lasts as long as it was asked to', () => {
+  it('is the same for a while, and lasts as long as it was asked to, or a little less', () => {
     const expiries = Array.from({ length: 121 }, (_, second) => {
       const nowMs = NOW_MS + second * 1_000;
       const { searchParams } = new URL(signer.urlFor(KEY, 900, nowMs));
       const { expires = '', signature = '' } = Object.fromEntries(searchParams);
-      expect(signer.verify(KEY, expires, signature, nowMs + 900_000 - 1)).toBe(true);
-      expect(Number(expires) - nowMs / 1_000).toBeLessThanOrEqual(960);
+      expect(signer.verify(KEY, expires, signature, nowMs + 870_000)).toBe(true);
+      expect(Number(expires) - nowMs / 1_000).toBeLessThanOrEqual(900);
       return expires;
     });
-    expect(new Set(expiries).size).toBeLessThanOrEqual(4);
+    expect(new Set(expiries).size).toBeLessThanOrEqual(5);
     expect(signer.urlFor(`${KEY}x`, 900, NOW_MS)).not.toBe(signer.urlFor(KEY, 900, NOW_MS));
   });
 

@@ -49,22 +49,22 @@ export class FileUrlSigner {
   }
 
   /**
-   * An address that lasts this long, and up to a fifteenth more: those that are made in the same
+   * An address that lasts this long, or up to a thirtieth less: those that are made in the same
    * while are the same, so that a browser which lists pictures again finds them in its cache.
    *
    * @throws InvalidStorageKey
    * @throws RangeError unless there are 1 to {@link MAX_SIGNED_URL_SECONDS}, whole
    */
   urlFor(key: string, seconds: number, nowMs = Date.now()): string {
-    assertStorageKey(key);
     assertLifetime(seconds);
-    const step = Math.max(1, Math.floor(seconds / 15));
-    const expires = Math.ceil((nowMs / 1000 + seconds) / step) * step;
+    const step = Math.max(1, Math.floor(seconds / 30));
+    const expires = Math.floor((Math.ceil(nowMs / 1000) + seconds) / step) * step;
     if (expires !== this.latest.expires || this.latest.urls.size >= KEPT_URLS) {
       this.latest = { expires, urls: new Map() };
     }
     const known = this.latest.urls.get(key);
     if (known !== undefined) return known;
+    assertStorageKey(key);
     const url = this.url(key, expires);
     this.latest.urls.set(key, url);
     return url;
