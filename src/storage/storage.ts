@@ -164,7 +164,8 @@ export abstract class Storage {
   abstract getPublicUrl(key: string): string;
 
   /**
-   * An address that serves the object to whoever holds it, for this many seconds.
+   * An address that serves the object to whoever holds it, for this many seconds or up to a thirtieth
+   * less: lists that are asked for again then tell the same addresses, which browsers know.
    *
    * @param seconds 1 to {@link MAX_SIGNED_URL_SECONDS}, whole; anything else is a RangeError
    */
