@@ -8,7 +8,8 @@ import { freePort } from '../src/standalone/free-port.js';
 import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { holdingAccount, uploadPicture } from './image-requests.js';
-import { describeWithPgBouncer, PgBouncer } from './pgbouncer.js';
+import { describeWith } from './programs.js';
+import { PgBouncer } from './pgbouncer.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -29,7 +30,7 @@ let app: TestingApp;
 let account: Account;
 let picture: Buffer;
 
-describeWithPgBouncer('with PgBouncer in transaction mode in between', () => {
+describeWith('pgbouncer', 'with PgBouncer in transaction mode in between', () => {
   beforeAll(async () => {
     database = await createDatabase();
     const { hostname, port } = new URL(database.appUrl);

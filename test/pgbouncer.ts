@@ -1,17 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe } from '@jest/globals';
 import pg from 'pg';
 import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
+import { programEnv } from './programs.js';
 
 const BINARY = 'pgbouncer';
-/** Where Debian keeps servers; not everyone's PATH has it. */
-const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin`;
 /** A pooler refuses to run as root. */
 const UNPRIVILEGED = { name: 'nobody', id: 65_534 };
 const ADMINISTRATOR = 'bouncer';
@@ -71,7 +69,7 @@ export class PgBouncer {
       }
     }
     const server = spawn(BINARY, [join(folder, 'pgbouncer.ini')], {
-      env: { ...process.env, PATH },
+      env: programEnv(),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const bouncer = new PgBouncer(folder, own, server);
@@ -116,25 +114,5 @@ export class PgBouncer {
       await ended;
     }
     await rm(this.folder, { recursive: true, force: true });
-  }
-}
-
-/**
- * `describe` where PgBouncer is installed. Elsewhere the block is skipped, and says so in its name;
- * when `ATELIER_TEST_REQUIRE`, a list with commas, names it, its absence is an error.
- */
-export function describeWithPgBouncer(name: string, block: () => void): void {
-  const required = (process.env['ATELIER_TEST_REQUIRE'] ?? '').split(',');
-  if (isInstalled()) describe(name, block);
-  else if (required.includes(BINARY)) throw new Error(`There is no ${BINARY} on the PATH.`);
-  else describe.skip(`${name} (NOT RUN: there is no ${BINARY} on the PATH)`, block);
-}
-
-function isInstalled(): boolean {
-  try {
-    execFileSync(BINARY, ['--version'], { stdio: 'ignore', env: { ...process.env, PATH } });
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,7 +1,8 @@
 import { describeQueue } from './queue-suite.js';
-import { describeWithRedis, RedisServer } from './redis-server.js';
+import { describeWith } from './programs.js';
+import { RedisServer } from './redis-server.js';
 
-describeWithRedis('with Redis', () => {
+describeWith('redis-server', 'with Redis', () => {
   describeQueue('Redis', async (database) => {
     // Nothing of the queue's in PostgreSQL may be needed any more.
     await database.query('drop schema bullmq cascade');

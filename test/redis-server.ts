@@ -1,15 +1,14 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { describe } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { freePort } from '../src/standalone/free-port.js';
+import { CertificateAuthority } from './certificates.js';
 import { eventually } from './eventually.js';
+import { programEnv } from './programs.js';
 
-const run = promisify(execFile);
 const BINARY = 'redis-server';
 
 interface RedisServerOptions {
@@ -61,6 +60,7 @@ export class RedisServer {
     // A Sentinel writes into its file what it finds out.
     await writeFile(file, lines.join('\n'));
     const server = spawn(BINARY, [file, ...(this.options.sentinelOf ? ['--sentinel'] : [])], {
+      env: programEnv(),
       stdio: 'ignore',
     });
     server.once('error', () => undefined);
@@ -161,30 +161,6 @@ export class RedisServer {
   }
 }
 
-/**
- * `describe` where Redis is installed. Elsewhere the block is skipped, and that is said; with
- * `TEST_NEEDS_REDIS` set, as `.ci/run` does, its absence is an error.
- */
-export function describeWithRedis(name: string, block: () => void): void {
-  if (isInstalled()) {
-    describe(name, block);
-    return;
-  }
-  const reason = `there is no ${BINARY} on the PATH`;
-  if (process.env['TEST_NEEDS_REDIS']) throw new Error(`Cannot run ${name}: ${reason}`);
-  process.stderr.write(`SKIPPED ${name}: ${reason}\n`);
-  describe.skip(`${name} (${reason})`, block);
-}
-
-function isInstalled(): boolean {
-  try {
-    execFileSync(BINARY, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function certificateSettings(folder: string): Record<string, string> {
   return {
     'tls-cert-file': join(folder, 'server.pem'),
@@ -194,17 +170,11 @@ function certificateSettings(folder: string): Record<string, string> {
   };
 }
 
-/** An authority, and a certificate for 127.0.0.1 that it signed, good for a day. */
+/** An authority, and a certificate for 127.0.0.1 that it signed. */
 async function makeCertificates(folder: string): Promise<void> {
-  const openssl = (...args: string[]) => run('openssl', args, { cwd: folder });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await openssl(
-    ...['req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '1'],
-    ...['-subj', '/CN=Authority of a test'],
-  );
-  await openssl(
-    ...['req', '-x509', ...key, '-keyout', 'server.key', '-out', 'server.pem', '-days', '1'],
-    ...['-CA', 'ca.pem', '-CAkey', 'ca.key', '-subj', '/CN=127.0.0.1'],
-    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=CA:FALSE'],
-  );
+  const authority = new CertificateAuthority();
+  const server = authority.issue('redis', ['127.0.0.1']);
+  await writeFile(join(folder, 'ca.pem'), authority.certificate);
+  await writeFile(join(folder, 'server.pem'), server.certificate);
+  await writeFile(join(folder, 'server.key'), server.key, { mode: 0o600 });
 }

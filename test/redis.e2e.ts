@@ -7,7 +7,8 @@ import { eventually } from './eventually.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
-import { describeWithRedis, RedisServer } from './redis-server.js';
+import { describeWith } from './programs.js';
+import { RedisServer } from './redis-server.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const PASSWORD = 'p@ss/word: with what URLs escape';
@@ -63,7 +64,7 @@ async function untilCompleted(app: TestingApp, as: Account, id: string): Promise
   expect(answer.body.status).toBe('COMPLETED');
 }
 
-describeWithRedis('the product on Redis', () => {
+describeWith('redis-server', 'the product on Redis', () => {
   const kinds: [string, () => Promise<Record<string, string>>][] = [
     [
       'with a password and the number of a database in its URL',
@@ -190,7 +191,7 @@ describeWithRedis('the product on Redis', () => {
   });
 });
 
-describeWithRedis('a Redis that is not what the environment says', () => {
+describeWith('redis-server', 'a Redis that is not what the environment says', () => {
   async function expectNoStart(variables: Record<string, string>, message: RegExp): Promise<void> {
     const child = ProductProcess.spawn('main', {
       ...productVariables(environment(), dataDir),

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../eventually.js';
-import { describeWithRedis, RedisServer } from '../redis-server.js';
+import { describeWith } from '../programs.js';
+import { RedisServer } from '../redis-server.js';
 import { ProductUnderLoad, type Standing } from './product-under-load.js';
 
 const WARM_UP_MS = 2_000;
@@ -103,7 +104,7 @@ function expectPostgresErrorsToEnd(backAt: number): void {
   expect(errors.filter(({ at }) => at > backAt + SETTLED_AFTER_MS)).toEqual([]);
 }
 
-describeWithRedis('under load on Redis', () => {
+describeWith('redis-server', 'under load on Redis', () => {
   let server: RedisServer;
 
   beforeAll(async () => {

@@ -1,0 +1,36 @@
+import { execFileSync } from 'node:child_process';
+import { delimiter } from 'node:path';
+import { describe } from '@jest/globals';
+
+/** Where programs are looked for. Debian keeps servers in a folder that not everyone's PATH has. */
+const PATH = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`;
+
+/** The environment for a program that is no part of the product. */
+export function programEnv(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH };
+}
+
+/**
+ * `describe` where a program is installed. Elsewhere the block is skipped, and says so; when
+ * `ATELIER_TEST_REQUIRE`, a list with commas, names the program, its absence is an error.
+ */
+export function describeWith(program: string, name: string, block: () => void): void {
+  const required = (process.env['ATELIER_TEST_REQUIRE'] ?? '').split(',');
+  const reason = `there is no ${program} on the PATH`;
+  if (isInstalled(program)) {
+    describe(name, block);
+    return;
+  }
+  if (required.includes(program)) throw new Error(`Cannot run "${name}": ${reason}`);
+  process.stderr.write(`SKIPPED ${name}: ${reason}\n`);
+  describe.skip(`${name} (NOT RUN: ${reason})`, block);
+}
+
+function isInstalled(program: string): boolean {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore', env: programEnv() });
+    return true;
+  } catch {
+    return false;
+  }
+}
