@@ -16,7 +16,7 @@ import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const TOKEN = 'it-has-sixteen-bytes';
-const JOB = { job: convertImage.name };
+const JOB = { type: convertImage.name };
 const HTTP = 'atelier_http_request_duration_seconds';
 const LIST = '/api/v1/images';
 

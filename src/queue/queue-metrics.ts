@@ -38,11 +38,11 @@ export class QueueMetrics implements OnModuleInit {
     const gauge = this.metrics.gauge({
       name: 'atelier_queue_depth',
       help: 'Carriers that wait in the queue',
-      labels: ['job'],
+      labels: ['type'],
     });
-    const depthOf = async ({ name: job }: JobDefinition): Promise<Reading> => {
-      const queue = this.modules.get<Queue>(getQueueToken(job), { strict: false });
-      return { gauge, labels: { job }, value: await queue.getWaitingCount() };
+    const depthOf = async ({ name: type }: JobDefinition): Promise<Reading> => {
+      const queue = this.modules.get<Queue>(getQueueToken(type), { strict: false });
+      return { gauge, labels: { type }, value: await queue.getWaitingCount() };
     };
     this.metrics.collect({
       name: 'queue',
@@ -55,14 +55,14 @@ export class QueueMetrics implements OnModuleInit {
     const due = this.metrics.gauge({
       name: 'atelier_due_rows',
       help: 'Rows that are due and that nobody works on',
-      labels: ['job'],
+      labels: ['type'],
     });
     const oldest = this.metrics.gauge({
       name: 'atelier_oldest_due_age_seconds',
       help: 'For how long the oldest row that is due has been so; 0 when none is',
-      labels: ['job'],
+      labels: ['type'],
     });
-    const read = async ({ name: job, entity }: JobDefinition): Promise<Reading[]> => {
+    const read = async ({ name: type, entity }: JobDefinition): Promise<Reading[]> => {
       const { tableName } = this.em.getMetadata().get(entity);
       const [row] = await this.em.fork().execute<{ rows: string; age: string }[]>(
         `select count(*) as rows,
@@ -71,8 +71,8 @@ export class QueueMetrics implements OnModuleInit {
          where next_attempt_at <= now() and (leased_until is null or leased_until <= now())`,
       );
       return [
-        { gauge: due, labels: { job }, value: Number(row?.rows) },
-        { gauge: oldest, labels: { job }, value: Number(row?.age) },
+        { gauge: due, labels: { type }, value: Number(row?.rows) },
+        { gauge: oldest, labels: { type }, value: Number(row?.age) },
       ];
     };
     this.metrics.collect({
@@ -86,11 +86,11 @@ export class QueueMetrics implements OnModuleInit {
     const gauge = this.metrics.gauge({
       name: 'atelier_failed_jobs',
       help: 'Dead letters that are not resolved',
-      labels: ['job', 'status'],
+      labels: ['type', 'status'],
     });
-    const readingOf = (job: string, status: string, value: number): Reading => ({
+    const readingOf = (type: string, status: string, value: number): Reading => ({
       gauge,
-      labels: { job, status },
+      labels: { type, status },
       value,
     });
     const read = async (): Promise<Reading[]> => {
