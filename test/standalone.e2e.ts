@@ -112,7 +112,7 @@ describe('npm start', () => {
       const ids: string[] = [];
       for (let i = 0; i < 8; i += 1) {
         const { body } = await signedIn
-          .post('/api/v1/images/upload')
+          .post('/api/v1/images/upload?force=true')
           .attach('image', picture, 'x')
           .expect(202);
         ids.push(body.id);

@@ -154,7 +154,7 @@ export class MeasuredStorage extends Storage {
 
   /**
    * Counts without touching the stream: a listener for its data would make it flow, and a stream in
-   * between would cost a copy. Of one that is left early only files know how far it came.
+   * between would cost a copy. A stream that is left early tells itself how far it came.
    */
   private watch({ stream, range, bytes }: StoredObject): void {
     const startedAt = performance.now();

@@ -58,3 +58,13 @@ it('closes what it opens for a reader that has gone meanwhile', async () => {
   );
   expect(opened[0]?.destroyed).toBe(true);
 });
+
+it('tells how many bytes came, of whatever part was asked for', async () => {
+  const range = { start: 1_000, end: 4_999 };
+  const body = connection(1_000, 3_500);
+  const stream = new S3ObjectStream(body, range, () => Promise.reject(new Error('never')));
+  expect(stream.bytesRead).toBe(0);
+  stream.once('data', () => stream.destroy());
+  await new Promise((resolve) => stream.once('close', resolve));
+  expect(stream.bytesRead).toBe(2_500);
+});

@@ -33,6 +33,11 @@ export class S3ObjectStream extends Readable {
     this.follow(body);
   }
 
+  /** As files have it: how many bytes have come from the store. */
+  get bytesRead(): number {
+    return this.position - this.range.start;
+  }
+
   override _read(): void {
     this.isWanted = true;
     if (this.isBroken) void this.goOn();
