@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 /** Unit tests lie beside the code as *.spec.ts, end-to-end tests in test/ as *.e2e.ts. */
 export default {
   testEnvironment: 'node',
@@ -7,6 +9,8 @@ export default {
   testMatch: ['<rootDir>/src/**/*.spec.ts', '<rootDir>/test/**/*.e2e.ts'],
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
+  // Most tests wait more than they work, also on a machine with two cores.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   workerIdleMemoryLimit: '1GB',
   testTimeout: 30_000,
 };

@@ -3,9 +3,9 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
 // Its main file would load all of the user interface, to tell where it is.
 import swaggerUiFolder from 'swagger-ui-dist/absolute-path.js';
-import { describeApi } from './core/openapi.js';
-import { PAGE_POLICY, PAGE_STYLE, PAGE_STYLE_PATH } from './core/pages.js';
-import { VERSION } from './core/version.js';
+import { describeApi } from './core/openapi/openapi.js';
+import { PAGE_POLICY, PAGE_STYLE, PAGE_STYLE_PATH } from './core/http/pages.js';
+import { VERSION } from './core/process/version.js';
 
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
 

@@ -2,8 +2,8 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.js';
 import { offlineEnv } from './core/env.js';
-import { describeApi } from './core/openapi.js';
-import { VERSION } from './core/version.js';
+import { describeApi } from './core/openapi/openapi.js';
+import { VERSION } from './core/process/version.js';
 
 /** The text of `openapi.json`. Needs no database: nothing of the application is started. */
 export async function openApiText(): Promise<string> {

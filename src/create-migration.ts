@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { runEntryPoint } from './core/entry-point.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { migrationOptions } from './mikro-orm.config.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
 

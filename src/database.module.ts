@@ -2,18 +2,18 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { EntityManager, MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Inject, Logger, Module, type OnModuleInit } from '@nestjs/common';
 import type { Client } from 'pg';
-import { Capabilities } from './core/capabilities.js';
-import { CannotStart } from './core/cannot-start.js';
+import { Capabilities } from './core/process/capabilities.js';
+import { CannotStart } from './core/process/cannot-start.js';
 import {
   connectionOptions,
   connectOrRefuse,
   directAddress,
   hasPooler,
-} from './core/database-url.js';
-import { DatabasePools } from './core/database-pools.js';
+} from './core/database/database-url.js';
+import { DatabasePools } from './core/database/database-pools.js';
 import { ENV, type Env } from './core/env.js';
-import { Readiness } from './core/readiness.js';
-import { serverLimits } from './core/session-limits.js';
+import { Readiness } from './core/process/readiness.js';
+import { serverLimits } from './core/database/session-limits.js';
 import { ormOptions } from './mikro-orm.config.js';
 
 /** The connection to PostgreSQL, and whether it is there and migrated. */

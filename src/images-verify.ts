@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { CannotStart } from './core/cannot-start.js';
+import { CannotStart } from './core/process/cannot-start.js';
 import { CoreModule } from './core/core.module.js';
-import { runEntryPoint } from './core/entry-point.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
-import { Shutdown } from './core/shutdown.js';
+import { Shutdown } from './core/process/shutdown.js';
 import { DatabaseModule } from './database.module.js';
 import { ImageUpkeepModule } from './images/upkeep/image-upkeep.module.js';
 import { ImageUpkeep } from './images/upkeep/image-upkeep.service.js';

@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
-import { Connections } from './core/connections.js';
-import { runEntryPoint } from './core/entry-point.js';
+import { Connections } from './core/http/connections.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
-import { exitWithParent, stopOnSignal } from './core/lifecycle.js';
-import { createLogger, PinoNestLogger } from './core/logging.js';
+import { exitWithParent, stopOnSignal } from './core/process/lifecycle.js';
+import { createLogger, PinoNestLogger } from './core/process/logging.js';
 
 /**
  * How many new connections may wait while the process is busy. Of more, the kernel forgets some, and

@@ -1,11 +1,11 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import { runMigrations } from 'bullmq';
-import { connectOrRefuse } from './core/database-url.js';
+import { connectOrRefuse } from './core/database/database-url.js';
 import { readEnv } from './core/env.js';
-import { createLogger } from './core/logging.js';
-import { runEntryPoint } from './core/entry-point.js';
+import { createLogger } from './core/process/logging.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { migrationAddress, migrationOptions, NO_LIMITS } from './mikro-orm.config.js';
-import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres/postgres-backend.js';
 import { grantRuntimeRole, limitRuntimeRole } from './runtime-role.js';
 
 /** One migration at a time on one database, whoever starts them. Any number will do. */

@@ -5,23 +5,23 @@ import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { Studio, StudioMember } from './auth/studio.entity.js';
 import { User } from './auth/user.entity.js';
-import { takeBackBroken } from './core/database-pool.js';
+import { takeBackBroken } from './core/database/broken-connections.js';
 import {
   connectionOptions,
   type DatabaseAddress,
   directAddress,
   hasPooler,
-} from './core/database-url.js';
+} from './core/database/database-url.js';
 import type { Env } from './core/env.js';
-import { IdempotencyKey } from './core/idempotency-key.entity.js';
-import { type LimitsEnv, sessionLimits } from './core/session-limits.js';
-import { Timer } from './core/timer.entity.js';
+import { IdempotencyKey } from './core/http/idempotency-key.entity.js';
+import { type LimitsEnv, sessionLimits } from './core/database/session-limits.js';
+import { Timer } from './core/reconciler/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
 import { Image } from './images/image.entity.js';
 import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
 import { ResumableUpload } from './images/resumable/resumable-upload.entity.js';
-import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres/postgres-backend.js';
 import { FailedJob } from './queue/failed-job.entity.js';
 import { FileRemoval } from './storage/file-removal.entity.js';
 

@@ -1,11 +1,11 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { CannotStart } from './core/cannot-start.js';
-import { connectOrRefuse, directAddress, hasPooler } from './core/database-url.js';
+import { CannotStart } from './core/process/cannot-start.js';
+import { connectOrRefuse, directAddress, hasPooler } from './core/database/database-url.js';
 import type { Env } from './core/env.js';
-import { serverLimits } from './core/session-limits.js';
+import { serverLimits } from './core/database/session-limits.js';
 import { migrationAddress, type MigrationEnv } from './mikro-orm.config.js';
-import { BULLMQ_SCHEMA } from './queue/postgres-backend.js';
+import { BULLMQ_SCHEMA } from './queue/postgres/postgres-backend.js';
 
 /** How the `comment` of an entity says that its rows are never changed or deleted. */
 const APPEND_ONLY = 'append-only';

@@ -1,8 +1,8 @@
-import './core/node-version.js';
+import './core/process/node-version.js';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.js';
-import { CannotStart } from './core/cannot-start.js';
+import { CannotStart } from './core/process/cannot-start.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
 import { freePort, LOOPBACK, tryPort } from './standalone/free-port.js';

@@ -1,15 +1,15 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CannotStart } from './core/cannot-start.js';
-import { runEntryPoint } from './core/entry-point.js';
+import { CannotStart } from './core/process/cannot-start.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { type Env, readOfflineEnv } from './core/env.js';
-import { DiskStorage } from './storage/disk.storage.js';
-import { MigrationRecord } from './storage/migration-record.js';
-import { MigrationTally } from './storage/migration-tally.js';
-import { S3Storage } from './storage/s3.storage.js';
+import { DiskStorage } from './storage/disk/disk.storage.js';
+import { MigrationRecord } from './storage/migration/migration-record.js';
+import { MigrationTally } from './storage/migration/migration-tally.js';
+import { S3Storage } from './storage/s3/s3.storage.js';
 import { FileUrlSigner } from './storage/signed-url.js';
-import { StorageMigration } from './storage/storage-migration.js';
+import { StorageMigration } from './storage/migration/storage-migration.js';
 
 /**
  * `npm run storage:migrate [-- --again | --verify]`: copies the files of DATA_DIR to the bucket that

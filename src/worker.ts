@@ -1,8 +1,8 @@
 import { NestFactory } from '@nestjs/core';
-import { runEntryPoint } from './core/entry-point.js';
+import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
-import { exitWithParent, stopOnSignal } from './core/lifecycle.js';
-import { createLogger, PinoNestLogger } from './core/logging.js';
+import { exitWithParent, stopOnSignal } from './core/process/lifecycle.js';
+import { createLogger, PinoNestLogger } from './core/process/logging.js';
 import { WorkerServer } from './health/worker-server.js';
 import { WorkerModule } from './worker.module.js';
 

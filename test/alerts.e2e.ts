@@ -30,8 +30,15 @@ describe('an alert', () => {
   });
 
   it('goes by the names of processes that Prometheus is told', async () => {
-    const config = parse(await readFile('docker/prometheus/prometheus.yaml', 'utf8'));
-    const jobs = config.scrape_configs.map(({ job_name }: { job_name: string }) => job_name);
+    const handbook = await readFile('docs/operate.md', 'utf8');
+    const [, example = ''] = /```yaml\n(scrape_configs:[^]*?)```/.exec(handbook) ?? [];
+    const [jobs, jobsOfExample] = [
+      await readFile('docker/prometheus/prometheus.yaml', 'utf8'),
+      example,
+    ].map((text) =>
+      parse(text).scrape_configs.map(({ job_name }: { job_name: string }) => job_name),
+    );
+    expect(jobsOfExample).toEqual(jobs);
     const named = (await readAlerts()).flatMap(({ expr }) =>
       [...expr.matchAll(/[{ ,]job="([^"]+)"/g)].map(([, job]) => job),
     );

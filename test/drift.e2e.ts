@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { openApiText } from '../src/api-document.js';
-import { configurationPage } from '../src/core/configuration-page.js';
-import { envExample } from '../src/core/env-example.js';
+import { configurationPage } from '../src/core/env/configuration-page.js';
+import { envExample } from '../src/core/env/example.js';
 import { migrationOptions } from '../src/mikro-orm.config.js';
 import { createDatabase, type TestDatabase } from './test-database.js';
 

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Response } from 'supertest';
 import { newId } from '../src/core/ids.js';
-import { DiskStorage } from '../src/storage/disk.storage.js';
+import { DiskStorage } from '../src/storage/disk/disk.storage.js';
 import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { Storage } from '../src/storage/storage.js';
 import { imageKey } from '../src/storage/storage-key.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
-import { allProblems } from '../src/core/problem.js';
+import { allProblems } from '../src/core/problems/problem.js';
 import { sendRaw } from './raw-http.js';
 import { type Account, TestingApp } from './testing-app.js';
 

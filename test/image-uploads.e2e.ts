@@ -8,7 +8,7 @@ import { RequestContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import sharp from 'sharp';
 import { readEnv } from '../src/core/env.js';
-import { Idempotency } from '../src/core/idempotency.js';
+import { Idempotency } from '../src/core/http/idempotency.js';
 import { newId } from '../src/core/ids.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Shutdown } from '../src/core/shutdown.js';
+import { Shutdown } from '../src/core/process/shutdown.js';
 import { eventually } from './eventually.js';
 import { holdingAccount } from './image-requests.js';
 import { makePicture } from './pictures.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type ConnectionOptions, Queue, setDefaultBackendFactory, Worker } from 'bullmq';
-import { createSharingBackend, SharedConnection } from '../src/queue/shared-connection.js';
+import { createSharingBackend, SharedConnection } from '../src/queue/postgres/shared-connection.js';
 import { eventually } from './eventually.js';
 import { createDatabase, type TestDatabase } from './test-database.js';
 

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import { ENV, type Env } from '../src/core/env.js';
-import { DatabasePools } from '../src/core/database-pools.js';
-import { ReadDatabase } from '../src/core/read-database.js';
+import { DatabasePools } from '../src/core/database/database-pools.js';
+import { ReadDatabase } from '../src/core/database/read-database.js';
 import { eventually } from './eventually.js';
 import { uploadPicture } from './image-requests.js';
 import { OwnPostgres, type Standby } from './own-postgres.js';

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Connections } from '../src/core/connections.js';
+import { Connections } from '../src/core/http/connections.js';
 import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
-import { DiskStorage } from '../src/storage/disk.storage.js';
+import { DiskStorage } from '../src/storage/disk/disk.storage.js';
 import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { eventually } from './eventually.js';
 import { ProductProcess } from './product-process.js';

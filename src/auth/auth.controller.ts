@@ -1,7 +1,7 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { Operation } from '../core/openapi.js';
-import { unsupportedMediaType, validationFailed } from '../core/problem.js';
-import { Public } from '../core/public.js';
+import { Operation } from '../core/openapi/openapi.js';
+import { unsupportedMediaType, validationFailed } from '../core/problems/problem.js';
+import { Public } from '../core/http/public.js';
 import { emailTaken, invalidCredentials } from './auth.problems.js';
 import {
   type Login,

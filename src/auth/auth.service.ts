@@ -2,8 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../core/env.js';
-import { Problem } from '../core/problem.js';
-import { parseOrRefuse } from '../core/validation.js';
+import { Problem } from '../core/problems/problem.js';
+import { parseOrRefuse } from '../core/http/validation.js';
 import { AccessTokens } from './access-tokens.js';
 import { emailTaken, invalidCredentials } from './auth.problems.js';
 import {

@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { type CompiledQuery, sql } from 'kysely';
 import { Strategy } from 'passport-jwt';
 import { z } from 'zod';
-import { prepare } from '../core/prepared.js';
+import { prepare } from '../core/database/prepared.js';
 import type { Principal } from './access.js';
 import {
   accessClaims,

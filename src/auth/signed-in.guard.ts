@@ -1,8 +1,8 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
-import { Problem, unauthenticated } from '../core/problem.js';
-import { PUBLIC_ACCESS, type PublicAccess } from '../core/public.js';
+import { Problem, unauthenticated } from '../core/problems/problem.js';
+import { PUBLIC_ACCESS, type PublicAccess } from '../core/http/public.js';
 import type { AuthenticatedRequest } from './access.js';
 
 /** Closes every route that does not say `@Public()`. */

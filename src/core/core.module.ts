@@ -1,15 +1,15 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { Capabilities } from './capabilities.js';
-import { Connections } from './connections.js';
-import { DatabasePools } from './database-pools.js';
+import { Capabilities } from './process/capabilities.js';
+import { Connections } from './http/connections.js';
+import { DatabasePools } from './database/database-pools.js';
 import { ENV, type Env } from './env.js';
-import { Idempotency } from './idempotency.js';
+import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics/metrics.js';
 import { PoolMetrics } from './metrics/pool-metrics.js';
-import { ReadDatabase } from './read-database.js';
-import { Readiness } from './readiness.js';
-import { RowChanges } from './row-changes.js';
-import { Shutdown } from './shutdown.js';
+import { ReadDatabase } from './database/read-database.js';
+import { Readiness } from './process/readiness.js';
+import { RowChanges } from './database/row-changes.js';
+import { Shutdown } from './process/shutdown.js';
 import { startTracing, Tracing } from './tracing/tracing.js';
 
 const SERVICES = [

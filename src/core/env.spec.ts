@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { envDocs, envVariables, InvalidEnvironment, readEnv } from './env.js';
-import { envExample } from './env-example.js';
+import { envVariables, InvalidEnvironment, readEnv } from './env.js';
+import { envDocs } from './env/documented.js';
+import { envExample } from './env/example.js';
 
 const STRONG = ['q8Zt2Vn6Lx4Rb9Kd1Ws7Yf3Hj5Mc0Pg-A', 'Tz7Bw1Qk9Xe5Ru3Yn8Gc6Lm2Hd4Vs0Jf-B'] as const;
 const REQUIRED = {

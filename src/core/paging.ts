@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { flag } from './flag.js';
-import { Problem, validationFailed } from './problem.js';
+import { Problem, validationFailed } from './problems/problem.js';
 
 /**
  * Lists are paged by keyset (`cursor`), which stays right while rows come and go, and also by

@@ -1,9 +1,9 @@
 import { Controller, Get } from '@nestjs/common';
 import { z } from 'zod';
-import { Capabilities } from '../core/capabilities.js';
-import { Operation } from '../core/openapi.js';
-import { unavailable } from '../core/problem.js';
-import { Public } from '../core/public.js';
+import { Capabilities } from '../core/process/capabilities.js';
+import { Operation } from '../core/openapi/openapi.js';
+import { unavailable } from '../core/problems/problem.js';
+import { Public } from '../core/http/public.js';
 import { Health } from './health.service.js';
 
 const liveSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { Problem, unavailable } from '../core/problem.js';
-import { Readiness } from '../core/readiness.js';
-import { Shutdown } from '../core/shutdown.js';
+import { Problem, unavailable } from '../core/problems/problem.js';
+import { Readiness } from '../core/process/readiness.js';
+import { Shutdown } from '../core/process/shutdown.js';
 
 /** What probes are told, in every process. */
 @Injectable()

@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ENV, type Env } from '../core/env.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { metricsClosed, requireMetricsAccess } from '../core/metrics/metrics-access.js';
-import { Operation } from '../core/openapi.js';
-import { Public } from '../core/public.js';
+import { Operation } from '../core/openapi/openapi.js';
+import { Public } from '../core/http/public.js';
 
 /** What Prometheus asks of the API; docs/operate.md explains each metric. */
 @Controller('metrics')

@@ -1,14 +1,14 @@
 import { Controller, Get, Header, Param } from '@nestjs/common';
-import { Operation } from '../core/openapi.js';
-import { escapeHtml, htmlPage, PAGE_POLICY } from '../core/pages.js';
+import { Operation } from '../core/openapi/openapi.js';
+import { escapeHtml, htmlPage, PAGE_POLICY } from '../core/http/pages.js';
 import {
   allProblems,
   findProblem,
   notFound,
   Problem,
   type ProblemDefinition,
-} from '../core/problem.js';
-import { Public } from '../core/public.js';
+} from '../core/problems/problem.js';
+import { Public } from '../core/http/public.js';
 
 /** Explains, to people, the codes that errors carry: `type` of each error points here. */
 @Controller('problems')

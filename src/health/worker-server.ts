@@ -8,9 +8,9 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { ENV, type Env } from '../core/env.js';
-import { rawProblemResponse } from '../core/http.js';
+import { rawProblemResponse } from '../core/http/http.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
 import {
@@ -20,8 +20,8 @@ import {
   notFound,
   Problem,
   requestTimeout,
-} from '../core/problem.js';
-import { PROBLEM_JSON, toProblem } from '../core/problem.filter.js';
+} from '../core/problems/problem.js';
+import { PROBLEM_JSON, toProblem } from '../core/problems/problem.filter.js';
 import { Health } from './health.service.js';
 
 /** How long a request may take to arrive, and a connection be kept without one, in milliseconds. */

@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/access.js';
 import { ENV, type Env } from '../core/env.js';
-import { malformed, notFound, Problem } from '../core/problem.js';
-import { lifetimeFromNow } from '../storage/redirect.js';
+import { malformed, notFound, Problem } from '../core/problems/problem.js';
+import { lifetimeFromNow } from '../storage/serving/redirect.js';
 import { Storage } from '../storage/storage.js';
-import type { ServedFile } from '../storage/serve-file.js';
+import type { ServedFile } from '../storage/serving/serve-file.js';
 import { VARIANT_FORMATS } from './decoding/variants.js';
 import { ImagePresenter } from './image.presenter.js';
 import { type FileRow, ImageQueries, type ImageRow } from './image.queries.js';

@@ -1,6 +1,6 @@
 import { type CompiledQuery, sql } from 'kysely';
 import { cutPage, decodeCursor, type Page } from '../core/paging.js';
-import { prepare, type ValueOf } from '../core/prepared.js';
+import { prepare, type ValueOf } from '../core/database/prepared.js';
 import { sortingOf } from './image-order.js';
 import type { ImageStatus, ImageType } from './image.entity.js';
 import { type ImageDatabase, type ImageRow, selectImages } from './image.queries.js';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
-import { prepare } from '../core/prepared.js';
+import { prepare } from '../core/database/prepared.js';
 import { isoTime } from './image-order.js';
 import type { ImageMetadata, ImageStatus, ImageType, Visibility } from './image.entity.js';
 import type { FormatName } from './containers/container.js';

@@ -11,7 +11,7 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { AcceptsMultipart } from '../core/http.js';
+import { AcceptsMultipart } from '../core/http/http.js';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CurrentUser, OptionalUser, type Principal } from '../auth/access.js';
@@ -19,20 +19,20 @@ import {
   idempotencyInProgress,
   IdempotencyKeyHeader,
   idempotencyMismatch,
-} from '../core/idempotency.js';
-import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '../core/openapi-decorators.js';
-import { Operation } from '../core/openapi.js';
+} from '../core/http/idempotency.js';
+import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '../core/openapi/openapi-decorators.js';
+import { Operation } from '../core/openapi/openapi.js';
 import {
   malformed,
   notFound,
   requestTimeout,
   unsupportedMediaType,
   validationFailed,
-} from '../core/problem.js';
-import { Public } from '../core/public.js';
-import { TakesWait, WaitSeconds } from '../core/wait.js';
-import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from '../storage/file-answers.js';
-import { sendStoredFile } from '../storage/serve-file.js';
+} from '../core/problems/problem.js';
+import { Public } from '../core/http/public.js';
+import { TakesWait, WaitSeconds } from '../core/http/wait.js';
+import { FILE_PROBLEMS, fileAnswers, TakesFileHeaders } from '../storage/serving/file-answers.js';
+import { sendStoredFile } from '../storage/serving/serve-file.js';
 import {
   type FileQuery,
   fileQuery,

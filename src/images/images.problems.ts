@@ -1,4 +1,4 @@
-import { defineProblem, type ProblemDefinition } from '../core/problem.js';
+import { defineProblem, type ProblemDefinition } from '../core/problems/problem.js';
 import type { ContainerRefusalCode } from './containers/container.js';
 
 export const emptyFile = defineProblem({

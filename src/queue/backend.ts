@@ -1,16 +1,16 @@
 import type { BullRootModuleOptions } from '@nestjs/bullmq';
 import { type Queue, RedisQueueBackend, type Worker } from 'bullmq';
-import type { Capability } from '../core/capabilities.js';
-import type { DatabasePools } from '../core/database-pools.js';
+import type { Capability } from '../core/process/capabilities.js';
+import type { DatabasePools } from '../core/database/database-pools.js';
 import type { Env } from '../core/env.js';
-import { postgresQueueOptions } from './postgres-backend.js';
-import { redisAddress } from './redis-address.js';
+import { postgresQueueOptions } from './postgres/postgres-backend.js';
+import { redisAddress } from './redis/redis-address.js';
 import {
   hasRedisLostCarriers,
   isRedisAway,
   redisQueueOptions,
   untilRedisIsConnected,
-} from './redis-backend.js';
+} from './redis/redis-backend.js';
 
 /**
  * The one place that chooses what BullMQ runs on.

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { defineEntity, p } from '@mikro-orm/core';
-import { describeError, type ErrorDescription } from '../core/error-description.js';
+import { describeError, type ErrorDescription } from '../core/problems/error-description.js';
 import { newId } from '../core/ids.js';
 
 const FailedJobSchema = defineEntity({

@@ -13,7 +13,7 @@ import type { Job } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
 import { secondsSince } from '../core/metrics/duration.js';
 import { currentContext, runInContext } from '../core/request-context.js';
-import { Shutdown } from '../core/shutdown.js';
+import { Shutdown } from '../core/process/shutdown.js';
 import { runInSpan } from '../core/tracing/in-span.js';
 import { isSameTrace } from '../core/tracing/trace-parent.js';
 import { Tracing } from '../core/tracing/tracing.js';

@@ -1,6 +1,6 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
-import { Reconciler } from '../core/reconciler.js';
-import { ReconcilerModule } from '../core/reconciler.module.js';
+import { Reconciler } from '../core/reconciler/reconciler.js';
+import { ReconcilerModule } from '../core/reconciler/reconciler.module.js';
 import { Dispatcher } from './dispatcher.js';
 import { JobRegistry } from './job-registry.js';
 import { QueueMetrics } from './queue-metrics.js';

@@ -8,10 +8,10 @@ import {
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { Queue } from 'bullmq';
-import { Capabilities } from '../core/capabilities.js';
-import { DatabasePools } from '../core/database-pools.js';
+import { Capabilities } from '../core/process/capabilities.js';
+import { DatabasePools } from '../core/database/database-pools.js';
 import { ENV, type Env } from '../core/env.js';
-import { Readiness } from '../core/readiness.js';
+import { Readiness } from '../core/process/readiness.js';
 import { queueCapability, queueOptions, untilConnected } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type FilterQuery, LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { newId } from '../core/ids.js';
-import { RowChanges } from '../core/row-changes.js';
+import { RowChanges } from '../core/database/row-changes.js';
 import { FailedJob } from './failed-job.entity.js';
 import { JobMetrics } from './job-metrics.js';
 import { backoff, type JobDefinition } from './job.js';

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { readDataDir } from '../core/env.js';
 import { DataDir, keptSecrets } from './data-dir.js';
 import { EmbeddedPostgres, embeddedUrl } from './embedded-postgres.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { readPrivateJson, writePrivateJson } from './private-file.js';
 
 const secretsSchema = z.object({ APP_SECRET: z.string(), JWT_SECRET: z.string() });

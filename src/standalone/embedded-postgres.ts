@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { freePort, LOOPBACK } from './free-port.js';
 import { findPostgres, type PostgresBinaries } from './postgres-binaries.js';
 import { type DatabaseRole, PostgresCluster, ROLES } from './postgres-cluster.js';

@@ -14,7 +14,7 @@ import {
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { type PostgresBinaries, SERVER_ENV, type ServerUser } from './postgres-binaries.js';
 import { readPrivateJson, syncDirectory, writePrivateJson } from './private-file.js';
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 import { birthOf, endsWithin, signal } from './processes.js';
 
 /** What a running server writes into `postmaster.pid` in its data directory. */

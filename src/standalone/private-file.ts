@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
-import { CannotStart } from '../core/cannot-start.js';
+import { CannotStart } from '../core/process/cannot-start.js';
 
 /**
  * Reads a small file that {@link writePrivateJson} wrote.

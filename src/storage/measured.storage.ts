@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { Problem } from '../core/problem.js';
+import { Problem } from '../core/problems/problem.js';
 import { inSpan } from '../core/tracing/in-span.js';
 import type { StorageMetrics, StorageOutcome } from './storage-metrics.js';
 import {

@@ -44,8 +44,12 @@ export interface ImageKeyParts {
   ext: string;
 }
 
-/** The folder of all pictures, and so far of all that is stored. */
+/** The folder of all pictures. */
 export const IMAGES_FOLDER = 'images';
+/** The folder of what arrives in parts. */
+export const UPLOADS_FOLDER = 'uploads';
+/** Nothing is stored elsewhere: the rest of a bucket may be somebody else's. */
+export const FOLDERS = [IMAGES_FOLDER, UPLOADS_FOLDER] as const;
 
 /**
  * `images/{userId}/{epochMs}-{imageId}/{variant}.{ext}`

@@ -1,7 +1,7 @@
 import { Inject, Module } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
-import { Reconciler } from '../core/reconciler.js';
-import { ReconcilerModule } from '../core/reconciler.module.js';
+import { Reconciler } from '../core/reconciler/reconciler.js';
+import { ReconcilerModule } from '../core/reconciler/reconciler.module.js';
 import { FileRemovals } from './file-removals.js';
 import { Storage } from './storage.js';
 import { StorageModule } from './storage.module.js';

@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
-import { Capabilities } from '../core/capabilities.js';
+import { Capabilities } from '../core/process/capabilities.js';
 import { ENV, type Env } from '../core/env.js';
-import { Readiness } from '../core/readiness.js';
-import { DiskStorage } from './disk.storage.js';
+import { Readiness } from '../core/process/readiness.js';
+import { DiskStorage } from './disk/disk.storage.js';
 import { FileRemovals } from './file-removals.js';
 import { FilesController } from './files.controller.js';
 import { MeasuredStorage } from './measured.storage.js';
-import { S3Storage } from './s3.storage.js';
+import { S3Storage } from './s3/s3.storage.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
 import { StorageMetrics } from './storage-metrics.js';

@@ -1,4 +1,4 @@
-import { defineProblem } from '../core/problem.js';
+import { defineProblem } from '../core/problems/problem.js';
 
 export const invalidSignature = defineProblem({
   code: 'invalid-signature',

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Test, type TestingModule } from '@nestjs/testing';
 import { childrenOf, cpuMsOfTree, requireProc } from '../../bench/process-usage.js';
 import { readEnv } from '../../src/core/env.js';
-import { createLogger, PinoNestLogger } from '../../src/core/logging.js';
+import { createLogger, PinoNestLogger } from '../../src/core/process/logging.js';
 import { DecoderPool } from '../../src/images/decoding/decoder-pool.js';
 import { WorkerModule } from '../../src/worker.module.js';
 import { decoderPoolFromSources } from '../decoding.js';

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Unavailable } from '../../src/core/unavailable.js';
+import { Unavailable } from '../../src/core/problems/unavailable.js';
 import { Storage } from '../../src/storage/storage.js';
 import { eventually } from '../eventually.js';
 import { makePicture } from '../pictures.js';

@@ -33,7 +33,8 @@ export class Collection {
 
   constructor(
     private readonly collector: Collector,
-    private readonly onFailure: (error: unknown) => void,
+    /** Is told how each question ended: with an error, or with an answer. */
+    private readonly report: (error?: Error) => void,
   ) {}
 
   /** Brings the gauges up to date, or clears them. Never rejects. */
@@ -47,10 +48,13 @@ export class Collection {
   }
 
   private async ask(): Promise<void> {
-    const readings = await this.answer().catch((error: unknown) => {
-      this.onFailure(error);
-      return [];
-    });
+    let readings: readonly Reading[] = [];
+    try {
+      readings = await this.answer();
+      this.report();
+    } catch (error) {
+      this.report(error instanceof Error ? error : new Error(String(error)));
+    }
     for (const gauge of this.collector.gauges) gauge.reset();
     for (const { gauge, labels, value } of readings) gauge.set(labels, value);
   }

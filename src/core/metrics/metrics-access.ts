@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { defineProblem, Problem } from '../problem.js';
+import { defineProblem, Problem } from '../problems/problem.js';
 
 export const metricsClosed = defineProblem({
   code: 'metrics-closed',

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { VERSION } from '../version.js';
+import { VERSION } from '../process/version.js';
 import { type Collector, Collection } from './collection.js';
 
 interface InstrumentOptions<Label extends string> {
@@ -79,12 +79,16 @@ export class Metrics {
   collect(collector: Collector): void {
     const { name } = collector;
     this.scrapeErrors.inc({ collector: name }, 0);
-    this.collections.push(
-      new Collection(collector, (error) => {
-        this.scrapeErrors.inc({ collector: name });
-        this.logger.debug({ err: error, collector: name, msg: 'Not measured' });
-      }),
-    );
+    let isFailing = false;
+    const report = (error?: Error): void => {
+      if (error) this.scrapeErrors.inc({ collector: name });
+      // Each change once: scrapers come every few seconds.
+      if ((error !== undefined) === isFailing) return;
+      isFailing = !isFailing;
+      if (error) this.logger.warn({ err: error, collector: name, msg: 'Not measured' });
+      else this.logger.log({ collector: name, msg: 'Measured again' });
+    };
+    this.collections.push(new Collection(collector, report));
   }
 
   /** Everything measured so far, in Prometheus' text format. It never fails as a whole. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DatabasePools, type PoolFigures } from '../database-pools.js';
+import { DatabasePools, type PoolFigures } from '../database/database-pools.js';
 import { Metrics } from './metrics.js';
 
 /** How busy the pools of database connections are, at the moment when somebody looks. */

@@ -24,7 +24,7 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_VERSION,
 } from '@opentelemetry/semantic-conventions';
-import { VERSION } from '../version.js';
+import { VERSION } from '../process/version.js';
 import { ReportingExporter } from './reporting-exporter.js';
 import type { Attributes, Span, SpanKind, SpanOptions } from './span.js';
 import { formatTraceParent, type TraceParent } from './trace-parent.js';

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { OnModuleInit } from '@nestjs/common';
 import type { Env } from '../../core/env.js';
-import { flushFolder, ignoreMissing } from '../../storage/disk-files.js';
+import { flushFolder, ignoreMissing } from '../../storage/disk/disk-files.js';
 import { GrowingBytes, type Hold, ResumableBytes } from './resumable-bytes.js';
 
 /** Where uploads grow, below `DATA_DIR`. */

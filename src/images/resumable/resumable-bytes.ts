@@ -1,5 +1,5 @@
 import { type Readable, Writable } from 'node:stream';
-import { payloadTooLarge, Problem } from '../../core/problem.js';
+import { payloadTooLarge, Problem } from '../../core/problems/problem.js';
 import type { ResumableLease } from './resumable-leases.js';
 
 /** By which whoever changes an upload keeps others from doing so. */

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
-import { Problem } from '../../core/problem.js';
+import { Problem } from '../../core/problems/problem.js';
 import { containerProblems, fileTooLarge } from '../images.problems.js';
 import { ImageQuota } from '../upload/image-quota.js';
 import { fileLimitsOf, receiveFile, type StoreFile } from '../upload/incoming-file.js';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { newId } from '../../core/ids.js';
-import { Problem } from '../../core/problem.js';
+import { Problem } from '../../core/problems/problem.js';
 import { uploadLocked } from './resumable.problems.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem, unsupportedMediaType, validationFailed } from '../../core/problem.js';
-import { parseOrRefuse } from '../../core/validation.js';
+import { Problem, unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
+import { parseOrRefuse } from '../../core/http/validation.js';
 import { z } from 'zod';
 import { emptyFile } from '../images.problems.js';
 import { uploadFieldsSchema } from '../image.schema.js';

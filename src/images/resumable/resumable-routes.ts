@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ApiHeader } from '../../core/openapi-decorators.js';
+import { ApiHeader } from '../../core/openapi/openapi-decorators.js';
 import {
   notFound,
   payloadTooLarge,
   unsupportedMediaType,
   validationFailed,
-} from '../../core/problem.js';
+} from '../../core/problems/problem.js';
 import { containerProblems, quotaExceeded } from '../images.problems.js';
 import { IMAGE_ID_HEADER, OFFSET_STREAM, TUS_VERSION } from './resumable-protocol.js';
 import type { UploadProgress } from './resumable-reception.js';

@@ -17,21 +17,21 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CurrentUser, type Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
-import { Route } from '../../core/http.js';
+import { Route } from '../../core/http/http.js';
 import {
   IdempotencyKeyHeader,
   idempotencyInProgress,
   idempotencyMismatch,
-} from '../../core/idempotency.js';
+} from '../../core/http/idempotency.js';
 import {
   ApiBody,
   ApiConsumes,
   ApiExcludeEndpoint,
   ApiHeader,
-} from '../../core/openapi-decorators.js';
-import { Operation } from '../../core/openapi.js';
-import { notFound, validationFailed } from '../../core/problem.js';
-import { Public } from '../../core/public.js';
+} from '../../core/openapi/openapi-decorators.js';
+import { Operation } from '../../core/openapi/openapi.js';
+import { notFound, validationFailed } from '../../core/problems/problem.js';
+import { Public } from '../../core/http/public.js';
 import { imageParams, uploadQuery } from '../image.schema.js';
 import { containerProblems, fileTooLarge, quotaExceeded } from '../images.problems.js';
 import {

@@ -1,4 +1,4 @@
-import { defineProblem } from '../../core/problem.js';
+import { defineProblem } from '../../core/problems/problem.js';
 
 export const tusVersion = defineProblem({
   code: 'tus-version',

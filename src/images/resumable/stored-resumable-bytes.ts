@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream';
 import type { Storage } from '../../storage/storage.js';
+import { UPLOADS_FOLDER } from '../../storage/storage-key.js';
 import { GrowingBytes, type Hold, ResumableBytes } from './resumable-bytes.js';
 
 /** Where uploads grow in the store: beside the pictures, not among them. */
-const FOLDER = 'uploads/';
+const FOLDER = `${UPLOADS_FOLDER}/`;
 /**
  * How many bytes of a request are held in memory before they are stored; a process that is killed
  * loses no more of them. Less than what a store takes in one request.

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import { ENV, type Env } from '../../core/env.js';
-import { RowChanges } from '../../core/row-changes.js';
+import { RowChanges } from '../../core/database/row-changes.js';
 import { FileRemovals } from '../../storage/file-removals.js';
 import { folderOf } from '../../storage/storage-key.js';
 

@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
-import { RowChanges } from '../../core/row-changes.js';
+import { RowChanges } from '../../core/database/row-changes.js';
 import { INTERNAL_ERROR } from '../../queue/work-lease.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { folderOf } from '../../storage/storage-key.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
-import { Problem } from '../../core/problem.js';
+import { Problem } from '../../core/problems/problem.js';
 import { quotaExceeded } from '../images.problems.js';
 
 /** What the files of one account may take in storage. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { finished, type Readable, Transform, type TransformCallback } from 'node:stream';
 import type { Env } from '../../core/env.js';
-import { malformed, Problem } from '../../core/problem.js';
+import { malformed, Problem } from '../../core/problems/problem.js';
 import {
   type ContainerFormat,
   ContainerRefused,

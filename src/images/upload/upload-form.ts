@@ -1,13 +1,13 @@
 import type { FastifyRequest } from 'fastify';
-import { LEAST_BYTES } from '../../core/connection.js';
+import { LEAST_BYTES } from '../../core/http/connection.js';
 import {
   Problem,
   payloadTooLarge,
   requestTimeout,
   unsupportedMediaType,
   validationFailed,
-} from '../../core/problem.js';
-import { parseOrRefuse } from '../../core/validation.js';
+} from '../../core/problems/problem.js';
+import { parseOrRefuse } from '../../core/http/validation.js';
 import { type UploadFields, uploadFieldsSchema } from '../image.schema.js';
 import {
   brokenOff,

@@ -1,0 +1,40 @@
+import type { ClientConfig } from 'pg';
+import type { Env } from '../env.js';
+
+/** The variables that limit a session. */
+export type LimitsEnv = Pick<
+  Env,
+  | 'DATABASE_STATEMENT_TIMEOUT_MS'
+  | 'DATABASE_LOCK_TIMEOUT_MS'
+  | 'DATABASE_IDLE_TRANSACTION_TIMEOUT_MS'
+>;
+
+const SILENT_SERVER_MARGIN_MS = 5_000;
+
+/** What PostgreSQL is to hold a session to, by the names of its settings, in milliseconds. */
+export function serverLimits(env: LimitsEnv) {
+  return {
+    statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS,
+    lock_timeout: env.DATABASE_LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: env.DATABASE_IDLE_TRANSACTION_TIMEOUT_MS,
+  };
+}
+
+/**
+ * The limits of a connection, as options of pg.
+ *
+ * @param pooled whether a pooler is in between: it refuses settings in the start-up packet, and what
+ * one client sets others would get; then the role has the limits, from `npm run migrate`
+ */
+export function sessionLimits(
+  env: LimitsEnv,
+  pooled: boolean,
+): Partial<ReturnType<typeof serverLimits>> & Pick<ClientConfig, 'query_timeout'> {
+  return {
+    ...(!pooled && serverLimits(env)),
+    // The server keeps to its own limit; this one is for a server that says nothing at all.
+    ...(env.DATABASE_STATEMENT_TIMEOUT_MS > 0 && {
+      query_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS + SILENT_SERVER_MARGIN_MS,
+    }),
+  };
+}

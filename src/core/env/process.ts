@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { documented, MINUTES, SECONDS } from './documented.js';
+import { whole } from './values.js';
+
+export const processVariables = {
+  NODE_ENV: documented(z.enum(['development', 'test', 'production']).default('development'), {
+    help: '`production` refuses weak secrets and embedded defaults that would only pretend.',
+  }),
+  LOG_LEVEL: documented(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    { help: 'The least severe level that is written.' },
+  ),
+  LOG_FORMAT: documented(z.enum(['auto', 'json', 'pretty']).default('auto'), {
+    help: '`auto` is pretty in a terminal and JSON elsewhere.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: documented(whole(12 * SECONDS, { min: 1 * SECONDS, max: 10 * MINUTES }), {
+    help: 'How long requests and jobs may still run after SIGTERM, in milliseconds.',
+  }),
+  SHUTDOWN_LEAVE_MS: documented(whole(2 * SECONDS, { min: 0, max: 10 * MINUTES }), {
+    help: 'For how much of that the API still takes new connections while readiness is off, in milliseconds: longer than the load balancer takes to notice.',
+  }),
+};

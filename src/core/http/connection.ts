@@ -1,0 +1,147 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Env } from '../env.js';
+
+/**
+ * The least that has to move within each time limit, in bytes, up or down: half a kilobyte a second
+ * at the defaults. The worst mobile networks carry several times as much, with pauses.
+ */
+export const LEAST_BYTES = 16 * 1024;
+
+/**
+ * How many requests may be on a connection at once. Hardly any client sends a second one before the
+ * first is answered, and each costs memory from when it was read.
+ */
+const MAX_REQUESTS = 32;
+
+interface PendingRequest {
+  response: ServerResponse;
+  /** Set while it waits for those before it. */
+  proceed?: () => void;
+}
+
+/** One connection: its requests in order, and whether its client keeps up. */
+export class Connection {
+  private pending: PendingRequest[] = [];
+  /** When the last answer was complete, or the connection began. */
+  private idleSince = performance.now();
+  /** A request that was answered before all of its body had come, and when that was. */
+  private unfinished: { request: IncomingMessage; since: number } | undefined;
+  /** What had been sent when the reading client last came along as it must, and when that was. */
+  private read = { bytes: 0, at: 0 };
+  /** What had been received when anything last was, and when that was noticed. */
+  private received = { bytes: 0, at: performance.now() };
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly isProxy: boolean,
+    private readonly env: Pick<Env, 'KEEP_ALIVE_TIMEOUT_MS' | 'REQUEST_TIMEOUT_MS'>,
+  ) {}
+
+  /** How many requests are not answered yet. */
+  get requests(): number {
+    return this.pending.length;
+  }
+
+  get isIdle(): boolean {
+    return this.pending.length === 0;
+  }
+
+  /** Whether part of an answer has gone out, and the rest has not. */
+  get isAnswering(): boolean {
+    return this.pending[0]?.response.headersSent ?? false;
+  }
+
+  /** Notes a request that has been read. With too many, the connection is cut. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    if (this.socket.destroyed) return;
+    if (this.pending.length >= MAX_REQUESTS) {
+      this.socket.resetAndDestroy();
+      return;
+    }
+    this.pending.push({ response });
+    response.once('close', () => {
+      this.end(request, response);
+    });
+  }
+
+  /** Lets a request go on once those before it are answered. */
+  inTurn(response: ServerResponse, proceed: () => void): void {
+    const index = this.pending.findIndex((each) => each.response === response);
+    const own = this.pending[index];
+    if (!own || this.socket.destroyed) return;
+    if (index === 0) proceed();
+    else own.proceed = proceed;
+  }
+
+  /**
+   * Cuts the connection when its client holds it without need. A reset, because a close would leave
+   * the kernel with megabytes that nobody reads.
+   *
+   * @returns whether it did
+   */
+  cutIfTooSlow(now: number): boolean {
+    const isTooSlow = this.readsTooSlowly(now) || this.sendsTooLong(now) || this.idlesTooLong(now);
+    if (isTooSlow) this.socket.resetAndDestroy();
+    return isTooSlow;
+  }
+
+  /** Closes the connection, unless a request is on it, or was on it a moment ago. */
+  leave(quietMs: number): void {
+    const now = performance.now();
+    if (this.socket.bytesRead !== this.received.bytes) {
+      this.received = { bytes: this.socket.bytesRead, at: now };
+    }
+    const isQuiet = now - Math.max(this.idleSince, this.received.at) >= quietMs;
+    if (this.isIdle && isQuiet) this.socket.destroySoon();
+  }
+
+  private end(request: IncomingMessage, response: ServerResponse): void {
+    this.pending = this.pending.filter((each) => each.response !== response);
+    const now = performance.now();
+    if (!request.complete) this.unfinished = { request, since: now };
+    this.idleSince = now;
+    // Node has just set the time that everybody else gets.
+    if (this.isIdle && this.isProxy) this.socket.setTimeout(this.env.KEEP_ALIVE_TIMEOUT_MS);
+    const next = this.pending[0];
+    const proceed = next?.proceed;
+    if (next) delete next.proceed;
+    if (!this.socket.destroyed) proceed?.();
+  }
+
+  /** Whether bytes wait for the client, and fewer of them have gone than must within the limit. */
+  private readsTooSlowly(now: number): boolean {
+    const { waiting, sent } = outgoing(this.socket);
+    if (waiting === 0 || this.read.at === 0 || sent - this.read.bytes >= LEAST_BYTES) {
+      this.read = { bytes: sent, at: now };
+    }
+    return now - this.read.at > this.env.REQUEST_TIMEOUT_MS;
+  }
+
+  /** Whether the rest of a body that nobody waits for any more goes on and on. */
+  private sendsTooLong(now: number): boolean {
+    if (this.unfinished?.request.complete) this.unfinished = undefined;
+    return (
+      this.unfinished !== undefined && now - this.unfinished.since > this.env.REQUEST_TIMEOUT_MS
+    );
+  }
+
+  /** Empty lines between requests keep Node's own timers at bay, and are no request. */
+  private idlesTooLong(now: number): boolean {
+    const { KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } = this.env;
+    return this.isIdle && now - this.idleSince > KEEP_ALIVE_TIMEOUT_MS + REQUEST_TIMEOUT_MS;
+  }
+}
+
+/** What Node's documented counters do not tell: they move by whole chunks, however large. */
+interface StreamHandle {
+  bytesWritten: number;
+  writeQueueSize: number;
+}
+
+/** How many bytes of answers wait for the client to read on, and how many went to the kernel. */
+function outgoing(socket: Socket): { waiting: number; sent: number } {
+  const { _handle: handle } = socket as unknown as { _handle?: StreamHandle | null };
+  if (!handle) return { waiting: 0, sent: 0 };
+  return { waiting: handle.writeQueueSize, sent: handle.bytesWritten - handle.writeQueueSize };
+}

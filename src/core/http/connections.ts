@@ -1,0 +1,166 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { BlockList, isIPv6, Server as NetServer, Socket } from 'node:net';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Connection } from './connection.js';
+import { ENV, type Env } from '../env.js';
+
+/** How often the pace of all connections is looked at, in milliseconds. */
+const SWEEP_MS = 1_000;
+/** The same while the process is on its way out. */
+const DRAIN_SWEEP_MS = 50;
+/**
+ * How long nothing may have come on a connection that is closed while the process is on its way
+ * out, in milliseconds. One that is in use is used before, and is closed by the answer.
+ */
+const QUIET_MS = 3_000;
+/** A turn of the event loop in which next to nothing happened, in milliseconds. */
+const CALM_TURN_MS = 0.1;
+/** How long to wait for a calm turn before any turn will do that took nobody, in milliseconds. */
+const CALM_PATIENCE_MS = 500;
+
+/**
+ * The connections of this process: none is held by a client that is too slow, none has more than a
+ * few requests in it, and each is closed without loss when the process leaves.
+ */
+@Injectable()
+export class Connections {
+  private readonly logger = new Logger(Connections.name);
+  private readonly open = new Map<Socket, Connection>();
+  private readonly proxies = new BlockList();
+  private server: Server | undefined;
+  private accepted = 0;
+  private isFull = false;
+  private isLeaving = false;
+
+  constructor(@Inject(ENV) private readonly env: Env) {
+    for (const network of env.TRUST_PROXY) {
+      const [address = '', bits] = network.split('/');
+      const type = isIPv6(address) ? 'ipv6' : 'ipv4';
+      if (bits === undefined) this.proxies.addAddress(address, type);
+      else this.proxies.addSubnet(address, Number(bits), type);
+    }
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.open.size;
+  }
+
+  /** Watches all connections of a server, from before it listens until it is closed. */
+  watch(server: Server): void {
+    this.server = server;
+    server.maxConnections = this.env.MAX_CONNECTIONS;
+    server.on('connection', (socket) => {
+      this.add(socket);
+    });
+    server.on('drop', () => {
+      this.reportFull();
+    });
+    // Before the framework, which makes more of a request than this.
+    server.prependListener('request', (request, response) => {
+      this.open.get(request.socket)?.begin(request, response);
+    });
+    // Before the framework, too, whose own word must not fall into an answer.
+    server.prependListener('clientError', (_error, socket) => {
+      if (socket instanceof Socket && this.open.get(socket)?.isAnswering) socket.destroy();
+    });
+    const sweep = setInterval(() => {
+      this.sweep();
+    }, SWEEP_MS).unref();
+    server.once('close', () => {
+      clearInterval(sweep);
+    });
+  }
+
+  /**
+   * Lets a request go on once those before it on its connection are answered. One that comes on a
+   * connection which was cut never does.
+   */
+  inTurn({ socket }: IncomingMessage, response: ServerResponse, proceed: () => void): void {
+    const connection = this.open.get(socket);
+    if (connection) connection.inTurn(response, proceed);
+    // Of a server that is not watched, such as one that a test calls without a socket.
+    else if (!socket.destroyed) proceed();
+  }
+
+  /**
+   * Whether the answer to a request is to end its connection: the process takes no new ones and
+   * waits for the end of this, nothing more of the request is coming, and no other has come behind.
+   */
+  isLastOn(request: IncomingMessage): boolean {
+    return this.isLeaving && request.complete && this.open.get(request.socket)?.requests === 1;
+  }
+
+  /**
+   * Takes no new connection, and waits until all that were taken are closed: by their next answer,
+   * which says so, or once they have been quiet for a while. So no request is lost that was sent on
+   * one of them, and who comes back is refused. What is left when time is up is cut.
+   *
+   * @param patienceMs in milliseconds
+   */
+  async drain(patienceMs: number): Promise<void> {
+    const deadline = performance.now() + patienceMs;
+    await this.stopListening(patienceMs / 2);
+    while (this.open.size > 0 && performance.now() < deadline) {
+      for (const connection of this.open.values()) connection.leave(QUIET_MS);
+      await delay(DRAIN_SWEEP_MS);
+    }
+    if (this.open.size > 0) this.logger.warn({ count: this.open.size, msg: 'Cutting connections' });
+    for (const socket of this.open.keys()) socket.destroy();
+  }
+
+  private add(socket: Socket): void {
+    this.accepted += 1;
+    const isProxy = this.isProxy(socket);
+    this.open.set(socket, new Connection(socket, isProxy, this.env));
+    socket.once('close', () => {
+      this.open.delete(socket);
+      this.isFull = false;
+    });
+  }
+
+  private isProxy({ remoteAddress }: Socket): boolean {
+    // It has none when it is gone already.
+    if (remoteAddress === undefined) return false;
+    return this.proxies.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4');
+  }
+
+  private sweep(): void {
+    const now = performance.now();
+    let cut = 0;
+    for (const connection of this.open.values()) cut += Number(connection.cutIfTooSlow(now));
+    if (cut > 0) this.logger.debug({ cut, msg: 'Cut connections of slow clients' });
+  }
+
+  /** Tells it once, and again when there has been room in between. */
+  private reportFull(): void {
+    if (this.isFull) return;
+    this.isFull = true;
+    this.logger.warn({ count: this.open.size, msg: 'MAX_CONNECTIONS: refusing new connections' });
+  }
+
+  /**
+   * The kernel resets those whom it has let in and who were not taken yet when the listening socket
+   * is closed. So it is closed right after a turn of the event loop that found nobody waiting, and
+   * that was over at once, so that nobody has come since.
+   */
+  private async stopListening(patienceMs: number): Promise<void> {
+    const startedAt = performance.now();
+    let took = Infinity;
+    let waited = 0;
+    for (let none = false; waited < patienceMs;) {
+      if (none && (took < CALM_TURN_MS || waited > CALM_PATIENCE_MS)) break;
+      const before = this.accepted;
+      const turnAt = performance.now();
+      await nextTurn();
+      none = this.accepted === before;
+      took = performance.now() - turnAt;
+      waited = performance.now() - startedAt;
+    }
+    // Not that of the HTTP server, which would also close idle connections.
+    if (this.server?.listening) NetServer.prototype.close.call(this.server);
+    this.isLeaving = true;
+    this.logger.log({ accepted: this.accepted, msg: 'Taking no new connections' });
+  }
+}

@@ -1,0 +1,210 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { Connections } from './connections.js';
+import type { Env } from '../env.js';
+import { newId } from '../ids.js';
+import {
+  expectationFailed,
+  headersTooLarge,
+  malformed,
+  Problem,
+  type ProblemDefinition,
+  requestTimeout,
+  unsupportedMediaType,
+} from '../problems/problem.js';
+import { PROBLEM_JSON, sendProblem, toProblem } from '../problems/problem.filter.js';
+import { runInContext } from '../request-context.js';
+import type { Span } from '../tracing/span.js';
+
+/** Longer than any id or code in a path. */
+const MAX_PARAM_LENGTH = 300;
+const REQUEST_ID = /^[\w.-]{1,100}$/;
+/** After how long a connection on which nothing moves is closed: longer than any wait. */
+const SILENCE_MS = 60_000;
+/**
+ * How long a connection is kept between requests. An answer that the kernel has taken may still be
+ * unread, so that this ends slow readers of small answers, too. Proxies that we trust get longer.
+ */
+const KEEP_ALIVE_MS = 30_000;
+/** How often Node looks for connections that are too slow, in milliseconds. */
+const CONNECTIONS_CHECK_MS = 1_000;
+
+/** How Fastify is to listen: limits of size and time, and errors that are problems as well. */
+export function serverOptions(
+  env: Env,
+  rewrite: (method: string | undefined, url: string) => string,
+): FastifyServerOptions & { http: object } {
+  return {
+    logger: false,
+    bodyLimit: env.JSON_MAX_BYTES,
+    requestTimeout: env.UPLOAD_TIMEOUT_MS,
+    connectionTimeout: SILENCE_MS,
+    keepAliveTimeout: Math.min(KEEP_ALIVE_MS, env.KEEP_ALIVE_TIMEOUT_MS),
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    trustProxy: env.TRUST_PROXY.length > 0 ? [...env.TRUST_PROXY] : false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: false },
+    http: {
+      maxHeaderSize: env.HEADERS_MAX_BYTES,
+      headersTimeout: env.REQUEST_TIMEOUT_MS,
+      // Node would refuse it without a word; the hook below refuses it with one.
+      requireHostHeader: false,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+    },
+    rewriteUrl: ({ method, url }) => rewrite(method, url ?? '/'),
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+    },
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(toProblem(error), request, reply);
+    },
+    clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket) {
+      const problem = CLIENT_ERRORS.get(error.code) ?? malformed;
+      if (socket.writable && error.code !== 'ECONNRESET') socket.write(rawProblemResponse(problem));
+      socket.destroySoon();
+    },
+  };
+}
+
+/** What Node calls the faults of a client that are more than bad syntax. */
+const CLIENT_ERRORS = new Map<string | undefined, ProblemDefinition>([
+  ['HPE_HEADER_OVERFLOW', headersTooLarge],
+  ['ERR_HTTP_REQUEST_TIMEOUT', requestTimeout],
+]);
+
+/** The whole response to what Fastify never sees as a request. */
+export function rawProblemResponse(definition: ProblemDefinition): string {
+  const body = JSON.stringify(new Problem(definition).toJSON(undefined));
+  return [
+    `HTTP/1.1 ${definition.status} ${definition.title}`,
+    `content-type: ${PROBLEM_JSON}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** Types of bodies that routes read by themselves while they come. */
+const STREAMED_TYPE = /^(multipart\/form-data|application\/offset\+octet-stream)\s*(;|$)/i;
+
+/** What is special about a route. */
+interface RouteOptions {
+  /** The one {@link STREAMED_TYPE} that it takes; without it a route takes JSON or nothing. */
+  streams?: 'multipart/form-data' | 'application/offset+octet-stream';
+  /** Headers of all its answers, refusals among them. */
+  headers?: Readonly<Record<string, string>>;
+  /** For the CORS plugin: whether the route answers OPTIONS by itself. */
+  cors?: { preflightContinue: boolean };
+}
+
+/** Lets a route be different. */
+export function Route(options: RouteOptions) {
+  return RouteConfig(options);
+}
+
+/** Lets a route take `multipart/form-data`. */
+export function AcceptsMultipart() {
+  return Route({ streams: 'multipart/form-data' });
+}
+
+interface RequestHooks {
+  /** Begins the span of a request, in a process that traces. */
+  trace: (request: FastifyRequest, reply: FastifyReply) => Span | undefined;
+  /** Runs the rest of the request in whatever contexts it needs. */
+  enter: (proceed: () => void) => void;
+  connections: Connections;
+  /** One line for each request that was answered. */
+  log: (entry: { path: string } & Record<string, unknown>) => void;
+}
+
+/** What happens around every request: its context, its id, its log line, its time to arrive. */
+export function addRequestHooks(
+  server: FastifyInstance,
+  env: Env,
+  { connections, trace, enter, log }: RequestHooks,
+): void {
+  connections.watch(server.server);
+
+  server.addHook('onRequest', (request, reply, proceed) => {
+    connections.inTurn(request.raw, reply.raw, proceed);
+  });
+
+  server.addHook('onRequest', (request, reply, proceed) => {
+    void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
+    runInContext({ requestId: request.id, span: trace(request, reply) }, () => {
+      enter(() => {
+        const isHostless = request.headers.host === undefined && request.raw.httpVersion === '1.1';
+        proceed(isHostless ? new Problem(malformed, 'The Host header is missing.') : undefined);
+      });
+    });
+  });
+
+  // Node would answer an unknown expectation by itself, without a body.
+  server.server.on('checkExpectation', (request: IncomingMessage) => {
+    request.socket.end(rawProblemResponse(expectationFailed));
+  });
+
+  server.addHook('preParsing', (request, _reply, payload, proceed) => {
+    const { streams } = routeOptions(request);
+    const type = streamedType(request);
+    const isTaken = streams !== undefined && type === streams;
+    // Many HTTP clients name a type for a body that is not there.
+    if (!isTaken && !hasBody(request)) delete request.headers['content-type'];
+    const isRefused = !isTaken && type !== undefined && hasBody(request) && !request.is404;
+    proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
+  });
+
+  // Uploads watch their own progress; any other body must be there in one go.
+  server.addHook('preParsing', (request, reply, payload, proceed) => {
+    if (streamedType(request) || !hasBody(request)) {
+      proceed(null, payload);
+      return;
+    }
+    const timer = setTimeout(() => {
+      const headers = { connection: 'close' };
+      sendProblem(new Problem(requestTimeout, undefined, { headers }), request, reply);
+    }, env.REQUEST_TIMEOUT_MS);
+    request.raw.once('close', () => {
+      clearTimeout(timer);
+    });
+    request.raw.once('end', () => {
+      clearTimeout(timer);
+    });
+    proceed(null, payload);
+  });
+
+  server.addHook('onSend', (request, reply, payload, proceed) => {
+    if (connections.isLastOn(request.raw)) void reply.header('connection', 'close');
+    // Answers are for the one who asked, unless a route says otherwise.
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
+    proceed(null, payload);
+  });
+
+  server.addHook('onResponse', (request, reply, proceed) => {
+    log({
+      method: request.method,
+      // Query strings carry signatures and search texts: the path tells enough.
+      path: request.originalUrl.split('?')[0] ?? '',
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+      msg: 'Request answered',
+    });
+    proceed();
+  });
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
+}
+
+function routeOptions({ routeOptions: { config } }: FastifyRequest): RouteOptions {
+  return config as RouteOptions;
+}
+
+function streamedType({ headers }: FastifyRequest): string | undefined {
+  return STREAMED_TYPE.exec(headers['content-type'] ?? '')?.[1]?.toLowerCase();
+}

@@ -1,0 +1,109 @@
+import { createRequire } from 'node:module';
+import type { LoggerService } from '@nestjs/common';
+import { type Level, type Logger, pino, stdTimeFunctions } from 'pino';
+import type PinoPretty from 'pino-pretty';
+import type { Env } from '../env.js';
+import { describeError } from '../problems/error-description.js';
+import { currentContext } from '../request-context.js';
+
+const require = createRequire(import.meta.url);
+
+/** Fields that never reach the log, wherever in the first two levels of an entry they stand. */
+const SECRET_FIELDS = [
+  'password',
+  'passwordHash',
+  'accessToken',
+  'refreshToken',
+  'authorization',
+  'cookie',
+  'secret',
+  'signature',
+];
+
+/** The root logger of a process: one JSON object a line, or pretty lines in a terminal. */
+export function createLogger(env: Env, processName: string): Logger {
+  const options = {
+    level: env.LOG_LEVEL,
+    base: { process: processName, pid: process.pid },
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: describeError },
+    redact: {
+      paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]),
+      censor: '[redacted]',
+    },
+    mixin: () => {
+      const { requestId, span } = currentContext() ?? {};
+      return {
+        ...(requestId !== undefined && { requestId }),
+        ...(span && { traceId: span.traceId }),
+      };
+    },
+  };
+  const isPretty =
+    env.LOG_FORMAT === 'pretty' || (env.LOG_FORMAT === 'auto' && process.stdout.isTTY);
+  if (!isPretty) return pino(options);
+  // Only people need it.
+  const pretty = require('pino-pretty') as typeof PinoPretty;
+  const colorize = process.stdout.isTTY || env.LOG_FORMAT === 'pretty';
+  return pino(
+    options,
+    pretty({ colorize, ignore: 'pid,process', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
+  );
+}
+
+/** Parts of Nest that report every module and route, and a failed start that the entry point tells. */
+const TALKATIVE = new Set([
+  'NestFactory',
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+  'NestApplication',
+  'ExceptionHandler',
+]);
+
+/**
+ * Lets Nest, and everything that uses Nest's `Logger`, write through pino.
+ *
+ * A message may be a string, an Error, or an object with `msg` and fields of its own.
+ */
+export class PinoNestLogger implements LoggerService {
+  constructor(private readonly logger: Logger) {}
+
+  log(message: unknown, ...rest: unknown[]): void {
+    this.write(TALKATIVE.has(String(rest.at(-1))) ? 'debug' : 'info', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    this.write(TALKATIVE.has(String(rest.at(-1))) ? 'debug' : 'error', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('trace', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  /** Nest passes the context last, and for errors a stack before it. */
+  private write(level: Level, message: unknown, rest: unknown[]): void {
+    const context = typeof rest.at(-1) === 'string' ? { context: rest.at(-1) } : {};
+    const stack = rest.length > 1 && typeof rest[0] === 'string' ? { stack: rest[0] } : {};
+    if (message instanceof Error) {
+      this.logger[level]({ ...context, err: message }, message.message);
+    } else if (typeof message === 'object' && message !== null) {
+      this.logger[level]({ ...context, ...message });
+    } else {
+      this.logger[level]({ ...context, ...stack }, String(message));
+    }
+  }
+}
