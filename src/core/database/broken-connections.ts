@@ -18,8 +18,15 @@ const NO_ANSWER = 'Query read timeout';
  *   behind which the next one may reach a server that does not know it
  */
 export function takeBackBroken(pool: Pool, { prepares }: { prepares: boolean }): void {
+  const guards = new WeakMap<PoolClient, ClientGuard>();
   const connect = pool.connect.bind(pool);
-  const connectGuarded = async (): Promise<PoolClient> => guard(await connect(), prepares);
+  const connectGuarded = async (): Promise<PoolClient> => {
+    const client = await connect();
+    const guard = guards.get(client) ?? new ClientGuard(client, prepares);
+    guards.set(client, guard);
+    guard.takeOut();
+    return client;
+  };
   // Who asks with a callback, as the pool itself does for single queries, opens no transaction.
   pool.connect = ((callback?: Parameters<typeof connect>[0]) => {
     if (!callback) return connectGuarded();
@@ -39,42 +46,60 @@ export function outliveBroken(pool: Pool): void {
   });
 }
 
-/** A client that is given back by itself when it is of no more use, and at most once. */
-function guard(client: PoolClient, prepares: boolean): PoolClient {
-  const release = client.release.bind(client);
-  const run = client.query.bind(client) as (...query: unknown[]) => unknown;
-  let isOut = true;
-  const giveBack = (broken?: Error | boolean): void => {
-    if (!isOut) return;
-    isOut = false;
-    client.off('end', discard);
-    Reflect.deleteProperty(client, 'query');
-    release(broken);
+/**
+ * Gives a client back by itself when it is of no more use, and at most once each time it is taken out.
+ *
+ * Made once for each connection: V8 keeps an object whose methods come and go as a slow table, and pg
+ * looks into its client for every row.
+ */
+class ClientGuard {
+  private readonly run: (...query: unknown[]) => unknown;
+  /** Gives the client back to the pool; only while it is out. */
+  private release: PoolClient['release'] | undefined;
+
+  constructor(
+    private readonly client: PoolClient,
+    private readonly prepares: boolean,
+  ) {
+    this.run = client.query.bind(client);
+    Object.assign(client, { query: this.query });
+    client.on('end', () => {
+      this.giveBack(true);
+    });
+  }
+
+  takeOut(): void {
+    this.release = this.client.release.bind(this.client);
+    this.client.release = this.giveBack;
+  }
+
+  private readonly giveBack = (broken?: Error | boolean): void => {
+    const { release } = this;
+    this.release = undefined;
+    release?.(broken);
   };
-  const discard = (): void => {
-    giveBack(true);
+
+  private readonly query = (text: unknown, ...more: unknown[]): unknown => {
+    if (typeof text !== 'string') return this.run(text, ...more);
+    if (BOUNDARY.test(text)) return this.runBoundary(text, ...more);
+    const name = this.prepares ? preparedName(text) : undefined;
+    const [values, ...rest] = more;
+    const result =
+      name === undefined ? this.run(text, ...more) : this.run({ name, text, values }, ...rest);
+    if (result instanceof Promise) result.catch(this.discardSilent);
+    return result;
   };
-  const discardSilent = (error: unknown): void => {
-    if (error instanceof Error && error.message === NO_ANSWER) discard();
-  };
-  const query = async (...query: unknown[]): Promise<unknown> => {
+
+  private async runBoundary(...query: unknown[]): Promise<unknown> {
     try {
-      return await run(...query);
+      return await this.run(...query);
     } catch (error) {
-      discard();
+      this.giveBack(true);
       throw error;
     }
+  }
+
+  private readonly discardSilent = (error: unknown): void => {
+    if (error instanceof Error && error.message === NO_ANSWER) this.giveBack(true);
   };
-  client.once('end', discard);
-  return Object.assign(client, {
-    release: giveBack,
-    query: (text: unknown, ...more: unknown[]) => {
-      if (typeof text !== 'string') return run(text, ...more);
-      if (BOUNDARY.test(text)) return query(text, ...more);
-      const name = prepares ? preparedName(text) : undefined;
-      const result = name === undefined ? run(text, ...more) : run({ name, text, values: more[0] });
-      if (result instanceof Promise) result.catch(discardSilent);
-      return result;
-    },
-  });
 }
