@@ -148,6 +148,8 @@ describe('signing in', () => {
 
   it('is refused for a disabled account, and its tokens are worth nothing any more', async () => {
     const account = await app.register();
+    // So that its token is one that was verified before.
+    await app.as(account).get('/api/v1/images').expect(200);
     await app.database.query('update users set disabled_at = now() where id = $1', [
       account.userId,
     ]);

@@ -17,18 +17,30 @@ import {
   TOKEN_TYPE,
 } from './access-tokens.js';
 import type { Role } from './user.entity.js';
+import { VerifiedTokens } from './verified-tokens.js';
 
 /** The library checks the expiry of tokens that have one: every token must. */
 const verifiedClaims = accessClaims.extend({ exp: z.int() });
+
+/** What `fail` is told; the guard answers it. */
+const UNAUTHORIZED = 401;
+
+type VerifiedClaims = z.output<typeof verifiedClaims>;
 
 /** The table as the query sees it, with PostgreSQL's names. */
 interface UserTable {
   users: { id: string; disabled_at: Date | null };
 }
 
-/** Finds the principal behind a Bearer token. */
+/**
+ * Finds the principal behind a Bearer token.
+ *
+ * A token is verified once and then remembered until it expires: what was signed stays signed. Its
+ * account is asked for each time.
+ */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
+  private readonly verified = new VerifiedTokens<VerifiedClaims>();
   private statement: ((values: { id: string }) => CompiledQuery<{ roles: Role[] }>) | undefined;
 
   constructor(
@@ -47,14 +59,37 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
+      passReqToCallback: true,
     });
   }
 
-  /** Called with the verified claims. Roles come from the account: a role taken away is gone. */
-  async validate(payload: unknown): Promise<Principal | false> {
+  override authenticate(request: Pick<FastifyRequest, 'headers'>, options?: object): void {
+    const claims = this.verified.find(bearerTokenOf(request) ?? '');
+    if (!claims) {
+      super.authenticate(request as never, options);
+      return;
+    }
+    this.findPrincipal(claims).then(
+      (principal) => {
+        if (principal) this.success(principal);
+        else this.fail(UNAUTHORIZED);
+      },
+      (error: unknown) => {
+        this.error(error as Error);
+      },
+    );
+  }
+
+  /** Called with the verified claims. */
+  async validate(request: FastifyRequest, payload: unknown): Promise<Principal | false> {
     const claims = verifiedClaims.safeParse(payload);
     if (!claims.success) return false;
-    const { sub, studioId } = claims.data;
+    this.verified.remember(bearerTokenOf(request) ?? '', claims.data);
+    return this.findPrincipal(claims.data);
+  }
+
+  /** Roles come from the account: a role taken away is gone. */
+  private async findPrincipal({ sub, studioId }: VerifiedClaims): Promise<Principal | false> {
     const account = await this.findAccount(sub);
     return account ? { userId: sub, roles: account.roles, studioId: studioId ?? null } : false;
   }
@@ -79,7 +114,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
  * The token of RFC 6750 section 2.1. That of the library looks for it with an expression that takes
  * a fifth of a second for 16 kB without a space.
  */
-function bearerTokenOf({ headers }: FastifyRequest): string | null {
+function bearerTokenOf({ headers }: Pick<FastifyRequest, 'headers'>): string | null {
   const [scheme = '', token] = (headers.authorization ?? '').split(' ', 2);
   return scheme.toLowerCase() === 'bearer' && token ? token : null;
 }
