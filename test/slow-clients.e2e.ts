@@ -142,10 +142,7 @@ describe('a connection is closed in time', () => {
     ['is not read', 0],
     ['is read by a few bytes now and then', 10],
   ])('whose answer %s, with all that waits for it', async (_name, bytes) => {
-    const held = hold(app.url, '');
-    held.socket.removeAllListeners('data').pause();
-    held.socket.write(`GET ${large} HTTP/1.1\r\nhost: x\r\n\r\n`);
-    const reading = setInterval(() => void held.socket.read(bytes), 100);
+    const reader = read(app.url, large, bytes);
     await sleep(LIMIT_MS / 2);
     expect(connections().count).toBeGreaterThan(0);
     const left = await eventually(
@@ -153,15 +150,38 @@ describe('a connection is closed in time', () => {
       (count) => count === 0,
       LIMIT_MS + SLACK_MS,
     );
-    clearInterval(reading);
     expect(left).toBe(0);
     // A reset, so that the kernel keeps nothing either.
-    const failed = new Promise((resolve) => held.socket.once('error', resolve));
-    held.socket.resume();
-    expect(await failed).toMatchObject({ code: 'ECONNRESET' });
-    expect(held.socket.bytesRead).toBeLessThan(LARGE_BYTES);
+    expect(await reader.readOn()).toMatchObject({ code: 'ECONNRESET' });
+    expect(reader.socket.bytesRead).toBeLessThan(LARGE_BYTES);
   });
 });
+
+/**
+ * Asks for a file, and has the kernel read so many bytes of it ten times a second: a client of Node's
+ * own reads 64 KiB ahead.
+ */
+function read(url: string, path: string, bytes: number) {
+  let isEager = false;
+  const onread = { buffer: Buffer.alloc(Math.max(1, bytes)), callback: () => isEager };
+  const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', onread });
+  const failed = once(socket, 'error').then(([error]: unknown[]) => error);
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  if (bytes === 0) socket.pause();
+  const reading = setInterval(() => {
+    if (bytes > 0) socket.resume();
+  }, 100);
+  socket.once('close', () => {
+    clearInterval(reading);
+  });
+  /** Reads all that is left. @returns what goes wrong then */
+  const readOn = (): Promise<unknown> => {
+    isEager = true;
+    socket.resume();
+    return failed;
+  };
+  return { socket, readOn };
+}
 
 describe('a client that is slow, and keeps on', () => {
   it('gets its upload through', async () => {
@@ -183,6 +203,15 @@ describe('a client that is slow, and keeps on', () => {
     }
     await held.lasted;
     expect(held.received()).toContain('HTTP/1.1 202 ');
+  });
+
+  it('goes on with its download, although the kernel has taken megabytes of it before', async () => {
+    const { socket } = read(app.url, large, 15_000);
+    socket.removeAllListeners('error').on('error', () => undefined);
+    await sleep(5 * LIMIT_MS);
+    expect(socket.destroyed).toBe(false);
+    expect(socket.bytesRead).toBeLessThan(50 * 15_000 + 1);
+    socket.destroy();
   });
 
   it('gets its download through, however long that takes', async () => {

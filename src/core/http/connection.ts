@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Env } from '../env.js';
+import { inodeOf, type KernelSockets } from './kernel-sockets.js';
 
 /**
  * The least that has to move within each time limit, in bytes, up or down: half a kilobyte a second
@@ -20,17 +21,27 @@ interface PendingRequest {
   proceed?: () => void;
 }
 
+/** How many bytes there were, and when. */
+interface Progress {
+  bytes: number;
+  at: number;
+}
+
 /** One connection: its requests in order, and whether its client keeps up. */
 export class Connection {
   private pending: PendingRequest[] = [];
+  /** Known once the kernel was asked. */
+  private inode: number | undefined;
   /** When the last answer was complete, or the connection began. */
   private idleSince = performance.now();
   /** A request that was answered before all of its body had come, and when that was. */
   private unfinished: { request: IncomingMessage; since: number } | undefined;
-  /** What had been sent when the reading client last came along as it must, and when that was. */
-  private read = { bytes: 0, at: 0 };
+  /** What had gone to the kernel at the last look that found more waiting, and when that was. */
+  private sent: Progress | undefined;
+  /** What the reading client had when it last came along as it must, and when that was. */
+  private read: Progress | undefined;
   /** What had been received when anything last was, and when that was noticed. */
-  private received = { bytes: 0, at: performance.now() };
+  private received: Progress = { bytes: 0, at: performance.now() };
 
   constructor(
     private readonly socket: Socket,
@@ -75,13 +86,40 @@ export class Connection {
   }
 
   /**
-   * Cuts the connection when its client holds it without need. A reset, because a close would leave
-   * the kernel with megabytes that nobody reads.
+   * Cuts the connection when its client sends, or sends nothing, for too long.
    *
    * @returns whether it did
    */
   cutIfTooSlow(now: number): boolean {
-    const isTooSlow = this.readsTooSlowly(now) || this.sendsTooLong(now) || this.idlesTooLong(now);
+    const isTooSlow = this.sendsTooLong(now) || this.idlesTooLong(now);
+    if (isTooSlow) this.socket.resetAndDestroy();
+    return isTooSlow;
+  }
+
+  /** Notes how far the answers are. @returns whether more of them waits for the client to read on */
+  looksForReader(now: number): boolean {
+    const { waiting, bytes } = outgoing(this.socket);
+    this.sent = waiting > 0 ? { bytes, at: now } : undefined;
+    if (!this.sent) this.read = undefined;
+    return waiting > 0;
+  }
+
+  /**
+   * Cuts the connection when its client has acknowledged less than it must of what the last look
+   * found. A reset, because a close would leave the kernel with megabytes that nobody reads.
+   *
+   * @param sockets what the kernel said after that look; without it, what the kernel has taken is
+   *   all that can be known of what the client has read
+   * @returns whether it did
+   */
+  cutIfReadsTooSlowly(sockets: KernelSockets | undefined): boolean {
+    if (!this.sent) return false;
+    this.inode ??= inodeOf(this.socket);
+    const kept = sockets?.get(this.inode ?? 0)?.unacknowledged ?? 0;
+    const { at } = this.sent;
+    const bytes = this.sent.bytes - kept;
+    if (!this.read || bytes - this.read.bytes >= LEAST_BYTES) this.read = { bytes, at };
+    const isTooSlow = at - this.read.at > this.env.REQUEST_TIMEOUT_MS;
     if (isTooSlow) this.socket.resetAndDestroy();
     return isTooSlow;
   }
@@ -109,15 +147,6 @@ export class Connection {
     if (!this.socket.destroyed) proceed?.();
   }
 
-  /** Whether bytes wait for the client, and fewer of them have gone than must within the limit. */
-  private readsTooSlowly(now: number): boolean {
-    const { waiting, sent } = outgoing(this.socket);
-    if (waiting === 0 || this.read.at === 0 || sent - this.read.bytes >= LEAST_BYTES) {
-      this.read = { bytes: sent, at: now };
-    }
-    return now - this.read.at > this.env.REQUEST_TIMEOUT_MS;
-  }
-
   /** Whether the rest of a body that nobody waits for any more goes on and on. */
   private sendsTooLong(now: number): boolean {
     if (this.unfinished?.request.complete) this.unfinished = undefined;
@@ -139,9 +168,9 @@ interface StreamHandle {
   writeQueueSize: number;
 }
 
-/** How many bytes of answers wait for the client to read on, and how many went to the kernel. */
-function outgoing(socket: Socket): { waiting: number; sent: number } {
+/** How many bytes of answers wait for the kernel to take them, and how many it has taken. */
+function outgoing(socket: Socket): { waiting: number; bytes: number } {
   const { _handle: handle } = socket as unknown as { _handle?: StreamHandle | null };
-  if (!handle) return { waiting: 0, sent: 0 };
-  return { waiting: handle.writeQueueSize, sent: handle.bytesWritten - handle.writeQueueSize };
+  if (!handle) return { waiting: 0, bytes: 0 };
+  return { waiting: handle.writeQueueSize, bytes: handle.bytesWritten - handle.writeQueueSize };
 }

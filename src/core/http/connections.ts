@@ -1,12 +1,17 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { BlockList, isIPv6, Server as NetServer, Socket } from 'node:net';
-import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+import { BlockList, isIPv6, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Connection } from './connection.js';
 import { ENV, type Env } from '../env.js';
+import { readKernelSockets } from './kernel-sockets.js';
+import { stopListening } from './stop-listening.js';
 
 /** How often the pace of all connections is looked at, in milliseconds. */
 const SWEEP_MS = 1_000;
+/** How many times as long as it takes to ask the kernel for its sockets it is not asked again. */
+const KERNEL_REST = 10;
 /** The same while the process is on its way out. */
 const DRAIN_SWEEP_MS = 50;
 /**
@@ -14,11 +19,6 @@ const DRAIN_SWEEP_MS = 50;
  * out, in milliseconds. One that is in use is used before, and is closed by the answer.
  */
 const QUIET_MS = 3_000;
-/** A turn of the event loop in which next to nothing happened, in milliseconds. */
-const CALM_TURN_MS = 0.1;
-/** How long to wait for a calm turn before any turn will do that took nobody, in milliseconds. */
-const CALM_PATIENCE_MS = 500;
-
 /**
  * The connections of this process: none is held by a client that is too slow, none has more than a
  * few requests in it, and each is closed without loss when the process leaves.
@@ -32,6 +32,8 @@ export class Connections {
   private accepted = 0;
   private isFull = false;
   private isLeaving = false;
+  /** When the kernel may be asked again. */
+  private askAt = 0;
 
   constructor(@Inject(ENV) private readonly env: Env) {
     for (const network of env.TRUST_PROXY) {
@@ -84,6 +86,11 @@ export class Connections {
     else if (!socket.destroyed) proceed();
   }
 
+  /** Whether a request on a connection is not answered yet. */
+  isInUse(socket: Duplex): boolean {
+    return socket instanceof Socket && this.open.get(socket)?.isIdle === false;
+  }
+
   /**
    * Whether the answer to a request is to end its connection: the process takes no new ones and
    * waits for the end of this, nothing more of the request is coming, and no other has come behind.
@@ -101,7 +108,9 @@ export class Connections {
    */
   async drain(patienceMs: number): Promise<void> {
     const deadline = performance.now() + patienceMs;
-    await this.stopListening(patienceMs / 2);
+    if (this.server?.listening) await stopListening(this.server, patienceMs / 2);
+    this.isLeaving = true;
+    this.logger.log({ accepted: this.accepted, msg: 'Taking no new connections' });
     while (this.open.size > 0 && performance.now() < deadline) {
       for (const connection of this.open.values()) connection.leave(QUIET_MS);
       await delay(DRAIN_SWEEP_MS);
@@ -128,8 +137,21 @@ export class Connections {
 
   private sweep(): void {
     const now = performance.now();
-    let cut = 0;
-    for (const connection of this.open.values()) cut += Number(connection.cutIfTooSlow(now));
+    const all = [...this.open.values()];
+    this.reportCut(all.filter((connection) => connection.cutIfTooSlow(now)).length);
+    const awaited = all.filter((connection) => connection.looksForReader(now));
+    if (awaited.length > 0 && now >= this.askAt) void this.sweepReaders(awaited, now);
+  }
+
+  private async sweepReaders(awaited: Connection[], now: number): Promise<void> {
+    this.askAt = Infinity;
+    const sockets = await readKernelSockets();
+    this.reportCut(awaited.filter((connection) => connection.cutIfReadsTooSlowly(sockets)).length);
+    const took = performance.now() - now;
+    this.askAt = now + took * KERNEL_REST;
+  }
+
+  private reportCut(cut: number): void {
     if (cut > 0) this.logger.debug({ cut, msg: 'Cut connections of slow clients' });
   }
 
@@ -138,29 +160,5 @@ export class Connections {
     if (this.isFull) return;
     this.isFull = true;
     this.logger.warn({ count: this.open.size, msg: 'MAX_CONNECTIONS: refusing new connections' });
-  }
-
-  /**
-   * The kernel resets those whom it has let in and who were not taken yet when the listening socket
-   * is closed. So it is closed right after a turn of the event loop that found nobody waiting, and
-   * that was over at once, so that nobody has come since.
-   */
-  private async stopListening(patienceMs: number): Promise<void> {
-    const startedAt = performance.now();
-    let took = Infinity;
-    let waited = 0;
-    for (let none = false; waited < patienceMs;) {
-      if (none && (took < CALM_TURN_MS || waited > CALM_PATIENCE_MS)) break;
-      const before = this.accepted;
-      const turnAt = performance.now();
-      await nextTurn();
-      none = this.accepted === before;
-      took = performance.now() - turnAt;
-      waited = performance.now() - startedAt;
-    }
-    // Not that of the HTTP server, which would also close idle connections.
-    if (this.server?.listening) NetServer.prototype.close.call(this.server);
-    this.isLeaving = true;
-    this.logger.log({ accepted: this.accepted, msg: 'Taking no new connections' });
   }
 }
