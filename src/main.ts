@@ -24,8 +24,10 @@ runEntryPoint(async () => {
     await delay(env.SHUTDOWN_LEAVE_MS);
     await app.get(Connections).drain(env.SHUTDOWN_TIMEOUT_MS - env.SHUTDOWN_LEAVE_MS);
   });
-  await app.listen({ port: env.PORT, host: env.HOST, backlog: BACKLOG });
+  // For localhost the framework would open a second server, of which nobody else knows.
+  const host = env.HOST === 'localhost' ? '127.0.0.1' : env.HOST;
+  await app.listen({ port: env.PORT, host, backlog: BACKLOG });
   const { port } = app.getHttpServer().address() as AddressInfo;
-  logger.info({ host: env.HOST, port, node: process.version }, 'The API listens');
+  logger.info({ host, port, node: process.version }, 'The API listens');
   process.send?.({ type: 'listening', port });
 });

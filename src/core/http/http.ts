@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Connections } from './connections.js';
@@ -9,6 +10,7 @@ import {
   expectationFailed,
   headersTooLarge,
   malformed,
+  methodNotAllowed,
   Problem,
   type ProblemDefinition,
   requestTimeout,
@@ -75,14 +77,15 @@ const CLIENT_ERRORS = new Map<string | undefined, ProblemDefinition>([
   ['ERR_HTTP_REQUEST_TIMEOUT', requestTimeout],
 ]);
 
-/** The whole response to what Fastify never sees as a request. */
-export function rawProblemResponse(definition: ProblemDefinition): string {
+/** The whole response to what Fastify never sees as a request, with header lines of its own. */
+export function rawProblemResponse(definition: ProblemDefinition, ...headers: string[]): string {
   const body = JSON.stringify(new Problem(definition).toJSON(undefined));
   return [
     `HTTP/1.1 ${definition.status} ${definition.title}`,
     `content-type: ${PROBLEM_JSON}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    ...headers,
     '',
     body,
   ].join('\r\n');
@@ -146,6 +149,14 @@ export function addRequestHooks(
   // Node would answer an unknown expectation by itself, without a body.
   server.server.on('checkExpectation', (request: IncomingMessage) => {
     request.socket.end(rawProblemResponse(expectationFailed));
+  });
+
+  // Node would close the connection without a word. This is no proxy (RFC 9110 section 9.3.6).
+  server.server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    socket.on('error', () => undefined);
+    // Who has sent it behind another request would take it for the answer to that.
+    if (connections.isInUse(socket)) socket.destroy();
+    else socket.end(rawProblemResponse(methodNotAllowed, 'allow: '), () => socket.destroy());
   });
 
   server.addHook('preParsing', (request, _reply, payload, proceed) => {
