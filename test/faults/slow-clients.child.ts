@@ -1,52 +1,61 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Lasted, SlowWay } from './slow-clients.ts';
+import type { Attack, Lasted, SlowWay } from './slow-clients.ts';
 
 /** A process that holds connections in slow ways, and notes how long each lasts. */
 
 const EVERY_MS = 2_000;
-/** How many are opened at once: a flood of connections is another attack. */
-const TOGETHER = 50;
+/** After what pause a few more are opened. */
 const PAUSE_MS = 100;
+/** What a client that reads drop by drop reads at once, in bytes. */
+const DROP_BYTES = 10;
 
-const lasted: Lasted = {};
-const unread: Socket[] = [];
+let lasted: Lasted = { openedAt: [], ways: {} };
+let unread: Socket[] = [];
 
-process.on('message', (word: { port: number; ways: SlowWay[] } | 'end') => {
+process.on('message', (word: Attack | 'end') => {
   if (word === 'end') end();
-  else void holdAll(word.port, word.ways);
+  else void holdAll(word);
 });
 process.send?.('ready');
 
-async function holdAll(port: number, ways: SlowWay[]): Promise<void> {
-  for (const way of ways) {
-    lasted[way.name] = { opened: 0, closed: 0, longest: 0 };
-    for (let n = 0; n < way.starts.length; n += 1) {
-      hold(port, way, Buffer.from(way.starts[n] ?? '', 'base64'));
-      if (n % TOGETHER === TOGETHER - 1) await sleep(PAUSE_MS);
+/** One of each way in turn. */
+async function holdAll({ port, ways, perSecond }: Attack): Promise<void> {
+  const together = Math.ceil((perSecond * PAUSE_MS) / 1_000);
+  for (const { name } of ways) lasted.ways[name] = { opened: 0, closed: 0, longest: 0 };
+  const most = Math.max(...ways.map(({ starts }) => starts.length));
+  for (let n = 0; n < most; n += 1) {
+    for (const way of ways) {
+      const start = way.starts[n];
+      if (start === undefined) continue;
+      hold(port, way, Buffer.from(start, 'base64'));
+      if (lasted.openedAt.length % together === 0) await sleep(PAUSE_MS);
     }
   }
   process.send?.('open');
 }
 
 function hold(port: number, way: SlowWay, start: Buffer): void {
-  const figures = lasted[way.name];
+  const figures = lasted.ways[way.name];
   if (!figures) return;
-  const socket = connect(port, '127.0.0.1');
+  // Node would read 64 KiB ahead of whoever reads from it.
+  const drop = { buffer: Buffer.alloc(DROP_BYTES), callback: () => false };
+  const options = { port, host: '127.0.0.1' };
+  const socket = connect(way.reads === 'drops' ? { ...options, onread: drop } : options);
   const openedAt = performance.now();
+  lasted.openedAt.push(Date.now());
   figures.opened += 1;
   socket.on('error', () => undefined);
   socket.write(start);
-  if (way.reads) socket.resume();
-  else {
-    socket.pause();
-    unread.push(socket);
-  }
-  const dripping = setInterval(() => {
+  if (way.reads === 'nothing') socket.pause();
+  else socket.resume();
+  if (way.reads !== 'all') unread.push(socket);
+  const again = setInterval(() => {
+    if (way.reads === 'drops') socket.resume();
     if (way.again !== '' && socket.writable) socket.write(way.again);
   }, EVERY_MS);
   socket.on('close', () => {
-    clearInterval(dripping);
+    clearInterval(again);
     figures.closed += 1;
     figures.longest = Math.max(figures.longest, performance.now() - openedAt);
   });
@@ -55,4 +64,6 @@ function hold(port: number, way: SlowWay, start: Buffer): void {
 function end(): void {
   for (const socket of unread) socket.destroy();
   process.send?.(lasted);
+  unread = [];
+  lasted = { openedAt: [], ways: {} };
 }

@@ -8,12 +8,24 @@ export interface SlowWay {
   starts: string[];
   /** What each sends every two seconds after that; nothing when empty. */
   again: string;
-  /** Whether it reads what comes. */
-  reads: boolean;
+  /** What it reads of what comes: `drops` are a few bytes every two seconds. */
+  reads: 'all' | 'drops' | 'nothing';
 }
 
-/** How long the connections of each way lasted, in milliseconds. Who does not read never knows. */
-export type Lasted = Record<string, { opened: number; closed: number; longest: number }>;
+/** What is opened: one of each way in turn, so many a second. */
+export interface Attack {
+  port: number;
+  ways: SlowWay[];
+  perSecond: number;
+}
+
+/** What became of the connections. */
+export interface Lasted {
+  /** When each was opened, in milliseconds since 1970. */
+  openedAt: number[];
+  /** How long those of each way lasted, in milliseconds. Who does not read all never knows. */
+  ways: Record<string, { opened: number; closed: number; longest: number }>;
+}
 
 /** Hostile clients in a process of their own. */
 export class SlowClients {
@@ -25,10 +37,10 @@ export class SlowClients {
     return new SlowClients(child);
   }
 
-  /** Opens all connections, a few at a time, and tells when they are open. */
-  async hold(port: number, ways: SlowWay[]): Promise<void> {
+  /** Opens all connections and tells when they are open. */
+  async hold(attack: Attack): Promise<void> {
     const opened = once(this.child, 'message');
-    this.child.send({ port, ways });
+    this.child.send(attack);
     await opened;
   }
 
