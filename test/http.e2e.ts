@@ -61,6 +61,7 @@ describe('every error', () => {
       417,
       'expectation-failed',
     ],
+    ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n', 405, 'method-not-allowed'],
     ['a body that does not come', `${LOGIN}content-length: 10\r\n\r\n{`, 408, 'request-timeout'],
     ['headers that do not end', 'GET /health HTTP/1.1\r\nhost: x', 408, 'request-timeout'],
   ])('is problem+json: %s', async (_name, request, status, code) => {
@@ -81,6 +82,12 @@ describe('every error', () => {
       status,
     });
     expect(body).not.toMatch(/node_modules|\.[jt]s:\d|at .+\(/);
+  });
+
+  it('is no answer to the request before it', async () => {
+    const get = 'GET /problems HTTP/1.1\r\nhost: x\r\n\r\n';
+    const { status } = await sendRaw(app.url, `${get}CONNECT x:443 HTTP/1.1\r\nhost: x\r\n\r\n`);
+    expect(status).toBe(0);
   });
 
   it('has the request id, which the client may choose', async () => {

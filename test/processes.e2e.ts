@@ -82,6 +82,16 @@ describe('a database that is not there, or not migrated', () => {
   });
 });
 
+describe('an API process at localhost', () => {
+  it('listens once, so that its limits hold for all connections', async () => {
+    const port = await freePort();
+    const variables = { ...app.variables, HOST: 'localhost', PORT: String(port) };
+    running.push(await ProductProcess.start('main', variables));
+    expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
+    await expect(fetch(`http://[::1]:${port}/health`)).rejects.toThrow();
+  });
+});
+
 describe('an API process that is asked to stop', () => {
   async function startApi(): Promise<{ api: ProductProcess; port: number }> {
     const port = await freePort();
