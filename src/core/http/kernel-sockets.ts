@@ -1,4 +1,4 @@
-import { createReadStream, fstatSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, fstatSync, readFileSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 
 /** Where Linux tells of the TCP sockets of this network: proc_pid_net(5). Elsewhere there is none. */
@@ -32,7 +32,7 @@ export type KernelSockets = Map<number, KernelSocket>;
 export async function readKernelSockets(): Promise<KernelSockets | undefined> {
   const sockets: KernelSockets = new Map();
   try {
-    for (const table of TABLES) {
+    for (const table of tables()) {
       let rest = '';
       for await (const chunk of createReadStream(table, 'latin1') as AsyncIterable<string>) {
         const lines = (rest + chunk).split('\n');
@@ -40,7 +40,7 @@ export async function readKernelSockets(): Promise<KernelSockets | undefined> {
         for (const line of lines) addRow(sockets, line);
       }
     }
-    return sockets;
+    return sockets.size > 0 ? sockets : undefined;
   } catch {
     return undefined;
   }
@@ -50,13 +50,18 @@ export async function readKernelSockets(): Promise<KernelSockets | undefined> {
 export function readKernelSocketsNow(): KernelSockets | undefined {
   const sockets: KernelSockets = new Map();
   try {
-    for (const table of TABLES) {
+    for (const table of tables()) {
       for (const line of readFileSync(table, 'latin1').split('\n')) addRow(sockets, line);
     }
-    return sockets;
+    return sockets.size > 0 ? sockets : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Without IPv6 there is only the first. */
+function tables(): string[] {
+  return TABLES.filter((table) => existsSync(table));
 }
 
 /** What tells a socket from all others of this machine; undefined when it is closed. */
