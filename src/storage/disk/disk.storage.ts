@@ -28,6 +28,7 @@ import {
   shareFile,
   writeFlushed,
 } from './disk-files.js';
+import { FileStream } from './file-stream.js';
 import { type FileUrlSigner } from '../signed-url.js';
 import {
   ObjectNotFound,
@@ -121,7 +122,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
       // Told where to stop, it takes no buffer beyond the file and no read to find its end.
       const { start, end } = resolved ?? { start: 0, end: Math.max(0, stats.size - 1) };
       return {
-        stream: file.createReadStream({ start, end, highWaterMark: READ_BYTES }),
+        stream: new FileStream(file, { start, end, highWaterMark: READ_BYTES }),
         range: resolved,
         ...describe(key, stats),
       };
