@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { Kysely } from 'kysely';
@@ -92,7 +92,7 @@ export class ReadDatabase implements OnApplicationShutdown {
 
   private async again(look: () => Promise<void>): Promise<void> {
     const { signal } = this.closing;
-    const pause = () => sleep(LOOK_EVERY_MS, true, { signal, ref: false }).catch(() => false);
+    const pause = () => delay(LOOK_EVERY_MS, true, { signal, ref: false }).catch(() => false);
     while (await pause()) await look();
   }
 

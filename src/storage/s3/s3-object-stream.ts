@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { StoreFault } from './s3-client.js';
 import type { ByteRange } from '../storage.js';
 
@@ -80,7 +80,7 @@ export class S3ObjectStream extends Readable {
     this.body.destroy();
     try {
       if (this.resumptions === RESUMPTIONS) throw new StoreFault('ECONNRESET');
-      await sleep(FIRST_REST_MS * 2 ** this.resumptions, undefined, {
+      await delay(FIRST_REST_MS * 2 ** this.resumptions, undefined, {
         signal: this.closing.signal,
       });
       this.resumptions += 1;
