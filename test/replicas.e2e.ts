@@ -179,6 +179,41 @@ describe('with a replica', () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
   });
 
+  it.each([
+    ['a mistake of ours', () => new TypeError('undefined is not iterable')],
+    ['a mistake in SQL', () => Object.assign(new Error('syntax error'), { code: '42601' })],
+  ])('%s is not done again on the primary, and the replica is kept', async (_name, mistake) => {
+    let runs = 0;
+    const reading = app.app.get(ReadDatabase).read(async () => {
+      runs += 1;
+      throw mistake();
+    });
+    await expect(reading).rejects.toThrow(mistake().message);
+    expect([runs, await whereListsAreRead()]).toEqual([1, 'replica']);
+  });
+
+  it('that has not got the last migration yet, lists are read from the primary', async () => {
+    await standby.query('select pg_wal_replay_pause()');
+    await primary.query('create table later as select 1 as one');
+    await primary.query('grant select on later to atelier_app');
+    const rows = await app.app
+      .get(ReadDatabase)
+      .read(async (database) => (await sql`select one from later`.execute(database)).rows);
+    expect(rows).toEqual([{ one: 1 }]);
+    await primary.query('drop table later');
+  });
+
+  it('that had to cancel a list so as to replay, that list is read from the primary', async () => {
+    let runs = 0;
+    const answer = await app.app.get(ReadDatabase).read(async () => {
+      runs += 1;
+      const conflict = new Error('canceling statement due to conflict with recovery');
+      if (runs === 1) throw Object.assign(conflict, { code: '40001' });
+      return 'from the primary';
+    });
+    expect(answer).toBe('from the primary');
+  });
+
   it('and another one, they take turns', async () => {
     const named = (name: string) => {
       const url = new URL(standby.url('app'));

@@ -4,12 +4,16 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/
 import type { Kysely } from 'kysely';
 import { DatabasePools } from './database-pools.js';
 import { ENV, type Env } from '../env.js';
-import { Problem } from '../problems/problem.js';
 import { type Mark, Replica, WatchedServer } from './replica.js';
-import { isPoolExhausted } from '../problems/unavailable.js';
+import { isPoolExhausted, isUnavailable } from '../problems/unavailable.js';
 
 const LOOK_EVERY_MS = 1_000;
 const STATEMENT_TIMED_OUT = '57014';
+/**
+ * What fails on a replica alone: a query that stood in the way of what it had to replay, and one of
+ * a table or a column of a migration that it has yet to replay.
+ */
+const OF_REPLICAS = new Set(['40001', '42P01', '42703']);
 
 /**
  * Where lists are read: on a replica, each in turn, when there are any that are not too far behind,
@@ -40,7 +44,7 @@ export class ReadDatabase implements OnApplicationShutdown {
   /**
    * Runs the queries of one list, all of them on the same server.
    *
-   * What fails on a replica is done again on the primary, so `work` may run twice.
+   * What a replica cannot do for now is done again on the primary, so `work` may run twice.
    *
    * @param work only reads
    */
@@ -50,8 +54,7 @@ export class ReadDatabase implements OnApplicationShutdown {
     try {
       return await work(replica.database as Kysely<Tables>);
     } catch (error) {
-      // The primary has no time to spare for what was too much for a replica.
-      if (isPoolExhausted(error) || isTimedOut(error) || error instanceof Problem) throw error;
+      if (!isFaultOfReplica(error)) throw error;
       this.putAside(replica, error);
       return work(this.onPrimary());
     }
@@ -132,6 +135,9 @@ export class ReadDatabase implements OnApplicationShutdown {
   }
 }
 
-function isTimedOut(error: unknown): boolean {
-  return (error as { code?: unknown }).code === STATEMENT_TIMED_OUT;
+/** The primary has no time to spare for what was too much for a replica. */
+function isFaultOfReplica(error: unknown): boolean {
+  const { code = '' } = error as { code?: string };
+  if (isPoolExhausted(error) || code === STATEMENT_TIMED_OUT) return false;
+  return OF_REPLICAS.has(code) || isUnavailable(error);
 }

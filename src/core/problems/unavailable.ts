@@ -34,11 +34,12 @@ const MESSAGES =
 
 /** Whether something failed because a part cannot be reached, or is too busy: it may work later. */
 export function isUnavailable(exception: unknown): boolean {
-  for (let error = exception; error instanceof Error; error = error.cause) {
-    if (error instanceof Unavailable) return true;
-    const code = (error as { code?: unknown }).code;
-    if (typeof code === 'string' && CODES.test(code)) return true;
-    if (POOL_EXHAUSTED.test(error.message) || MESSAGES.test(error.message)) return true;
+  // Not by `instanceof`: Node's own errors may come from another context than the code.
+  for (let at = exception; typeof at === 'object' && at !== null;) {
+    const { code = '', message = '', cause }: Partial<NodeJS.ErrnoException> = at;
+    if (at instanceof Unavailable || CODES.test(code)) return true;
+    if (POOL_EXHAUSTED.test(message) || MESSAGES.test(message)) return true;
+    at = cause;
   }
   return false;
 }
