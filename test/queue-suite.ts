@@ -428,6 +428,29 @@ export function describeQueue(
         await database.query('delete from images where id = $1', ids);
       });
 
+      it('is asked for once when asking for it fails by a mistake, and not again and again', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        // A sequence counts also what is rolled back.
+        await database.query(`
+          create sequence asked;
+          create function refuse() returns trigger language plpgsql security definer as $$
+            begin perform nextval('public.asked'); return new.attempts / 0; end $$;
+          create trigger refuse before update on images for each row
+            when (new.lease_id is distinct from old.lease_id) execute function refuse()`);
+        await dispatcher.sweep(testJob);
+        const asked = async () => {
+          const [row] = await database.query<{ times: number }>(
+            'select case when is_called then last_value else 0 end::int as times from asked',
+          );
+          return row?.times;
+        };
+        await eventually(asked, (times) => times === 1);
+        await sleep(1_000);
+        expect(await asked()).toBe(1);
+        await database.query('drop function refuse cascade; drop sequence asked');
+        await database.query('delete from images where id = $1', ids);
+      });
+
       it('is not given before the row is due', async () => {
         const ids = await createRows(await createOwner(), 1);
         await database.query(

@@ -12,6 +12,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import type { Job } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
 import { secondsSince } from '../core/metrics/duration.js';
+import { isUnavailable } from '../core/problems/unavailable.js';
 import { currentContext, runInContext } from '../core/request-context.js';
 import { Shutdown } from '../core/process/shutdown.js';
 import { runInSpan } from '../core/tracing/in-span.js';
@@ -147,11 +148,13 @@ export abstract class JobProcessor<Row extends WorkRow>
 
   private async take(rowId: string): Promise<WorkLease<Row> | undefined> {
     const giveUpAt = performance.now() + TAKE_PATIENCE_MS;
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       try {
         return await this.services.leases.take(this.job, rowId);
       } catch (error) {
-        if (this.services.shutdown.begun || performance.now() > giveUpAt) throw error;
+        const isOver = this.services.shutdown.begun || performance.now() > giveUpAt;
+        if (isOver || !isUnavailable(error)) throw error;
+        if (isFirst) this.logger.warn({ err: error, rowId, msg: 'Waiting for the database' });
         await delay(TAKE_AGAIN_MS);
       }
     }
