@@ -31,7 +31,10 @@ export class ClosableRedis extends Redis {
   }
 }
 
-/** As {@link ClosableRedis}. */
+/**
+ * As {@link ClosableRedis}. The rest of that is of no need here: a Cluster says farewell to its nodes
+ * alone, of which it has none while it is away, and connects no client of a node a second time.
+ */
 export class ClosableCluster extends Cluster {
   override disconnect(reconnect = false): void {
     if (!reconnect && this.status === 'reconnecting') this.status = 'wait';
