@@ -454,6 +454,11 @@ describe("the worker's server", () => {
     expect(await sendRaw(workerPort, 'nonsense\r\n\r\n')).toContain('"code":"malformed"');
   });
 
+  it('answers a head that is too large as the API does', async () => {
+    const request = `GET /metrics HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`;
+    expect(await sendRaw(workerPort, request)).toContain('"code":"headers-too-large"');
+  });
+
   it('lets nobody hold a connection with half a request', async () => {
     const startedAt = performance.now();
     const answer = await sendRaw(workerPort, 'GET /metrics HTTP/1.1\r\nhost: x\r\n');

@@ -10,17 +10,10 @@ import {
 } from '@nestjs/common';
 import { CannotStart } from '../core/process/cannot-start.js';
 import { ENV, type Env } from '../core/env.js';
-import { rawProblemResponse } from '../core/http/http.js';
+import { refuseClientError } from '../core/http/raw-refusal.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
-import {
-  internalError,
-  malformed,
-  methodNotAllowed,
-  notFound,
-  Problem,
-  requestTimeout,
-} from '../core/problems/problem.js';
+import { internalError, methodNotAllowed, notFound, Problem } from '../core/problems/problem.js';
 import { PROBLEM_JSON, toProblem } from '../core/problems/problem.filter.js';
 import { Health } from './health.service.js';
 
@@ -63,11 +56,7 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
     this.server = createServer(options, (request, response) => {
       void this.answer(request, response);
     });
-    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-      if (socket.writable) socket.write(rawProblemResponse(isLate ? requestTimeout : malformed));
-      socket.destroy();
-    });
+    this.server.on('clientError', refuseClientError);
     // Also one that does not read its answer.
     this.server.setTimeout(SILENCE_MS);
     this.server.maxConnections = MAX_CONNECTIONS;

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
@@ -8,16 +7,15 @@ import type { Env } from '../env.js';
 import { newId } from '../ids.js';
 import {
   expectationFailed,
-  headersTooLarge,
   malformed,
   methodNotAllowed,
   Problem,
-  type ProblemDefinition,
   requestTimeout,
   unsupportedMediaType,
 } from '../problems/problem.js';
-import { PROBLEM_JSON, sendProblem, toProblem } from '../problems/problem.filter.js';
+import { sendProblem, toProblem } from '../problems/problem.filter.js';
 import { runInContext } from '../request-context.js';
+import { rawProblemResponse, refuseClientError } from './raw-refusal.js';
 import type { Span } from '../tracing/span.js';
 
 /** Longer than any id or code in a path. */
@@ -63,32 +61,8 @@ export function serverOptions(
     frameworkErrors: (error, request, reply) => {
       sendProblem(toProblem(error), request, reply);
     },
-    clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket) {
-      const problem = CLIENT_ERRORS.get(error.code) ?? malformed;
-      if (socket.writable && error.code !== 'ECONNRESET') socket.write(rawProblemResponse(problem));
-      socket.destroySoon();
-    },
+    clientErrorHandler: refuseClientError,
   };
-}
-
-/** What Node calls the faults of a client that are more than bad syntax. */
-const CLIENT_ERRORS = new Map<string | undefined, ProblemDefinition>([
-  ['HPE_HEADER_OVERFLOW', headersTooLarge],
-  ['ERR_HTTP_REQUEST_TIMEOUT', requestTimeout],
-]);
-
-/** The whole response to what Fastify never sees as a request, with header lines of its own. */
-export function rawProblemResponse(definition: ProblemDefinition, ...headers: string[]): string {
-  const body = JSON.stringify(new Problem(definition).toJSON(undefined));
-  return [
-    `HTTP/1.1 ${definition.status} ${definition.title}`,
-    `content-type: ${PROBLEM_JSON}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    ...headers,
-    '',
-    body,
-  ].join('\r\n');
 }
 
 /** Types of bodies that routes read by themselves while they come. */
