@@ -15,6 +15,11 @@ import { StorageMetrics } from './storage-metrics.js';
 const USER = '0196f000-0000-7000-8000-000000000001';
 const KEY = `images/${USER}/1700000000000-0196f000-0000-7000-8000-000000000002/large-1.webp`;
 
+const signer = new FileUrlSigner({
+  APP_SECRET: 'x'.repeat(32),
+  PUBLIC_URL: 'http://localhost',
+});
+
 let folder: string;
 let metrics: Metrics;
 let storage: MeasuredStorage;
@@ -22,8 +27,7 @@ let storage: MeasuredStorage;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'measured-'));
   metrics = new Metrics();
-  const env = { APP_SECRET: 'x'.repeat(32), PUBLIC_URL: 'http://localhost' };
-  const disk = new DiskStorage({ DATA_DIR: folder }, new FileUrlSigner(env));
+  const disk = new DiskStorage({ DATA_DIR: folder }, signer);
   await disk.onModuleInit();
   storage = new MeasuredStorage(disk, new StorageMetrics(metrics));
 });
@@ -83,6 +87,22 @@ describe('A measured storage', () => {
       'get not_found': 1,
     });
     expect([await bytes('written'), await bytes('read')]).toEqual([1_750, 2_010]);
+  });
+
+  it('lets a download succeed whose file is gone before it is counted', async () => {
+    class Hurried extends DiskStorage {
+      override async download(key: string, path: string): Promise<void> {
+        await super.download(key, path);
+        await rm(path);
+      }
+    }
+    const disk = new Hurried({ DATA_DIR: folder }, signer);
+    await disk.onModuleInit();
+    metrics = new Metrics();
+    storage = new MeasuredStorage(disk, new StorageMetrics(metrics));
+    await storage.uploadBuffer(KEY, Buffer.alloc(500));
+    await storage.download(KEY, join(folder, 'copy'));
+    expect(await counted()).toMatchObject({ 'download completed': 1 });
   });
 
   it('blames its callers for what they break off, and the store for its own failures', async () => {

@@ -57,8 +57,9 @@ export class MeasuredStorage extends Storage {
 
   override async download(key: string, path: string, options?: { signal?: AbortSignal }) {
     await this.measure('download', key, () => this.inner.download(key, path, options));
-    const { size } = await stat(path);
-    this.metrics.moved(this.driver, 'read', size);
+    // The file is the caller's now, who may have moved it already.
+    const file = await stat(path).catch(() => undefined);
+    if (file) this.metrics.moved(this.driver, 'read', file.size);
   }
 
   override head(key: string): Promise<ObjectHead> {
