@@ -7,6 +7,11 @@ const BOUNDARY = /^(begin|start transaction|rollback$)/i;
 /** What pg says when `query_timeout` is over. The connection still waits for its answer. */
 const NO_ANSWER = 'Query read timeout';
 
+/** What PostgreSQL says of prepared statements that it does not know, or not as they were. */
+const NO_SUCH_STATEMENT = '26000';
+const NOT_SUPPORTED = '0A000';
+const OTHER_RESULT = /cached plan must not change result type/;
+
 /**
  * Has a pool take back connections that broke, that failed to begin or to end a transaction, or on
  * which nothing was heard any more.
@@ -46,6 +51,8 @@ export function outliveBroken(pool: Pool): void {
   });
 }
 
+type Run = (...query: unknown[]) => unknown;
+
 /**
  * Gives a client back by itself when it is of no more use, and at most once each time it is taken out.
  *
@@ -53,19 +60,24 @@ export function outliveBroken(pool: Pool): void {
  * looks into its client for every row.
  */
 class ClientGuard {
-  private readonly run: (...query: unknown[]) => unknown;
   /** Gives the client back to the pool; only while it is out. */
   private release: PoolClient['release'] | undefined;
+  private isStale = false;
 
   constructor(
     private readonly client: PoolClient,
-    private readonly prepares: boolean,
+    prepares: boolean,
   ) {
-    this.run = client.query.bind(client);
-    Object.assign(client, { query: this.query });
-    client.on('end', () => {
+    const run = client.query.bind(client) as Run;
+    const discard = () => {
       this.giveBack(true);
-    });
+    };
+    const retire = () => {
+      this.isStale = true;
+    };
+    const query = guardQueries(prepares ? preparing(run, retire) : run, discard);
+    Object.assign(client, { query });
+    client.on('end', discard);
   }
 
   takeOut(): void {
@@ -76,30 +88,42 @@ class ClientGuard {
   private readonly giveBack = (broken?: Error | boolean): void => {
     const { release } = this;
     this.release = undefined;
-    release?.(broken);
+    release?.(broken ?? this.isStale);
   };
+}
 
-  private readonly query = (text: unknown, ...more: unknown[]): unknown => {
-    if (typeof text !== 'string') return this.run(text, ...more);
-    if (BOUNDARY.test(text)) return this.runBoundary(text, ...more);
-    const name = this.prepares ? preparedName(text) : undefined;
-    const [values, ...rest] = more;
-    const result =
-      name === undefined ? this.run(text, ...more) : this.run({ name, text, values }, ...rest);
-    if (result instanceof Promise) result.catch(this.discardSilent);
-    return result;
-  };
-
-  private async runBoundary(...query: unknown[]): Promise<unknown> {
-    try {
-      return await this.run(...query);
-    } catch (error) {
-      this.giveBack(true);
+/** Discards the connection when a statement fails after which it is of no more use. */
+function guardQueries(run: Run, discard: () => void): Run {
+  return (text, ...more) => {
+    const result = run(text, ...more);
+    if (typeof text !== 'string' || !(result instanceof Promise)) return result;
+    const isBoundary = BOUNDARY.test(text);
+    return result.catch((error: unknown) => {
+      if (isBoundary || (error instanceof Error && error.message === NO_ANSWER)) discard();
       throw error;
-    }
-  }
-
-  private readonly discardSilent = (error: unknown): void => {
-    if (error instanceof Error && error.message === NO_ANSWER) this.giveBack(true);
+    });
   };
+}
+
+/**
+ * Sends statements of `prepare` under their names. One that the server cannot run any more as it was
+ * prepared runs again without its name, which is of no use within a transaction, and the connection
+ * is to be retired: it would fail so for good.
+ */
+function preparing(run: Run, retire: () => void): Run {
+  return (text, ...more) => {
+    const name = typeof text === 'string' ? preparedName(text) : undefined;
+    if (name === undefined) return run(text, ...more);
+    return (run({ name, text, values: more[0] }) as Promise<unknown>).catch((error: unknown) => {
+      if (!isOutdated(error)) throw error;
+      retire();
+      return run(text, ...more);
+    });
+  };
+}
+
+/** As after a migration that changed the type of a column, or `DISCARD ALL`. */
+function isOutdated(error: unknown): boolean {
+  const { code, message = '' } = error as Partial<NodeJS.ErrnoException>;
+  return code === NO_SUCH_STATEMENT || (code === NOT_SUPPORTED && OTHER_RESULT.test(message));
 }

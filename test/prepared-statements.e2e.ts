@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { type Account, TestingApp } from './testing-app.js';
+
+const POOL_SIZE = 2;
+
+let app: TestingApp;
+let account: Account;
+
+beforeAll(async () => {
+  app = await TestingApp.start({
+    worker: false,
+    variables: { DATABASE_POOL_SIZE: String(POOL_SIZE) },
+  });
+  account = await app.register();
+});
+
+afterAll(() => app.close());
+
+/** As many lists at once as there are connections, and more. */
+async function listAll(): Promise<number[]> {
+  const lists = Array.from({ length: 3 * POOL_SIZE }, () => app.as(account).get('/api/v1/images'));
+  return (await Promise.all(lists)).map(({ status }) => status);
+}
+
+async function connections(): Promise<number[]> {
+  const rows = await app.database.query<{ pid: number }>(
+    `select pid from pg_stat_activity
+     where datname = current_database() and application_name = 'atelier'`,
+  );
+  return rows.map(({ pid }) => pid);
+}
+
+describe('a list that connections have prepared', () => {
+  it.each([
+    [
+      'whose columns a migration gives another type',
+      () => app.database.query('alter table images alter column title type varchar(501)'),
+    ],
+    [
+      'which the server has forgotten',
+      () =>
+        Promise.all(
+          Array.from({ length: 3 * POOL_SIZE }, () =>
+            app.app.get(EntityManager).fork().execute('deallocate all'),
+          ),
+        ),
+    ],
+  ])('%s, is answered by connections that are made anew', async (_name, outdate) => {
+    expect(new Set(await listAll())).toEqual(new Set([200]));
+    const before = await connections();
+    expect(before).toHaveLength(POOL_SIZE);
+    await outdate();
+    expect(new Set(await listAll())).toEqual(new Set([200]));
+    expect(new Set(await listAll())).toEqual(new Set([200]));
+    const after = await connections();
+    expect(after.filter((pid) => before.includes(pid))).toEqual([]);
+  });
+});
