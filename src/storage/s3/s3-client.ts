@@ -26,6 +26,9 @@ const SILENCE_MS = 30_000;
 /** One for each file that is being sent: slow readers must not keep others waiting. */
 const MAX_SOCKETS = 512;
 
+/** The names of errors that no store is to blame for. */
+const MISTAKES = new Set(['TypeError', 'RangeError', 'ReferenceError']);
+
 const QUIET = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /**
@@ -77,7 +80,7 @@ export async function requireBucket(client: S3Client, Bucket: string, ms: number
  *
  * @param ms for all attempts together
  * @param signal ends it before
- * @throws StoreFault
+ * @throws StoreFault, for all but mistakes in the code
  */
 export async function within<T>(
   ms: number,
@@ -124,12 +127,21 @@ export class StoreFault extends Unavailable {
   }
 }
 
-/** The SDK's errors carry requests, addresses and headers: only their names are taken. */
-export function asFault(error: unknown): StoreFault {
-  if (error instanceof StoreFault) return error;
+/**
+ * What a call failed with, as it may be told. The SDK's errors carry requests, addresses and headers:
+ * only their names are taken. A mistake in the code stays what it is.
+ */
+export function asFault(error: unknown): Error {
   const { name = '', code, $metadata } = error as SdkError;
+  if (error instanceof StoreFault || isMistake(error as SdkError)) return error as Error;
   const isGeneric = name === 'Error' || name === 'AggregateError';
   return new StoreFault(isGeneric && code ? code : name, $metadata?.httpStatusCode);
+}
+
+/** What the SDK cannot read of an answer is of the same kinds. */
+function isMistake({ name = '', $metadata, $response }: SdkError): boolean {
+  const isOfAnswer = $response !== undefined || $metadata?.httpStatusCode !== undefined;
+  return MISTAKES.has(name) && !isOfAnswer;
 }
 
 /** What the SDK's errors have in common with Node's. */
@@ -137,6 +149,7 @@ interface SdkError {
   name?: string;
   code?: string;
   $metadata?: { httpStatusCode?: number };
+  $response?: unknown;
 }
 
 function ignore(): void {

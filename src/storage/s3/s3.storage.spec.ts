@@ -13,6 +13,7 @@ import { describeStorage } from '../../../test/storage-suite.js';
 import { offlineEnv } from '../../core/env.js';
 import { newId } from '../../core/ids.js';
 import { Unavailable } from '../../core/problems/unavailable.js';
+import { asFault, within } from './s3-client.js';
 import { S3Storage } from './s3.storage.js';
 import { FileUrlSigner } from '../signed-url.js';
 import { ObjectNotFound, type Storage } from '../storage.js';
@@ -266,6 +267,16 @@ describe('the s3 driver', () => {
         await expect(broken.delete(newKey())).rejects.toThrow(Unavailable);
         await expect(Readable.from(broken.listAll()).toArray()).rejects.toThrow(Unavailable);
       }
+    });
+
+    it('is not blamed for mistakes in the code', async () => {
+      const noBytes = Readable.from([42]);
+      await expect(storage.upload(newKey(), noBytes)).rejects.toMatchObject({ name: 'TypeError' });
+      const mistaken = async () => (undefined as unknown as Buffer).length;
+      await expect(within(1_000, mistaken)).rejects.toThrow(TypeError);
+      expect(asFault(Object.assign(new TypeError(), { $response: {} }))).toBeInstanceOf(
+        Unavailable,
+      );
     });
 
     it('does not make objects look lost when its bucket is gone', async () => {
