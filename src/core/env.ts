@@ -5,8 +5,8 @@ import { httpVariables } from './env/http.js';
 import { limitVariables } from './env/limits.js';
 import { processVariables } from './env/process.js';
 import { queueVariables } from './env/queue.js';
-import { redisMisfits } from './env/redis-address.js';
-import { missingOfS3 } from './env/s3-address.js';
+import { redisMisfits } from './env/redis.js';
+import { s3Misfits } from './env/s3.js';
 import { signInVariables } from './env/sign-in.js';
 import { telemetryVariables } from './env/telemetry.js';
 import { isGuessable } from './env/values.js';
@@ -45,7 +45,7 @@ const variables = z.object({
 export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape;
 
 const environment = variables.superRefine((env, context) => {
-  for (const { name, message } of [...redisMisfits(env), ...missingOfS3(env)]) {
+  for (const { name, message } of [...redisMisfits(env), ...s3Misfits(env)]) {
     context.addIssue({ code: 'custom', path: [name], message });
   }
   if (env.NODE_ENV !== 'production') return;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { documented } from './documented.js';
+import { type Misfit, misfitsBy, type Rule } from './misfits.js';
 import { wholeNumber } from './values.js';
 
 /** One address of a Redis, a node of a Cluster, or a Sentinel. */
-export interface RedisHost {
+interface RedisHost {
   readonly host: string;
   /** Undefined when REDIS_PORT tells it, or the default. */
   readonly port: number | undefined;
@@ -11,7 +13,7 @@ export interface RedisHost {
 const HOST = /^(?<host>\[[0-9a-f:.]+\]|[^\s:/@,[\]]+)(?::(?<port>\d{1,5}))?$/i;
 
 /** `redis://` or `rediss://`, with the number of a database as its path. */
-export const redisUrl = z
+const redisUrl = z
   .url({
     protocol: /^rediss?$/,
     error: 'must be a redis:// or rediss:// URL, such as rediss://user:password@host:6379/0',
@@ -29,7 +31,7 @@ export const redisUrl = z
   .optional();
 
 /** Hosts separated by commas, each with a port of its own if it has one. */
-export const redisHosts = z
+const redisHosts = z
   .string()
   .transform((value) => value.split(',').map((part) => hostOf(part.trim())))
   .refine((hosts) => hosts.every((host) => host !== undefined), {
@@ -38,32 +40,61 @@ export const redisHosts = z
   .transform((hosts) => hosts.filter((host) => host !== undefined))
   .optional();
 
-export const redisPort = wholeNumber({ min: 1, max: 65_535 }).optional();
+const redisPort = wholeNumber({ min: 1, max: 65_535 }).optional();
 
 /** What Redis calls a hash tag would bind keys together by surprise, so braces are refused. */
-export const redisPrefix = z
+const redisPrefix = z
   .string()
   .regex(/^[\w.:-]{1,100}$/, 'must be letters, digits and any of . : _ -')
   .default('atelier');
 
-interface RedisVariables {
-  REDIS_URL?: string | undefined;
-  REDIS_HOST?: readonly RedisHost[] | undefined;
-  REDIS_PORT?: number | undefined;
-  REDIS_USERNAME?: string | undefined;
-  REDIS_PASSWORD?: string | undefined;
-  REDIS_TLS?: boolean | undefined;
-  REDIS_CA_FILE?: string | undefined;
-  REDIS_CLUSTER?: boolean | undefined;
-  REDIS_SENTINEL_NAME?: string | undefined;
-  REDIS_SENTINEL_PASSWORD?: string | undefined;
-}
+export const redisVariables = {
+  REDIS_URL: documented(redisUrl, {
+    help: 'Redis 6.2 or later, or Valkey, that carries the jobs, redis:// or rediss:// for TLS, with the number of a database as its path. Default: PostgreSQL carries them.',
+    example: 'rediss://user:password@redis.example.com:6379/0',
+  }),
+  REDIS_HOST: documented(redisHosts, {
+    help: 'Instead of REDIS_URL: the host; or the nodes of a Cluster, or the Sentinels, separated by commas, each with its port.',
+    example: 'redis.example.com',
+  }),
+  REDIS_PORT: documented(redisPort, {
+    help: 'The port of those of REDIS_HOST that name none. Default: 6379, and 26379 for Sentinels.',
+    example: '6379',
+  }),
+  REDIS_USERNAME: documented(z.string().optional(), {
+    help: 'The user to sign in as at REDIS_HOST. Default: the default user.',
+    example: 'atelier',
+  }),
+  REDIS_PASSWORD: documented(z.string().optional(), {
+    help: 'The password to sign in with at REDIS_HOST.',
+    example: 'password',
+  }),
+  REDIS_TLS: documented(z.stringbool().optional(), {
+    help: 'Whether REDIS_HOST speaks TLS. Default: false.',
+    example: 'true',
+  }),
+  REDIS_CA_FILE: documented(z.string().optional(), {
+    help: 'A file with the certificates, in PEM, of a private authority that signed those of Redis. Default: the public ones.',
+    example: '/etc/atelier/redis-ca.pem',
+  }),
+  REDIS_CLUSTER: documented(z.stringbool().optional(), {
+    help: 'Whether it is a Redis Cluster, of which one node or several are named. Default: false.',
+    example: 'true',
+  }),
+  REDIS_SENTINEL_NAME: documented(z.string().optional(), {
+    help: 'The name of the primary when the hosts are Sentinels.',
+    example: 'mymaster',
+  }),
+  REDIS_SENTINEL_PASSWORD: documented(z.string().optional(), {
+    help: 'The password of the Sentinels themselves.',
+    example: 'password',
+  }),
+  REDIS_PREFIX: documented(redisPrefix, {
+    help: 'What the names of all keys in Redis begin with; each installation that shares a Redis needs its own.',
+  }),
+};
 
-/** A variable that does not fit the others. */
-interface Misfit {
-  name: keyof RedisVariables;
-  message: string;
-}
+type RedisVariables = z.output<z.ZodObject<typeof redisVariables>>;
 
 const SAID_BY_URL = [
   'REDIS_HOST',
@@ -86,53 +117,55 @@ const NEEDS_AN_ADDRESS = [
 /** What is half configured, or said twice: nobody could tell what was meant. */
 export function redisMisfits(env: RedisVariables): Misfit[] {
   const isSet = (name: keyof RedisVariables) => env[name] !== undefined && env[name] !== false;
-  const misfits: Misfit[] = [];
-  const refuse = (isWrong: boolean, name: keyof RedisVariables, message: string): void => {
-    if (isWrong) misfits.push({ name, message });
-  };
-  if (!env.REDIS_URL && !env.REDIS_HOST) {
-    for (const name of NEEDS_AN_ADDRESS) {
-      refuse(isSet(name), name, 'is of no use without REDIS_URL or REDIS_HOST');
-    }
-    return misfits;
+  if (!isSet('REDIS_URL') && !isSet('REDIS_HOST')) {
+    const message = 'is of no use without REDIS_URL or REDIS_HOST';
+    return NEEDS_AN_ADDRESS.filter(isSet).map((name) => ({ name, message }));
   }
-  for (const name of SAID_BY_URL) {
-    refuse(isSet('REDIS_URL') && isSet(name), name, 'must not be set beside REDIS_URL');
-  }
-  const isSeveral = isSet('REDIS_CLUSTER') || isSet('REDIS_SENTINEL_NAME');
+  const saidTwice = isSet('REDIS_URL') ? SAID_BY_URL.filter(isSet) : [];
+  return [
+    ...saidTwice.map((name) => ({ name, message: 'must not be set beside REDIS_URL' })),
+    ...misfitsBy([...rulesOfAccess(env), ...rulesOfKind(env)]),
+  ];
+}
+
+function rulesOfAccess(env: RedisVariables): Rule[] {
   const usesTls = env.REDIS_TLS === true || env.REDIS_URL?.startsWith('rediss:') === true;
+  return [
+    [
+      env.REDIS_USERNAME !== undefined && env.REDIS_PASSWORD === undefined,
+      'REDIS_PASSWORD',
+      'is required with REDIS_USERNAME',
+    ],
+    [
+      env.REDIS_CA_FILE !== undefined && !usesTls,
+      'REDIS_CA_FILE',
+      'needs TLS: a rediss:// URL or REDIS_TLS=true',
+    ],
+  ];
+}
+
+function rulesOfKind(env: RedisVariables): Rule[] {
+  const isCluster = env.REDIS_CLUSTER === true;
+  const hasSentinels = env.REDIS_SENTINEL_NAME !== undefined;
   const database = env.REDIS_URL ? Number(new URL(env.REDIS_URL).pathname.slice(1)) : 0;
-  refuse(
-    (env.REDIS_HOST?.length ?? 0) > 1 && !isSeveral,
-    'REDIS_HOST',
-    'names several hosts: set REDIS_CLUSTER=true or REDIS_SENTINEL_NAME, too',
-  );
-  refuse(
-    isSet('REDIS_USERNAME') && !isSet('REDIS_PASSWORD'),
-    'REDIS_PASSWORD',
-    'is required with REDIS_USERNAME',
-  );
-  refuse(
-    isSet('REDIS_CA_FILE') && !usesTls,
-    'REDIS_CA_FILE',
-    'needs TLS: a rediss:// URL or REDIS_TLS=true',
-  );
-  refuse(
-    isSet('REDIS_CLUSTER') && isSet('REDIS_SENTINEL_NAME'),
-    'REDIS_SENTINEL_NAME',
-    'must not be set beside REDIS_CLUSTER',
-  );
-  refuse(
-    isSet('REDIS_CLUSTER') && database !== 0,
-    'REDIS_URL',
-    'must name no database beside REDIS_CLUSTER: a Cluster has only one',
-  );
-  refuse(
-    isSet('REDIS_SENTINEL_PASSWORD') && !isSet('REDIS_SENTINEL_NAME'),
-    'REDIS_SENTINEL_PASSWORD',
-    'is of no use without REDIS_SENTINEL_NAME',
-  );
-  return misfits;
+  return [
+    [
+      (env.REDIS_HOST?.length ?? 0) > 1 && !isCluster && !hasSentinels,
+      'REDIS_HOST',
+      'names several hosts: set REDIS_CLUSTER=true or REDIS_SENTINEL_NAME, too',
+    ],
+    [isCluster && hasSentinels, 'REDIS_SENTINEL_NAME', 'must not be set beside REDIS_CLUSTER'],
+    [
+      isCluster && database !== 0,
+      'REDIS_URL',
+      'must name no database beside REDIS_CLUSTER: a Cluster has only one',
+    ],
+    [
+      env.REDIS_SENTINEL_PASSWORD !== undefined && !hasSentinels,
+      'REDIS_SENTINEL_PASSWORD',
+      'is of no use without REDIS_SENTINEL_NAME',
+    ],
+  ];
 }
 
 function hostOf(text: string): RedisHost | undefined {

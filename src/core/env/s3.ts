@@ -1,30 +1,69 @@
-/** The variables of an S3-compatible store, as far as they are given. */
-interface S3Variables {
-  S3_BUCKET?: string | undefined;
-  S3_ENDPOINT?: string | undefined;
-  S3_REGION?: string | undefined;
-  S3_ACCESS_KEY_ID?: string | undefined;
-  S3_SECRET_ACCESS_KEY?: string | undefined;
-  S3_SESSION_TOKEN?: string | undefined;
-  S3_FORCE_PATH_STYLE?: boolean | undefined;
-  S3_PUBLIC_BASE_URL?: string | undefined;
-  STORAGE_REDIRECT: boolean;
-}
+import { z } from 'zod';
+import { documented } from './documented.js';
+import { type Misfit, misfitsBy } from './misfits.js';
+import { httpUrl } from './values.js';
 
-/** What is missing of a store that is configured by half, by the variable that is missing. */
-export function missingOfS3(env: S3Variables): { name: keyof S3Variables; message: string }[] {
+export const s3Variables = {
+  S3_BUCKET: documented(z.string().min(3).max(63).optional(), {
+    help: 'The bucket of an S3-compatible store that keeps the files: R2, MinIO, AWS. Default: files lie in DATA_DIR.',
+    example: 'atelier',
+  }),
+  S3_ENDPOINT: documented(httpUrl.optional(), {
+    help: 'The address of the store, without the bucket. Default: that of AWS in S3_REGION.',
+    example: 'https://ACCOUNT.r2.cloudflarestorage.com',
+  }),
+  S3_REGION: documented(z.string().min(1).optional(), {
+    help: 'The region of the bucket. Default: `auto` with S3_ENDPOINT, as R2 wants it; required without.',
+    example: 'eu-central-1',
+  }),
+  S3_ACCESS_KEY_ID: documented(z.string().min(1).optional(), {
+    help: 'The key for the store. Default: what the machine has, such as the role of its instance or pod.',
+    example: '<access key id>',
+  }),
+  S3_SECRET_ACCESS_KEY: documented(z.string().min(1).optional(), {
+    help: 'The secret of S3_ACCESS_KEY_ID.',
+    example: '<secret access key>',
+  }),
+  S3_SESSION_TOKEN: documented(z.string().min(1).optional(), {
+    help: 'The session of S3_ACCESS_KEY_ID, when it is a temporary one.',
+    example: '<session token>',
+  }),
+  S3_FORCE_PATH_STYLE: documented(z.stringbool().optional(), {
+    help: 'Whether the bucket stands in the path and not in the host name. Default: true with S3_ENDPOINT.',
+    example: 'true',
+  }),
+  S3_PUBLIC_BASE_URL: documented(httpUrl.optional(), {
+    help: 'The address under which anyone may read the bucket, such as that of a CDN. Default: it is private.',
+    example: 'https://files.example.com',
+  }),
+  STORAGE_REDIRECT: documented(z.stringbool().default(false), {
+    help: 'Whether requests for files are sent on to signed addresses of the store, which clients must reach.',
+  }),
+};
+
+type S3Variables = z.output<z.ZodObject<typeof s3Variables>>;
+
+const NEEDS_A_BUCKET = [
+  'S3_ENDPOINT',
+  'S3_REGION',
+  'S3_ACCESS_KEY_ID',
+  'S3_SECRET_ACCESS_KEY',
+  'S3_SESSION_TOKEN',
+  'S3_FORCE_PATH_STYLE',
+  'S3_PUBLIC_BASE_URL',
+  'STORAGE_REDIRECT',
+] as const;
+
+/** What is missing of a store that is configured by half. */
+export function s3Misfits(env: S3Variables): Misfit[] {
   const { S3_BUCKET: bucket, S3_ACCESS_KEY_ID: keyId, S3_SECRET_ACCESS_KEY: secret } = env;
-  const others = Object.entries(env).flatMap(([name, value]) =>
-    name.startsWith('S3_') && name !== 'S3_BUCKET' && value !== undefined ? [name] : [],
-  );
   if (bucket === undefined) {
-    const needing = [...others, ...(env.STORAGE_REDIRECT ? ['STORAGE_REDIRECT'] : [])];
-    return needing.length === 0
-      ? []
-      : [{ name: 'S3_BUCKET', message: `is required with ${needing.join(', ')}` }];
+    const needing = NEEDS_A_BUCKET.filter((name) => isGiven(name, env));
+    const message = `is required with ${needing.join(', ')}`;
+    return misfitsBy([[needing.length > 0, 'S3_BUCKET', message]]);
   }
   const isKeyed = keyId !== undefined || env.S3_SESSION_TOKEN !== undefined;
-  const checks: [boolean, keyof S3Variables, string][] = [
+  return misfitsBy([
     [
       env.S3_REGION === undefined && env.S3_ENDPOINT === undefined,
       'S3_REGION',
@@ -36,6 +75,10 @@ export function missingOfS3(env: S3Variables): { name: keyof S3Variables; messag
       'S3_ACCESS_KEY_ID',
       'is required with S3_SECRET_ACCESS_KEY',
     ],
-  ];
-  return checks.flatMap(([isMissing, name, message]) => (isMissing ? [{ name, message }] : []));
+  ]);
+}
+
+/** STORAGE_REDIRECT is always there, and says nothing when it is false. */
+function isGiven(name: keyof S3Variables, env: S3Variables): boolean {
+  return name === 'STORAGE_REDIRECT' ? env[name] : env[name] !== undefined;
 }
