@@ -3,7 +3,7 @@ import type { Histogram } from 'prom-client';
 import { Metrics } from '../core/metrics/metrics.js';
 
 /** How an attempt can end; see docs/operate.md. */
-export const JOB_OUTCOMES = [
+const JOB_OUTCOMES = [
   'completed',
   'refused',
   'retried',

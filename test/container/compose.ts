@@ -64,7 +64,7 @@ const service = z.strictObject({
 /** A service of compose.yaml with its merge keys resolved. */
 export type ComposeService = z.infer<typeof service>;
 
-export const composeFile = z
+const composeFile = z
   .looseObject({
     name: z.string(),
     services: z.record(z.string(), service),

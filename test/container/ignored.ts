@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
  * Whether .dockerignore keeps a path out of a build. As in Docker the last pattern that matches
  * decides, and a pattern also means what lies below it.
  */
-export function ignoredByDocker(content: string): (path: string) => boolean {
+function ignoredByDocker(content: string): (path: string) => boolean {
   const patterns = content
     .split('\n')
     .map((line) => line.trim())

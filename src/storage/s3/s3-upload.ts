@@ -7,7 +7,7 @@ import { asFault } from './s3-client.js';
  * The least that S3 takes for a part, and what an upload holds in memory. Smaller files go in one
  * request. R2 wants all parts of one size.
  */
-export const PART_BYTES = 5 * 1024 * 1024;
+const PART_BYTES = 5 * 1024 * 1024;
 
 /** Keys never get other content. What lies between the store and a browser may keep none of it. */
 const CACHE_CONTROL = 'private, max-age=31536000, immutable';
