@@ -59,7 +59,7 @@ export abstract class GrowingBytes {
 
   protected abstract add(chunk: Buffer): Promise<void>;
 
-  /** Gives back what came after the first `size` bytes, of which none may have come before. */
+  /** Throws away all that was added. @param size how many bytes there were when it was opened */
   abstract cutTo(size: number): Promise<void>;
 
   /** Makes all that came durable. */
