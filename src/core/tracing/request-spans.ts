@@ -1,9 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isProbe } from '../http/probe.js';
 import type { Span } from './span.js';
 import type { Tracing } from './tracing.js';
-
-/** What probes and scrapers ask every few seconds; nobody looks for traces of that. */
-const UNTRACED = /^\/(health|metrics)\b/;
 
 /**
  * Begins the span of a request, which ends with its answer. Its trace goes on from the client's
@@ -19,7 +17,8 @@ export function beginRequestSpan(
 ): Span | undefined {
   if (!tracing.isOn) return undefined;
   const route = request.is404 ? undefined : request.routeOptions.url;
-  if (route !== undefined && UNTRACED.test(route)) return undefined;
+  // Nobody looks for traces of that.
+  if (route !== undefined && isProbe(route)) return undefined;
   const attributes = {
     'http.request.method': request.method,
     'url.scheme': request.protocol,
