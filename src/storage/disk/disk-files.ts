@@ -1,10 +1,12 @@
 import { constants, createWriteStream } from 'node:fs';
-import { copyFile, link, open, realpath } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, realpath, rmdir } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
+import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-/** Files for their owner alone. */
+/** Files and folders for their owner alone. */
 export const FILE_MODE = 0o600;
+export const FOLDER_MODE = 0o700;
 
 /**
  * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an
@@ -72,6 +74,33 @@ export async function flushFolder(folder: string): Promise<void> {
 /** False when it is missing or a link is among its ancestors. */
 export async function isRealFolder(folder: string): Promise<boolean> {
   return (await ignoreMissing(realpath(folder))) === folder;
+}
+
+/** Level by level, so that a link on the way is found before anything is made behind it. */
+export async function makeFolder(folder: string): Promise<void> {
+  const real = await ignoreMissing(realpath(folder));
+  if (real === folder) return;
+  if (real !== undefined) throw new Error(`${folder} lies behind a symbolic link`);
+  const parent = dirname(folder);
+  await makeFolder(parent);
+  await mkdir(folder, { mode: FOLDER_MODE }).catch((error: unknown) => {
+    if (!hasCode(error, 'EEXIST')) throw error;
+  });
+  await flushFolder(parent);
+}
+
+/**
+ * Removes a folder that became empty, and those above it that did so by this, up to the root. rmdir
+ * itself refuses the others, so no check can be late.
+ */
+export async function removeEmptyFolders(folder: string, root: string): Promise<void> {
+  for (let empty = folder; empty !== root; empty = dirname(empty)) {
+    try {
+      await rmdir(empty);
+    } catch {
+      return;
+    }
+  }
 }
 
 /** Undefined for what is not there. */

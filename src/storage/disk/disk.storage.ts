@@ -8,7 +8,6 @@ import {
   realpath,
   rename,
   rm,
-  rmdir,
   unlink,
   writeFile,
   type FileHandle,
@@ -19,12 +18,15 @@ import { type OnModuleInit } from '@nestjs/common';
 import { type Env } from '../../core/env.js';
 import {
   FILE_MODE,
+  FOLDER_MODE,
   flushFile,
   flushFolder,
   hasCode,
   ignoreMissing,
   isMissing,
   isRealFolder,
+  makeFolder,
+  removeEmptyFolders,
   shareFile,
   writeFlushed,
 } from './disk-files.js';
@@ -49,8 +51,6 @@ import {
   IMAGES_FOLDER,
   isStorageKey,
 } from '../storage-key.js';
-
-const FOLDER_MODE = 0o700;
 
 /** Where files grow until they are whole: beside them, and hidden, as no key can be. */
 const INCOMING = '.incoming';
@@ -84,7 +84,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
   async onModuleInit(): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
     this.root = await realpath(this.root);
-    await this.makeFolder(this.incoming);
+    await makeFolder(this.incoming);
   }
 
   override async upload(
@@ -156,7 +156,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
     const stats = (await isRealFolder(dirname(path))) && (await ignoreMissing(lstat(path)));
     if (!stats || stats.isDirectory()) return;
     await ignoreMissing(unlink(path));
-    await this.tidy(dirname(path));
+    await removeEmptyFolders(dirname(path), this.root);
   }
 
   override async *list(userId: string, prefix?: string): AsyncGenerator<ListedObject> {
@@ -243,7 +243,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
     const folder = dirname(target);
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.makeFolder(folder);
+        await makeFolder(folder);
         await rename(incoming, target);
         break;
       } catch (error) {
@@ -251,30 +251,6 @@ export class DiskStorage extends Storage implements OnModuleInit {
       }
     }
     await flushFolder(folder);
-  }
-
-  /** Level by level, so that a link on the way is found before anything is made behind it. */
-  private async makeFolder(folder: string): Promise<void> {
-    const real = await ignoreMissing(realpath(folder));
-    if (real === folder) return;
-    if (real !== undefined) throw new Error(`${folder} lies behind a symbolic link`);
-    const parent = dirname(folder);
-    await this.makeFolder(parent);
-    await mkdir(folder, { mode: FOLDER_MODE }).catch((error: unknown) => {
-      if (!hasCode(error, 'EEXIST')) throw error;
-    });
-    await flushFolder(parent);
-  }
-
-  /** Removes folders that became empty. rmdir itself refuses the others, so no check can be late. */
-  private async tidy(folder: string): Promise<void> {
-    for (let empty = folder; empty !== this.root; empty = dirname(empty)) {
-      try {
-        await rmdir(empty);
-      } catch {
-        return;
-      }
-    }
   }
 
   private async openFile(key: string): Promise<FileHandle> {
