@@ -34,12 +34,14 @@ const FORM_OVERHEAD = 1024 * 1024;
 /** How long a client may go on sending what has been refused already, in milliseconds. */
 const DISCARD_MS = 5_000;
 
-export interface UploadLimits extends FileLimits {
+interface TimeLimits {
   /** How long each {@link LEAST_BYTES} may take, in milliseconds. */
   idleMs: number;
   /** How long the upload may take in all, in milliseconds. */
   totalMs: number;
 }
+
+export interface UploadLimits extends FileLimits, TimeLimits {}
 
 export interface ReceivedUpload extends ReceivedFile {
   fields: UploadFields;
@@ -97,19 +99,40 @@ async function readForm(
 }
 
 /** Gives an upload up that comes too slowly, goes on for too long, or whose connection is gone. */
-export function watchProgress(
-  { raw }: FastifyRequest,
-  { idleMs, totalMs }: Pick<UploadLimits, 'idleMs' | 'totalMs'>,
-) {
+export function watchProgress({ raw }: FastifyRequest, limits: TimeLimits) {
   const controller = new AbortController();
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const giveUp = (problem: Problem): void => {
     controller.abort(problem);
     reject(problem);
   };
-  const timeOut = (): void => {
-    giveUp(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
+  // The parser hears nothing of a connection that was gone before it began to read.
+  const close = (): void => {
+    if (!raw.readableEnded) giveUp(brokenOff(raw.errored));
   };
+  const stopTimers = whenTooSlow(raw, limits, () => {
+    giveUp(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
+  });
+  raw.once('close', close);
+  if (raw.closed) close();
+  return {
+    /** Ends what is being stored. */
+    signal: controller.signal,
+    /** Rejects when the upload is given up. */
+    givenUp,
+    stop: () => {
+      stopTimers();
+      raw.off('close', close);
+    },
+  };
+}
+
+/** @returns what ends the watch */
+function whenTooSlow(
+  raw: FastifyRequest['raw'],
+  { idleMs, totalMs }: TimeLimits,
+  timeOut: () => void,
+): () => void {
   const idle = setTimeout(timeOut, idleMs);
   const total = setTimeout(timeOut, totalMs);
   // A byte now and then is no progress.
@@ -120,24 +143,11 @@ export function watchProgress(
     progress = 0;
     idle.refresh();
   };
-  // The parser hears nothing of a connection that was gone before it began to read.
-  const close = (): void => {
-    if (!raw.readableEnded) giveUp(brokenOff(raw.errored));
-  };
   raw.on('data', count);
-  raw.once('close', close);
-  if (raw.closed) close();
-  return {
-    /** Ends what is being stored. */
-    signal: controller.signal,
-    /** Rejects when the upload is given up. */
-    givenUp,
-    stop: () => {
-      clearTimeout(idle);
-      clearTimeout(total);
-      raw.off('data', count);
-      raw.off('close', close);
-    },
+  return () => {
+    clearTimeout(idle);
+    clearTimeout(total);
+    raw.off('data', count);
   };
 }
 
