@@ -1,4 +1,5 @@
 import type { Gauge } from 'prom-client';
+import { inTime } from '../in-time.js';
 
 /** How long a look at the database or the queue may take, in milliseconds. */
 const TIMEOUT_MS = 1_000;
@@ -67,14 +68,6 @@ export class Collection {
       this.pending = undefined;
     };
     pending.then(forget, forget);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(reject, TIMEOUT_MS, new Error(`No answer within ${TIMEOUT_MS} ms`));
-    });
-    try {
-      return await Promise.race([pending, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return inTime(pending, TIMEOUT_MS);
   }
 }

@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { inTime } from '../in-time.js';
 
 /** Answers when a part can do its work, and throws when it cannot. */
 type Check = () => Promise<unknown>;
@@ -46,18 +47,10 @@ export class Readiness {
 }
 
 async function failureOf(check: Check): Promise<Error | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`));
-    }, CHECK_TIMEOUT_MS);
-  });
   try {
-    await Promise.race([check(), late]);
+    await inTime(check(), CHECK_TIMEOUT_MS);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,5 +1,6 @@
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { Env } from '../env.js';
+import { inTime } from '../in-time.js';
 import type { Span, SpanOptions } from './span.js';
 import { parseTraceParent } from './trace-parent.js';
 import type { Tracer } from './tracer.js';
@@ -34,13 +35,7 @@ export class Tracing implements OnApplicationShutdown {
 
   /** A collector that is away or slow holds up no shutdown. */
   async onApplicationShutdown(): Promise<void> {
-    if (!this.tracer) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FLUSH_MS);
-    });
-    await Promise.race([this.tracer.close().catch(() => undefined), late]);
-    clearTimeout(timer);
+    if (this.tracer) await inTime(this.tracer.close(), FLUSH_MS).catch(() => undefined);
   }
 }
 

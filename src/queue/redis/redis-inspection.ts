@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@nestjs/common';
 import type { Cluster, Redis } from 'ioredis';
+import { inTime } from '../../core/in-time.js';
 import { CannotStart } from '../../core/process/cannot-start.js';
 import type { RedisAddress } from './redis-address.js';
 import { newRedisClient, ONCE } from './redis-client.js';
@@ -39,7 +39,7 @@ export async function inspectRedis(address: RedisAddress, logger: Logger): Promi
   const errors: Error[] = [];
   client.on('error', (error: Error) => errors.push(error));
   try {
-    const facts = await Promise.race([askForFacts(client), giveUp()]);
+    const facts = await inTime(askForFacts(client), PATIENCE_MS);
     if (address.kind !== 'cluster' && facts.get('cluster_enabled') === '1') {
       throw new CannotStart('Redis is a Cluster: REDIS_CLUSTER=true must be set.');
     }
@@ -66,11 +66,6 @@ async function askForFacts(client: Redis | Cluster): Promise<Map<string, string>
   return new Map(
     lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
   );
-}
-
-async function giveUp(): Promise<never> {
-  await delay(PATIENCE_MS, undefined, { ref: false });
-  throw new Error(`No answer within ${PATIENCE_MS} ms`);
 }
 
 /** @throws CannotStart when one of the errors has a meaning for the operator */
