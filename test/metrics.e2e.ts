@@ -12,6 +12,7 @@ import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
+import { sendRaw } from './raw-http.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -34,11 +35,9 @@ beforeAll(async () => {
     worker: false,
     variables: { METRICS_TOKEN: TOKEN },
     through: async (url) => {
-      const { hostname, port } = new URL(url);
-      proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
-      const proxied = new URL(url);
-      proxied.port = String(proxy.port);
-      return proxied.href;
+      const before = await TcpProxy.before(url);
+      proxy = before.proxy;
+      return before.url;
     },
   });
   account = await app.register();
@@ -70,13 +69,6 @@ async function settled(
   return eventually(scrape, isThere);
 }
 
-/** Sends what no HTTP client would, and gives the status of the answer. */
-async function sendRaw(port: number, head: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
-  socket.write(head);
-  return text(socket);
-}
-
 describe('requests', () => {
   it('are counted by route and status, exactly', async () => {
     const before = await scrapeApi();
@@ -97,7 +89,6 @@ describe('requests', () => {
 
   it('cannot make more labels, whatever their methods and paths are', async () => {
     const known = (await scrapeApi()).valuesOf('route', HTTP);
-    const { port } = new URL(app.url);
     const end = 'HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
     for (const [method, path] of [
       ['PURGE', '/'],
@@ -109,7 +100,8 @@ describe('requests', () => {
       ['GET', `${LIST}/${'x'.repeat(400)}`],
       ['POST', '/upload/../../etc/passwd'],
     ]) {
-      expect(await sendRaw(Number(port), `${method} ${path} ${end}`)).toMatch(/^HTTP\/1.1 4/);
+      const { status } = await sendRaw(app.url, `${method} ${path} ${end}`);
+      expect([path, Math.floor(status / 100)]).toEqual([path, 4]);
     }
     for (let each = 0; each < 50; each += 1) await app.http.get(`/nowhere/${each}`).expect(404);
 
@@ -451,18 +443,20 @@ describe("the worker's server", () => {
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
       expect(await answer.json()).toMatchObject({ code, status });
     }
-    expect(await sendRaw(workerPort, 'nonsense\r\n\r\n')).toContain('"code":"malformed"');
+    const { body } = await sendRaw(workerUrl, 'nonsense\r\n\r\n');
+    expect(JSON.parse(body)).toMatchObject({ code: 'malformed', status: 400 });
   });
 
   it('answers a head that is too large as the API does', async () => {
     const request = `GET /metrics HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`;
-    expect(await sendRaw(workerPort, request)).toContain('"code":"headers-too-large"');
+    const { status, body } = await sendRaw(workerUrl, request);
+    expect([status, JSON.parse(body).code]).toEqual([431, 'headers-too-large']);
   });
 
   it('lets nobody hold a connection with half a request', async () => {
     const startedAt = performance.now();
-    const answer = await sendRaw(workerPort, 'GET /metrics HTTP/1.1\r\nhost: x\r\n');
-    expect(answer).toContain('"code":"request-timeout"');
+    const { status, body } = await sendRaw(workerUrl, 'GET /metrics HTTP/1.1\r\nhost: x\r\n');
+    expect([status, JSON.parse(body).code]).toEqual([408, 'request-timeout']);
     expect(performance.now() - startedAt).toBeLessThan(15_000);
   });
 

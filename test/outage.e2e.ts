@@ -15,11 +15,9 @@ async function startBehindProxy(variables: Record<string, string> = {}): Promise
     worker: false,
     variables: { DATABASE_POOL_SIZE: '3', ...variables },
     through: async (url) => {
-      const { hostname, port } = new URL(url);
-      proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
-      const proxied = new URL(url);
-      proxied.port = String(proxy.port);
-      return proxied.href;
+      const before = await TcpProxy.before(url);
+      proxy = before.proxy;
+      return before.url;
     },
   });
   account = await app.register();

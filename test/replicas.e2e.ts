@@ -26,13 +26,12 @@ beforeAll(async () => {
   primary = await OwnPostgres.start();
   await primary.migrate();
   standby = await primary.replicate();
-  const url = new URL(standby.url('app'));
-  proxy = await TcpProxy.to({ host: url.hostname, port: Number(url.port) });
-  url.port = String(proxy.port);
+  const before = await TcpProxy.before(standby.url('app'));
+  proxy = before.proxy;
   app = await TestingApp.start({
     database: primary.database(),
     variables: {
-      DATABASE_REPLICA_URLS: `${url.href},${ABSENT}`,
+      DATABASE_REPLICA_URLS: `${before.url},${ABSENT}`,
       DATABASE_REPLICA_MAX_LAG_MS: String(MAX_LAG_MS),
     },
   });

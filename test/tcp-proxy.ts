@@ -20,6 +20,14 @@ export class TcpProxy {
     return proxy;
   }
 
+  /** Stands before what a URL leads to. @returns that URL as it leads through the proxy, too */
+  static async before(url: string): Promise<{ proxy: TcpProxy; url: string }> {
+    const proxied = new URL(url);
+    const proxy = await TcpProxy.to({ host: proxied.hostname, port: Number(proxied.port) });
+    proxied.port = String(proxy.port);
+    return { proxy, url: proxied.href };
+  }
+
   /** Ends every connection and takes no new one. */
   cut(): void {
     this.isCut = true;
