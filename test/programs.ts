@@ -10,18 +10,30 @@ export function programEnv(): NodeJS.ProcessEnv {
   return { ...process.env, PATH };
 }
 
-/**
- * `describe` where a program is installed. Elsewhere the block is skipped, and says so; when
- * `ATELIER_TEST_REQUIRE`, a list with commas, names the program, its absence is an error.
- */
+/** `describe` where a program is installed, as {@link describeWhere} has it. */
 export function describeWith(program: string, name: string, block: () => void): void {
-  const required = (process.env['ATELIER_TEST_REQUIRE'] ?? '').split(',');
   const reason = `there is no ${program} on the PATH`;
-  if (isInstalled(program)) {
+  describeWhere(isInstalled(program), { needs: program, reason }, name, block);
+}
+
+/**
+ * `describe` where the machine can run it. Elsewhere the block is skipped, and says so; when
+ * `ATELIER_TEST_REQUIRE`, a list with commas, names what it needs, that is an error.
+ *
+ * @param reason why it cannot
+ */
+export function describeWhere(
+  can: boolean,
+  { needs, reason }: { needs: string; reason: string },
+  name: string,
+  block: () => void,
+): void {
+  if (can) {
     describe(name, block);
     return;
   }
-  if (required.includes(program)) throw new Error(`Cannot run "${name}": ${reason}`);
+  const required = (process.env['ATELIER_TEST_REQUIRE'] ?? '').split(',');
+  if (required.includes(needs)) throw new Error(`Cannot run "${name}": ${reason}`);
   process.stderr.write(`SKIPPED ${name}: ${reason}\n`);
   describe.skip(`${name} (NOT RUN: ${reason})`, block);
 }

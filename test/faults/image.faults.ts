@@ -14,6 +14,7 @@ import {
 } from '../container/scratch-image.js';
 import { eventually } from '../eventually.js';
 import { fixture, makePicture } from '../pictures.js';
+import { describeWhere } from '../programs.js';
 import { createDatabase, type TestDatabase } from '../test-database.js';
 
 const HEALTH = ['node', 'docker/image/health.ts'];
@@ -23,13 +24,9 @@ const MIGRATE = ['node', 'dist/current/src/migrate.js'];
 let folder: string;
 let image: ScratchImage;
 
-const describeWithMounts = canMount()
-  ? describe
-  : (name: string, block: () => void) => {
-      describe.skip(`${name} (NOT RUN: this needs root on Linux, to mount)`, block);
-    };
+const mounts = { needs: 'mount', reason: 'this needs root on Linux, and unshare, to mount' };
 
-describeWithMounts('the image that docker/Dockerfile describes', () => {
+describeWhere(canMount(), mounts, 'the image that docker/Dockerfile describes', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'atelier-image-'));
     const stages = readDockerfile(await readFile('docker/Dockerfile', 'utf8'));
