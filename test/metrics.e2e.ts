@@ -1,9 +1,5 @@
 import { readFile, rename, rm } from 'node:fs/promises';
-import { request as sendRequest } from 'node:http';
-import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
@@ -16,7 +12,6 @@ import { sendRaw } from './raw-http.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
-const TOKEN = 'it-has-sixteen-bytes';
 const JOB = { type: convertImage.name };
 const HTTP = 'atelier_http_request_duration_seconds';
 const LIST = '/api/v1/images';
@@ -26,14 +21,13 @@ let proxy: TcpProxy;
 let account: Account;
 /** A picture that takes a second or so. */
 let large: Buffer;
-/** Where the worker listens, on all addresses of the machine. */
+/** Where the worker listens. */
 let workerPort: number;
 let workerUrl: string;
 
 beforeAll(async () => {
   app = await TestingApp.start({
     worker: false,
-    variables: { METRICS_TOKEN: TOKEN },
     through: async (url) => {
       const before = await TcpProxy.before(url);
       proxy = before.proxy;
@@ -54,8 +48,7 @@ afterAll(async () => {
 /** A worker whose figures begin at zero. */
 async function startWorker(variables: Record<string, string> = {}): Promise<void> {
   await app.worker?.stop();
-  const port = { HOST: '0.0.0.0', WORKER_METRICS_PORT: String(workerPort) };
-  await app.startWorker({ ...port, ...variables });
+  await app.startWorker({ WORKER_METRICS_PORT: String(workerPort), ...variables });
 }
 
 const scrapeApi = () => Exposition.of(app.url);
@@ -368,113 +361,6 @@ describe('what waits', () => {
   });
 });
 
-describe.each([
-  ['API', () => app.url],
-  ['worker', () => workerUrl],
-])('the metrics of the %s', (_name, url) => {
-  const statusWith = async (headers: Record<string, string>, base = url()) => {
-    const { hostname, port } = new URL(base);
-    const request = sendRequest({ hostname, port, path: '/metrics', headers });
-    const answer = new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
-      request.once('response', (response) => {
-        text(response).then((body) => {
-          resolve({ status: response.statusCode, body });
-        }, reject);
-      });
-      request.once('error', reject);
-    });
-    request.end();
-    return answer;
-  };
-
-  it('are open to the machine itself', async () => {
-    expect((await statusWith({})).status).toBe(200);
-    const { port } = new URL(url());
-    expect((await statusWith({ host: `localhost:${port}` })).status).toBe(200);
-  });
-
-  it.each([
-    { 'x-forwarded-for': '127.0.0.1' },
-    { forwarded: 'for=127.0.0.1' },
-    { via: '1.1 proxy' },
-    { 'x-real-ip': '127.0.0.1' },
-    { host: 'rebound.example.com' },
-    { authorization: 'Bearer it-had-sixteen-bytes', host: 'api.example.com' },
-    { authorization: 'Bearer', host: 'api.example.com' },
-    { authorization: `Basic ${TOKEN}`, host: 'api.example.com' },
-  ] as Record<string, string>[])('are closed to a request with %j', async (headers) => {
-    const { status, body } = await statusWith(headers);
-    expect([status, JSON.parse(body).code]).toEqual([401, 'metrics-closed']);
-    expect(body).not.toContain('atelier_');
-  });
-
-  it('are open to who has the token, wherever they are', async () => {
-    const authorization = `Bearer ${TOKEN}`;
-    const forwarded = { 'x-forwarded-for': '192.0.2.1', host: 'api.example.com' };
-    const { status, body } = await statusWith({ ...forwarded, authorization });
-    expect(status).toBe(200);
-    expect(body).toContain('nodejs_eventloop_lag_p99_seconds');
-  });
-});
-
-describe("the worker's server", () => {
-  it('tells probes whether it lives and is ready', async () => {
-    const live = await fetch(`${workerUrl}/health`);
-    expect([live.status, await live.json()]).toEqual([200, { status: 'ok' }]);
-    const ready = await fetch(`${workerUrl}/health/ready`);
-    expect(await ready.json()).toEqual({
-      status: 'ok',
-      checks: { database: 'ok', migrations: 'ok', queue: 'ok', storage: 'ok' },
-    });
-    const head = await fetch(`${workerUrl}/metrics`, { method: 'HEAD' });
-    expect([head.status, await head.text()]).toEqual([200, '']);
-  });
-
-  it('answers problems for anything else', async () => {
-    for (const [path, method, status, code] of [
-      ['/', 'GET', 404, 'not-found'],
-      ['/metrics/', 'GET', 404, 'not-found'],
-      ['/metrics', 'POST', 405, 'method-not-allowed'],
-      ['/health', 'DELETE', 405, 'method-not-allowed'],
-    ] as const) {
-      const body = method === 'POST' ? { body: 'unasked for' } : {};
-      const answer = await fetch(`${workerUrl}${path}`, { method, ...body });
-      expect([path, answer.status]).toEqual([path, status]);
-      expect(answer.headers.get('content-type')).toContain('application/problem+json');
-      expect(await answer.json()).toMatchObject({ code, status });
-    }
-    const { body } = await sendRaw(workerUrl, 'nonsense\r\n\r\n');
-    expect(JSON.parse(body)).toMatchObject({ code: 'malformed', status: 400 });
-  });
-
-  it('answers a head that is too large as the API does', async () => {
-    const request = `GET /metrics HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`;
-    const { status, body } = await sendRaw(workerUrl, request);
-    expect([status, JSON.parse(body).code]).toEqual([431, 'headers-too-large']);
-  });
-
-  it('lets nobody hold a connection with half a request', async () => {
-    const startedAt = performance.now();
-    const { status, body } = await sendRaw(workerUrl, 'GET /metrics HTTP/1.1\r\nhost: x\r\n');
-    expect([status, JSON.parse(body).code]).toEqual([408, 'request-timeout']);
-    expect(performance.now() - startedAt).toBeLessThan(15_000);
-  });
-
-  const outside = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
-  const withOutside = outside === undefined ? it.skip : it;
-
-  withOutside('shows metrics to another address with the token alone', async () => {
-    const url = `http://${outside ?? ''}:${workerPort}/metrics`;
-    const statusOf = async (headers: Record<string, string>) =>
-      (await fetch(url, { headers })).status;
-    expect(await statusOf({})).toBe(401);
-    expect(await statusOf({ host: 'localhost' })).toBe(401);
-    expect(await statusOf({ authorization: `Bearer ${TOKEN}` })).toBe(200);
-  });
-});
-
 describe('docs/operate.md', () => {
   it('names every metric that is exported, and no other', async () => {
     const [api, worker] = await Promise.all([scrapeApi(), scrapeWorker()]);
@@ -546,22 +432,4 @@ describe('while the database is away', () => {
     expect(back.value('atelier_due_rows', JOB)).toBe(0);
     expect(back.value('atelier_queue_depth', JOB)).toBe(0);
   }, 60_000);
-});
-
-describe('a worker that is asked to stop', () => {
-  it('closes its server, whoever is connected', async () => {
-    const idle = connect(workerPort, '127.0.0.1');
-    const closed = text(idle);
-    expect(await app.worker?.stop()).toBe(0);
-    await closed.catch(() => undefined);
-    await expect(fetch(`${workerUrl}/health`)).rejects.toThrow();
-  });
-
-  it('does not start on a port that is taken', async () => {
-    const { port } = new URL(app.url);
-    await expect(app.startWorker({ WORKER_METRICS_PORT: port })).rejects.toThrow(
-      /WORKER_METRICS_PORT/,
-    );
-    app.worker = undefined;
-  });
 });
