@@ -4,6 +4,7 @@ import { chownSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { EmbeddedPostgres, embeddedUrl } from '../src/standalone/embedded-postgres.js';
 import { freePort } from '../src/standalone/free-port.js';
@@ -24,9 +25,10 @@ export class OwnPostgres {
     private readonly server: EmbeddedPostgres,
   ) {}
 
-  static async start(settings: Settings = {}): Promise<OwnPostgres> {
+  /** @param durable whether what was committed has to outlive a crash */
+  static async start(settings: Settings = {}, { durable = false } = {}): Promise<OwnPostgres> {
     const dataDir = await mkdtemp(join(tmpdir(), 'atelier-own-postgres-'));
-    const server = await EmbeddedPostgres.start({ dataDir, durable: false, settings });
+    const server = await EmbeddedPostgres.start({ dataDir, durable, settings });
     return new OwnPostgres(dataDir, new PostgresCluster(dataDir), server);
   }
 
@@ -85,10 +87,25 @@ export class OwnPostgres {
   }
 
   /** Has it crash, and starts it again. Returns when it answers queries. */
-  async crash(): Promise<void> {
+  crash(): Promise<void> {
+    return this.restart('immediate', 0);
+  }
+
+  /**
+   * Ends it and starts it again; `immediate` is without a shutdown, so that it has to recover.
+   *
+   * @param awayMs how long it is away, in milliseconds
+   */
+  async restart(mode: 'fast' | 'immediate', awayMs: number): Promise<void> {
     const { pid } = this.server;
     if (pid === undefined) throw new Error('It does not run');
-    process.kill(pid, 'SIGQUIT');
+    // The signals of pg_ctl: its `stop` would be for good.
+    process.kill(pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    await eventually(
+      async () => isAlive(pid),
+      (alive) => !alive,
+    );
+    await delay(awayMs);
     await this.server.restart();
   }
 
@@ -163,6 +180,15 @@ export class Standby {
   async stop(): Promise<void> {
     await this.end();
     await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { newId } from '../../src/core/ids.js';
 import { freePort } from '../../src/standalone/free-port.js';
 import { productVariables } from '../environment.js';
 import { eventually } from '../eventually.js';
 import { OwnPostgres } from '../own-postgres.js';
 import { makePicture } from '../pictures.js';
 import { ProductProcess } from '../product-process.js';
+import { pictureForm, registerAt, uploadTo } from '../product-requests.js';
 
 const CLIENTS = 500;
 const LOAD_MS = 15_000;
@@ -61,7 +61,7 @@ beforeAll(async () => {
   api = await ProductProcess.start('main', variables);
   worker = await ProductProcess.start('worker', variables);
   picture = await makePicture({ width: 320, height: 240 });
-  token = await register();
+  token = await registerAt(url);
   imageId = await upload();
 });
 
@@ -91,35 +91,16 @@ async function send(method: string, path: string, body?: FormData | object): Pro
   };
 }
 
-function form(): FormData {
-  const fields = new FormData();
-  fields.set('image', new Blob([new Uint8Array(picture)]));
-  return fields;
-}
-
-async function register(): Promise<string> {
-  const answer = await fetch(`${url}/api/v1/auth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: `${newId()}@example.com`, password: 'long enough', name: 'X' }),
-  });
-  return ((await answer.json()) as { accessToken: string }).accessToken;
-}
-
 /** Made by the worker while the client waits. */
 async function upload(): Promise<string> {
-  const answer = await fetch(`${url}/api/v1/images/upload?wait=30&force=true`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}` },
-    body: form(),
-  });
+  const answer = await uploadTo(url, token, picture, { waitSeconds: 30 });
   expect(answer.status).toBe(201);
   return ((await answer.json()) as { id: string }).id;
 }
 
 /** What client number `n` does next: mostly reads, some writes, a few uploads and sign-ins. */
 function nextRequest(n: number): Promise<Answer> {
-  if (n % 50 === 0) return send('POST', '/api/v1/images/upload?force=true', form());
+  if (n % 50 === 0) return send('POST', '/api/v1/images/upload?force=true', pictureForm(picture));
   if (n % 25 === 1) {
     return send('POST', '/api/v1/auth/login', { email: 'nobody@example.com', password: 'wrong' });
   }

@@ -14,6 +14,7 @@ import {
 } from '../container/scratch-image.js';
 import { eventually } from '../eventually.js';
 import { fixture, makePicture } from '../pictures.js';
+import { registerAt, uploadTo } from '../product-requests.js';
 import { describeWhere } from '../programs.js';
 import { createDatabase, type TestDatabase } from '../test-database.js';
 
@@ -124,15 +125,15 @@ describeWhere(canMount(), mounts, 'the image that docker/Dockerfile describes', 
       expect(await api.status()).toMatch(/^CapBnd:\s+0+$/m);
       expect(await api.status()).toMatch(/^NoNewPrivs:\s+1$/m);
 
-      const token = await register();
+      const url = `http://127.0.0.1:${port}`;
+      const token = await registerAt(url);
       // The largest that libvips decodes whole, and one that is decoded by WebAssembly.
       const large = await makePicture({ width: 6000, height: 4000 });
       for (const picture of [large, await fixture('turned.heic')]) {
-        const uploaded = await upload(picture, token);
-        expect([uploaded.status, uploaded.body.error ?? null]).toEqual([201, null]);
-        expect((await fetch(uploaded.body.thumbnailUrl)).headers.get('content-type')).toBe(
-          'image/webp',
-        );
+        const uploaded = await uploadTo(url, token, picture, { waitSeconds: 30 });
+        const body = (await uploaded.json()) as any;
+        expect([uploaded.status, body.error ?? null]).toEqual([201, null]);
+        expect((await fetch(body.thumbnailUrl)).headers.get('content-type')).toBe('image/webp');
       }
 
       for (const each of [api, worker]) {
@@ -167,26 +168,5 @@ describeWhere(canMount(), mounts, 'the image that docker/Dockerfile describes', 
     it('tell in their health when nothing answers', async () => {
       expect(await contain([...HEALTH, 'PORT']).ended()).toBe(1);
     });
-
-    async function register(): Promise<string> {
-      const answer = await fetch(`http://127.0.0.1:${port}/api/v1/auth/register`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ email: 'a@example.com', password: 'a long password', name: 'S' }),
-      });
-      expect(answer.status).toBe(201);
-      return ((await answer.json()) as { accessToken: string }).accessToken;
-    }
-
-    async function upload(picture: Buffer, token: string) {
-      const form = new FormData();
-      form.set('image', new Blob([new Uint8Array(picture)]));
-      const answer = await fetch(`http://127.0.0.1:${port}/api/v1/images/upload?wait=30`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}` },
-        body: form,
-      });
-      return { status: answer.status, body: (await answer.json()) as any };
-    }
   });
 });

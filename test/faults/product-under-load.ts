@@ -1,14 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
-import { EmbeddedPostgres } from '../../src/standalone/embedded-postgres.js';
 import { freePort } from '../../src/standalone/free-port.js';
 import { productVariables } from '../environment.js';
-import { eventually } from '../eventually.js';
+import { OwnPostgres } from '../own-postgres.js';
 import { makePicture } from '../pictures.js';
 import { ProductProcess } from '../product-process.js';
+import { registerAt, uploadTo } from '../product-requests.js';
 
 const WORKERS = 2;
 /** Enough that no one of them has all its places in the queue taken. */
@@ -57,8 +53,7 @@ export class ProductUnderLoad {
   private loop: Promise<void> = Promise.resolve();
 
   private constructor(
-    private readonly postgres: EmbeddedPostgres,
-    private readonly dataDir: string,
+    readonly postgres: OwnPostgres,
     private readonly url: string,
     readonly api: ProductProcess,
     readonly workers: readonly ProductProcess[],
@@ -67,20 +62,18 @@ export class ProductUnderLoad {
   ) {}
 
   static async start(more: Record<string, string>): Promise<ProductUnderLoad> {
-    const dataDir = await mkdtemp(join(tmpdir(), 'atelier-load-'));
     // Durable: what was committed has to be there after a restart without a shutdown.
-    const postgres = await EmbeddedPostgres.start({ dataDir });
+    const postgres = await OwnPostgres.start({}, { durable: true });
+    await postgres.migrate();
     const port = await freePort();
-    const urls = { ownerUrl: postgres.url('owner'), appUrl: postgres.url('app') };
     const variables = {
-      ...productVariables(urls, dataDir),
+      ...productVariables(postgres.database(), postgres.dataDir),
       LOG_LEVEL: 'info',
       PORT: String(port),
       // As in production.
       RECONCILE_EVERY_MS: '2000',
       ...more,
     };
-    await ProductProcess.spawn('migrate', variables).ended();
     const [api, ...workers] = await Promise.all([
       ProductProcess.start('main', variables),
       ...Array.from({ length: WORKERS }, () => ProductProcess.start('worker', variables)),
@@ -88,10 +81,8 @@ export class ProductUnderLoad {
     const url = `http://127.0.0.1:${port}`;
     const size = { width: 160, height: 120 };
     const pictures = await Promise.all(Array.from({ length: PICTURES }, () => makePicture(size)));
-    const product = new ProductUnderLoad(postgres, dataDir, url, api, workers, pictures, []);
-    product.tokens = await Promise.all(
-      Array.from({ length: ACCOUNTS }, (_, n) => product.register(`load-${n}@example.com`)),
-    );
+    const product = new ProductUnderLoad(postgres, url, api, workers, pictures, []);
+    product.tokens = await Promise.all(Array.from({ length: ACCOUNTS }, () => registerAt(url)));
     return product;
   }
 
@@ -125,27 +116,10 @@ export class ProductUnderLoad {
     await Promise.all(this.pending);
   }
 
-  /**
-   * Restarts PostgreSQL; `immediate` is without a shutdown, so that it has to recover.
-   *
-   * @param awayMs how long it is away, in milliseconds
-   */
-  async restartPostgres(mode: 'fast' | 'immediate', awayMs: number): Promise<void> {
-    const pid = this.postgres.pid ?? 0;
-    // The signals of pg_ctl: its `stop` would be for good.
-    process.kill(pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
-    await eventually(
-      async () => isAlive(pid),
-      (alive) => !alive,
-    );
-    await sleep(awayMs);
-    await this.postgres.restart();
-  }
-
   /** The images of the uploads that were taken. */
   async standings(): Promise<Standing[]> {
     const ids = this.uploads.flatMap(({ id }) => id ?? []);
-    return this.query<Standing>(
+    return this.postgres.query<Standing>(
       `select id, status, extract(epoch from created_at)::float8 * 1000 as "takenAt",
               (select count(*)::int from image_variants where image_id = images.id) as files
        from images where id = any($1)`,
@@ -173,27 +147,21 @@ export class ProductUnderLoad {
   }
 
   deadLetters(): Promise<unknown[]> {
-    return this.query('select * from failed_jobs', []);
+    return this.postgres.query('select * from failed_jobs');
   }
 
   async close(): Promise<void> {
     await this.unload();
     await Promise.all(this.processes.map((each) => each.kill()));
-    await this.postgres.stop('immediate');
-    await rm(this.dataDir, { recursive: true, force: true });
+    await this.postgres.stop();
   }
 
   private async upload(n = this.uploads.length): Promise<Upload> {
-    const form = new FormData();
     const picture = this.pictures[n % this.pictures.length] ?? Buffer.alloc(0);
-    form.set('image', new Blob([new Uint8Array(picture)]));
+    const token = this.tokens[n % this.tokens.length] ?? '';
     const from = performance.now();
-    const answer = await fetch(`${this.url}/api/v1/images/upload?force=true`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${this.tokens[n % this.tokens.length] ?? ''}` },
-      body: form,
-      signal: AbortSignal.timeout(30_000),
-    }).catch(() => undefined);
+    const signal = AbortSignal.timeout(30_000);
+    const answer = await uploadTo(this.url, token, picture, { signal }).catch(() => undefined);
     const body = (await answer?.json().catch(() => ({}))) as { id?: string } | undefined;
     const upload = {
       at: Date.now(),
@@ -205,36 +173,5 @@ export class ProductUnderLoad {
     };
     this.uploads.push(upload);
     return upload;
-  }
-
-  private async register(email: string): Promise<string> {
-    const answer = await fetch(`${this.url}/api/v1/auth/register`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ email, password: 'correct horse', name: 'Load', kind: 'personal' }),
-    });
-    return ((await answer.json()) as { accessToken: string }).accessToken;
-  }
-
-  private async query<Row extends pg.QueryResultRow>(
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> {
-    const client = new pg.Client({ connectionString: this.postgres.url('app') });
-    await client.connect();
-    try {
-      return (await client.query<Row>(text, values)).rows;
-    } finally {
-      await client.end();
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

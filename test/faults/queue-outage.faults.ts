@@ -82,7 +82,7 @@ function survivesRestartsOfPostgres(): void {
   ] as const)(
     'errors of PostgreSQL restarted (%s), and away for %d ms, end with its return',
     async (mode, awayMs) => {
-      const backAt = await underLoad(() => product.restartPostgres(mode, awayMs));
+      const backAt = await underLoad(() => product.postgres.restart(mode, awayMs));
       expectPostgresErrorsToEnd(backAt);
       await expectAllWell(backAt);
     },
