@@ -11,6 +11,7 @@ import { AppModule } from './app.module.js';
 import { Connections } from './core/http/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http/http.js';
+import { isProbe } from './core/http/probe.js';
 import { measureRequests } from './core/metrics/http-metrics.js';
 import { Metrics } from './core/metrics/metrics.js';
 import { ProblemFilter } from './core/problems/problem.filter.js';
@@ -56,7 +57,7 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     },
     log: (entry) => {
       // Probes and scrapers come every few seconds and say nothing new.
-      if (/^\/(health|metrics)\b/.test(entry.path)) requests.debug(entry);
+      if (isProbe(entry.path)) requests.debug(entry);
       else requests.log(entry);
     },
   });
