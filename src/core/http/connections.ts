@@ -10,15 +10,20 @@ import { stopListening } from './stop-listening.js';
 
 /** How often the pace of all connections is looked at, in milliseconds. */
 const SWEEP_MS = 1_000;
-/** How many times as long as it takes to ask the kernel for its sockets it is not asked again. */
-const KERNEL_REST = 10;
 /** The same while the process is on its way out. */
 const DRAIN_SWEEP_MS = 50;
+/** How many times as long as it takes to ask the kernel for its sockets it is not asked again. */
+const KERNEL_REST = 10;
+/** The longest such rest, in milliseconds: slow readers have to be gone in time on a busy machine, too. */
+const KERNEL_REST_MAX_MS = 2_000;
 /**
  * How long nothing may have come on a connection that is closed while the process is on its way
  * out, in milliseconds. One that is in use is used before, and is closed by the answer.
  */
 const QUIET_MS = 3_000;
+/** Below this part of MAX_CONNECTIONS there is room again, and the next time it is full is another. */
+const ROOM = 0.9;
+
 /**
  * The connections of this process: none is held by a client that is too slow, none has more than a
  * few requests in it, and each is closed without loss when the process leaves.
@@ -125,7 +130,7 @@ export class Connections {
     this.open.set(socket, new Connection(socket, isProxy, this.env));
     socket.once('close', () => {
       this.open.delete(socket);
-      this.isFull = false;
+      if (this.open.size < this.env.MAX_CONNECTIONS * ROOM) this.isFull = false;
     });
   }
 
@@ -147,8 +152,8 @@ export class Connections {
     this.askAt = Infinity;
     const sockets = await readKernelSockets();
     this.reportCut(awaited.filter((connection) => connection.cutIfReadsTooSlowly(sockets)).length);
-    const took = performance.now() - now;
-    this.askAt = now + took * KERNEL_REST;
+    const over = performance.now();
+    this.askAt = over + Math.min((over - now) * KERNEL_REST, KERNEL_REST_MAX_MS);
   }
 
   private reportCut(cut: number): void {
