@@ -10,17 +10,21 @@ const PAUSE_MS = 100;
 /** What a client that reads drop by drop reads at once, in bytes. */
 const DROP_BYTES = 10;
 
+/** How long those that read may take to hear at the end that they are closed, in milliseconds. */
+const PATIENCE_MS = 5_000;
+
 let lasted: Lasted = { openedAt: [], ways: {} };
+let reading = 0;
 let unread: Socket[] = [];
 
 process.on('message', (word: Attack | 'end') => {
-  if (word === 'end') end();
-  else void holdAll(word);
+  void (word === 'end' ? end() : holdAll(word));
 });
 process.send?.('ready');
 
 /** One of each way in turn. */
-async function holdAll({ port, ways, perSecond }: Attack): Promise<void> {
+async function holdAll(attack: Attack): Promise<void> {
+  const { ways, perSecond } = attack;
   const together = Math.ceil((perSecond * PAUSE_MS) / 1_000);
   for (const { name } of ways) lasted.ways[name] = { opened: 0, closed: 0, longest: 0 };
   const most = Math.max(...ways.map(({ starts }) => starts.length));
@@ -28,19 +32,19 @@ async function holdAll({ port, ways, perSecond }: Attack): Promise<void> {
     for (const way of ways) {
       const start = way.starts[n];
       if (start === undefined) continue;
-      hold(port, way, Buffer.from(start, 'base64'));
+      hold(attack, way, Buffer.from(start, 'base64'));
       if (lasted.openedAt.length % together === 0) await sleep(PAUSE_MS);
     }
   }
   process.send?.('open');
 }
 
-function hold(port: number, way: SlowWay, start: Buffer): void {
+function hold({ port, localAddress }: Attack, way: SlowWay, start: Buffer): void {
   const figures = lasted.ways[way.name];
   if (!figures) return;
   // Node would read 64 KiB ahead of whoever reads from it.
   const drop = { buffer: Buffer.alloc(DROP_BYTES), callback: () => false };
-  const options = { port, host: '127.0.0.1' };
+  const options = { port, host: '127.0.0.1', localAddress };
   const socket = connect(way.reads === 'drops' ? { ...options, onread: drop } : options);
   const openedAt = performance.now();
   lasted.openedAt.push(Date.now());
@@ -49,19 +53,23 @@ function hold(port: number, way: SlowWay, start: Buffer): void {
   socket.write(start);
   if (way.reads === 'nothing') socket.pause();
   else socket.resume();
-  if (way.reads !== 'all') unread.push(socket);
+  if (way.reads === 'all') reading += 1;
+  else unread.push(socket);
   const again = setInterval(() => {
     if (way.reads === 'drops') socket.resume();
     if (way.again !== '' && socket.writable) socket.write(way.again);
   }, EVERY_MS);
   socket.on('close', () => {
     clearInterval(again);
+    if (way.reads === 'all') reading -= 1;
     figures.closed += 1;
     figures.longest = Math.max(figures.longest, performance.now() - openedAt);
   });
 }
 
-function end(): void {
+async function end(): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (reading > 0 && performance.now() < deadline) await sleep(PAUSE_MS);
   for (const socket of unread) socket.destroy();
   process.send?.(lasted);
   unread = [];

@@ -15,6 +15,8 @@ export interface SlowWay {
 /** What is opened: one of each way in turn, so many a second. */
 export interface Attack {
   port: number;
+  /** Where all of them come from. */
+  localAddress: string;
   ways: SlowWay[];
   perSecond: number;
 }
@@ -44,7 +46,7 @@ export class SlowClients {
     await opened;
   }
 
-  /** Tells how long they lasted, and closes those that are left. */
+  /** Waits for those that read to be closed, tells how long all lasted, and closes what is left. */
   async end(): Promise<Lasted> {
     const ended = once(this.child, 'message');
     this.child.send('end');
