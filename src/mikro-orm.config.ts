@@ -14,7 +14,7 @@ import {
 } from './core/database/database-url.js';
 import type { Env } from './core/env.js';
 import { IdempotencyKey } from './core/http/idempotency-key.entity.js';
-import { type LimitsEnv, sessionLimits } from './core/database/session-limits.js';
+import { type LimitsEnv, sessionLimits, silenceLimitMs } from './core/database/session-limits.js';
 import { Timer } from './core/reconciler/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
 import { Image } from './images/image.entity.js';
@@ -75,7 +75,7 @@ export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () =
     pool: { min: 0, max: env.DATABASE_POOL_SIZE },
     driverOptions: {
       onPoolCreated: (pool: Pool) => {
-        takeBackBroken(pool, { prepares: !hasPooler(env) });
+        takeBackBroken(pool, { prepares: !hasPooler(env), silenceMs: silenceLimitMs(env) });
         onPool(pool);
       },
       // MikroORM takes host, role and database from its URL, and leaves out what is said of TLS.

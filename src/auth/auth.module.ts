@@ -4,6 +4,7 @@ import { AccessTokens } from './access-tokens.js';
 import { AuthController } from './auth.controller.js';
 import { AuthService } from './auth.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { Principals } from './principals.js';
 import { SignedInGuard } from './signed-in.guard.js';
 
 /** Accounts, signing in, and the guard that closes every route. */
@@ -13,6 +14,7 @@ import { SignedInGuard } from './signed-in.guard.js';
     AccessTokens,
     AuthService,
     JwtStrategy,
+    Principals,
     { provide: APP_GUARD, useClass: SignedInGuard },
   ],
 })

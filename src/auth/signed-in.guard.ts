@@ -3,12 +3,22 @@ import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import { Problem, unauthenticated } from '../core/problems/problem.js';
 import { PUBLIC_ACCESS, type PublicAccess } from '../core/http/public.js';
-import type { AuthenticatedRequest } from './access.js';
+import type { AuthenticatedRequest, Principal } from './access.js';
+import { bearerTokenOf } from './bearer-token.js';
+import { Principals, type VerifiedClaims } from './principals.js';
 
-/** Closes every route that does not say `@Public()`. */
+/**
+ * Closes every route that does not say `@Public()`.
+ *
+ * Only a token that is not known goes through passport, which makes five functions for each request
+ * that keep it in memory until the next full collection.
+ */
 @Injectable()
 export class SignedInGuard extends AuthGuard('jwt') {
-  constructor(private readonly reflector: Reflector) {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly principals: Principals,
+  ) {
     super();
   }
 
@@ -18,9 +28,10 @@ export class SignedInGuard extends AuthGuard('jwt') {
       context.getClass(),
     ]);
     if (access === 'anyone') return true;
-    const { headers } = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    if (access === 'anyone-or-user' && headers.authorization === undefined) return true;
-    return super.canActivate(context);
+    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (access === 'anyone-or-user' && request.headers.authorization === undefined) return true;
+    const claims = this.principals.verified.find(bearerTokenOf(request) ?? '');
+    return claims ? this.enter(request, claims) : super.canActivate(context);
   }
 
   override handleRequest<User>(error: unknown, user: User | false): User {
@@ -29,5 +40,10 @@ export class SignedInGuard extends AuthGuard('jwt') {
       throw new Problem(unauthenticated, undefined, { headers: { 'www-authenticate': 'Bearer' } });
     }
     return user;
+  }
+
+  private async enter(request: AuthenticatedRequest, claims: VerifiedClaims): Promise<true> {
+    request.user = this.handleRequest<Principal>(undefined, await this.principals.find(claims));
+    return true;
   }
 }

@@ -4,13 +4,26 @@ import { preparedName } from './prepared.js';
 /** Statements after whose failure nobody can tell whether a connection is still in a transaction. */
 const BOUNDARY = /^(begin|start transaction|rollback$)/i;
 
-/** What pg says when `query_timeout` is over. The connection still waits for its answer. */
+/** What is said when a server says nothing: pg's words when its `query_timeout` is over. */
 const NO_ANSWER = 'Query read timeout';
 
 /** What PostgreSQL says of prepared statements that it does not know, or not as they were. */
 const NO_SUCH_STATEMENT = '26000';
+/** And of one that it knows already, although nobody has told it on this connection. */
+const KNOWN_STATEMENT = '42P05';
 const NOT_SUPPORTED = '0A000';
 const OTHER_RESULT = /cached plan must not change result type/;
+
+/** How queries are sent. */
+export interface QueryManners {
+  /**
+   * Whether statements of `prepare` are sent under their names: not through a pooler, behind which
+   * the next one may reach a server that does not know it.
+   */
+  prepares: boolean;
+  /** After which time without an answer a query fails, in milliseconds; 0 is never. */
+  silenceMs: number;
+}
 
 /**
  * Has a pool take back connections that broke, that failed to begin or to end a transaction, or on
@@ -18,16 +31,13 @@ const OTHER_RESULT = /cached plan must not change result type/;
  *
  * Kysely gives a connection back only after its BEGIN, COMMIT or ROLLBACK has succeeded. One that
  * dies within a transaction would count as in use for good, and ten of them would be the whole pool.
- *
- * @param prepares whether statements of `prepare` are sent under their names: not through a pooler,
- *   behind which the next one may reach a server that does not know it
  */
-export function takeBackBroken(pool: Pool, { prepares }: { prepares: boolean }): void {
+export function takeBackBroken(pool: Pool, manners: QueryManners): void {
   const guards = new WeakMap<PoolClient, ClientGuard>();
   const connect = pool.connect.bind(pool);
   const connectGuarded = async (): Promise<PoolClient> => {
     const client = await connect();
-    const guard = guards.get(client) ?? new ClientGuard(client, prepares);
+    const guard = guards.get(client) ?? new ClientGuard(client, manners);
     guards.set(client, guard);
     guard.takeOut();
     return client;
@@ -66,9 +76,9 @@ class ClientGuard {
 
   constructor(
     private readonly client: PoolClient,
-    prepares: boolean,
+    { prepares, silenceMs }: QueryManners,
   ) {
-    const run = client.query.bind(client) as Run;
+    const run = promising(client.query.bind(client), silenceMs);
     const discard = () => {
       this.giveBack(true);
     };
@@ -90,6 +100,36 @@ class ClientGuard {
     this.release = undefined;
     release?.(broken ?? this.isStale);
   };
+}
+
+/**
+ * Answers with promises, and with an error when the server says nothing for too long.
+ *
+ * pg does both with functions that it writes into a property of the query, and V8 makes such a
+ * function in the old generation. Each would keep its answer, rows and all, from the collector of the
+ * young one: half of the garbage of a list was collected as if it were old.
+ */
+function promising(run: Run, silenceMs: number): Run {
+  return (text, ...more) => {
+    if (answersByItself(text) || typeof more.at(-1) === 'function') return run(text, ...more);
+    return new Promise((resolve, reject) => {
+      const giveUp = () => {
+        reject(new Error(NO_ANSWER));
+      };
+      const timer = silenceMs > 0 ? setTimeout(giveUp, silenceMs) : undefined;
+      const settle = (error: Error | null, result: unknown) => {
+        clearTimeout(timer);
+        if (error) reject(error);
+        else resolve(result);
+      };
+      run(text, more[0], settle);
+    });
+  };
+}
+
+/** Whether a query is one of pg's own kind, such as a cursor. */
+function answersByItself(query: unknown): boolean {
+  return typeof query === 'object' && query !== null && 'submit' in query;
 }
 
 /** Discards the connection when a statement fails after which it is of no more use. */
@@ -122,8 +162,12 @@ function preparing(run: Run, retire: () => void): Run {
   };
 }
 
-/** As after a migration that changed the type of a column, or `DISCARD ALL`. */
+/**
+ * As after a migration that changed the type of a column, or `DISCARD ALL`; or behind a pooler that
+ * nobody has told of.
+ */
 function isOutdated(error: unknown): boolean {
   const { code, message = '' } = error as Partial<NodeJS.ErrnoException>;
-  return code === NO_SUCH_STATEMENT || (code === NOT_SUPPORTED && OTHER_RESULT.test(message));
+  if (code === NO_SUCH_STATEMENT || code === KNOWN_STATEMENT) return true;
+  return code === NOT_SUPPORTED && OTHER_RESULT.test(message);
 }

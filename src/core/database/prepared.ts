@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Compilable, type CompiledQuery, type RawBuilder, sql } from 'kysely';
 
 /** Stands in a statement for a value that is known only when it runs. */
@@ -24,13 +25,18 @@ export function prepare<Values extends object, Row>(
   build: (valueOf: ValueOf<Values>) => Compilable<Row>,
 ): (values: Values) => CompiledQuery<Row> {
   const compiled = build((name) => sql.val(new Placeholder(name)) as never).compile();
-  names.set(compiled.sql, names.get(compiled.sql) ?? `prepared_${names.size}`);
+  names.set(compiled.sql, nameOf(compiled.sql));
   return (values) => ({
     ...compiled,
     parameters: compiled.parameters.map((parameter) =>
       parameter instanceof Placeholder ? values[parameter.name as keyof Values] : parameter,
     ),
   });
+}
+
+/** The same in every process and release, whatever else they prepare: a name never means other SQL. */
+function nameOf(text: string): string {
+  return `atelier_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
 }
 
 /** The name of a statement that was prepared here. */

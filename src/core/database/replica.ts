@@ -3,7 +3,7 @@ import pg from 'pg';
 import { outliveBroken, takeBackBroken } from './broken-connections.js';
 import { connectionOptions, hasPooler } from './database-url.js';
 import type { Env } from '../env.js';
-import { sessionLimits } from './session-limits.js';
+import { sessionLimits, silenceLimitMs } from './session-limits.js';
 
 /** How long a look at a server may take, in milliseconds. */
 const LOOK_TIMEOUT_MS = 1_000;
@@ -79,7 +79,7 @@ export class Replica {
       ...sessionLimits(env, hasPooler(env)),
     });
     outliveBroken(this.pool);
-    takeBackBroken(this.pool, { prepares: !hasPooler(env) });
+    takeBackBroken(this.pool, { prepares: !hasPooler(env), silenceMs: silenceLimitMs(env) });
     this.database = new Kysely({ dialect: new PostgresDialect({ pool: this.pool }) });
   }
 

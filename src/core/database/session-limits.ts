@@ -1,4 +1,3 @@
-import type { ClientConfig } from 'pg';
 import type { Env } from '../env.js';
 
 /** The variables that limit a session. */
@@ -9,6 +8,7 @@ export type LimitsEnv = Pick<
   | 'DATABASE_IDLE_TRANSACTION_TIMEOUT_MS'
 >;
 
+/** How much longer than the server itself would take a query is waited for, in milliseconds. */
 const SILENT_SERVER_MARGIN_MS = 5_000;
 
 /** What PostgreSQL is to hold a session to, by the names of its settings, in milliseconds. */
@@ -29,12 +29,15 @@ export function serverLimits(env: LimitsEnv) {
 export function sessionLimits(
   env: LimitsEnv,
   pooled: boolean,
-): Partial<ReturnType<typeof serverLimits>> & Pick<ClientConfig, 'query_timeout'> {
-  return {
-    ...(!pooled && serverLimits(env)),
-    // The server keeps to its own limit; this one is for a server that says nothing at all.
-    ...(env.DATABASE_STATEMENT_TIMEOUT_MS > 0 && {
-      query_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS + SILENT_SERVER_MARGIN_MS,
-    }),
-  };
+): Partial<ReturnType<typeof serverLimits>> {
+  return pooled ? {} : serverLimits(env);
+}
+
+/**
+ * After how long without an answer a query has failed, in milliseconds; 0 is never. The server keeps
+ * to its own limit: this one is for a server that says nothing at all.
+ */
+export function silenceLimitMs(env: Pick<LimitsEnv, 'DATABASE_STATEMENT_TIMEOUT_MS'>): number {
+  const { DATABASE_STATEMENT_TIMEOUT_MS: limitMs } = env;
+  return limitMs > 0 ? limitMs + SILENT_SERVER_MARGIN_MS : 0;
 }

@@ -13,7 +13,7 @@ import {
   directAddress,
 } from '../../core/database/database-url.js';
 import type { Env } from '../../core/env.js';
-import { sessionLimits } from '../../core/database/session-limits.js';
+import { sessionLimits, silenceLimitMs } from '../../core/database/session-limits.js';
 import { createSharingBackend, SharedConnection } from './shared-connection.js';
 
 /** The schema of BullMQ's own tables; `npm run migrate` makes it. */
@@ -38,6 +38,7 @@ export async function postgresQueueOptions(
     keepAlive: true,
     application_name: 'atelier-queue',
     ...sessionLimits(env, false),
+    query_timeout: silenceLimitMs(env),
   });
   pools.register('queue', connection.pool as pg.Pool);
   setDefaultBackendFactory(createSharingBackend);
