@@ -1,5 +1,4 @@
 import cors from '@fastify/cors';
-import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
 import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
@@ -12,6 +11,7 @@ import { Connections } from './core/http/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http/http.js';
 import { isProbe } from './core/http/probe.js';
+import { securityHeaders } from './core/http/security-headers.js';
 import { measureRequests } from './core/metrics/http-metrics.js';
 import { Metrics } from './core/metrics/metrics.js';
 import { ProblemFilter } from './core/problems/problem.filter.js';
@@ -20,9 +20,6 @@ import { Tracing } from './core/tracing/tracing.js';
 import { ValidationPipe } from './core/http/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
 import { OFFSET_STREAM, TUS_HEADERS } from './images/resumable/resumable-protocol.js';
-
-/** What an API answer may load or do in a browser: nothing. Pages for people loosen it. */
-const NOTHING_ALLOWED = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
 
 /**
  * Puts the API together, ready to listen. Tests start the product through here as well.
@@ -49,6 +46,11 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   const tracing = app.get(Tracing);
   const requests = new Logger('Http');
   measureRequests(server, app.get(Metrics));
+  const headers = securityHeaders();
+  server.addHook('onRequest', (_request, reply, proceed) => {
+    void reply.headers(headers);
+    proceed();
+  });
   addRequestHooks(server, env, {
     connections: app.get(Connections),
     trace: (request, reply) => beginRequestSpan(tracing, request, reply),
@@ -60,11 +62,6 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
       if (isProbe(entry.path)) requests.debug(entry);
       else requests.log(entry);
     },
-  });
-  await app.register(helmet, {
-    contentSecurityPolicy: { useDefaults: false, directives: NOTHING_ALLOWED },
-    // Pictures are meant to be shown on the pages of others.
-    crossOriginResourcePolicy: { policy: 'cross-origin' },
   });
   await app.register(cors, {
     origin: [...env.CORS_ORIGINS],
