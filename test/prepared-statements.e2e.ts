@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
+import { DatabasePools } from '../src/core/database/database-pools.js';
+import { eventually } from './eventually.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const POOL_SIZE = 2;
@@ -31,6 +33,41 @@ async function connections(): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
+/** Runs a statement on each connection of the pool, which makes those that it lacks. */
+async function onEachConnection(statement: string): Promise<void> {
+  const em = app.app.get(EntityManager);
+  await Promise.all(
+    Array.from({ length: POOL_SIZE }, () =>
+      em.fork().transactional(async (transaction) => {
+        await transaction.execute(statement);
+        await transaction.execute('select pg_sleep(0.2)');
+      }),
+    ),
+  );
+}
+
+/** How many the application believes to have. */
+async function openConnections(): Promise<number> {
+  const figures = app.app.get(DatabasePools).figures();
+  return figures.find(({ name }) => name === 'primary')?.open ?? 0;
+}
+
+/** What a pooler that nobody has told of does: it lends a connection that others have used. */
+async function lendUsedConnections(): Promise<void> {
+  const [{ names } = { names: [] }] = await app.app
+    .get(EntityManager)
+    .fork()
+    .execute<{ names: string[] }[]>('select array_agg(name) as names from pg_prepared_statements');
+  expect(names.length).toBeGreaterThan(0);
+  const told = names.map((name) => `prepare ${name} as select 1`);
+  await app.database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'atelier'`,
+  );
+  await eventually(openConnections, (open) => open === 0);
+  await onEachConnection(told.join('; '));
+}
+
 describe('a list that connections have prepared', () => {
   it.each([
     [
@@ -46,6 +83,7 @@ describe('a list that connections have prepared', () => {
           ),
         ),
     ],
+    ['whose names mean something else to the server', lendUsedConnections],
   ])('%s, is answered by connections that are made anew', async (_name, outdate) => {
     expect(new Set(await listAll())).toEqual(new Set([200]));
     const before = await connections();
