@@ -65,6 +65,20 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/core/tracing/open-telemetry\\.ts$|\\.spec\\.ts$' },
       to: { path: '^src/core/tracing/(open-telemetry|reporting-exporter)\\.ts$', dynamic: false },
     },
+    {
+      name: 'drivers-are-loaded-when-they-are-wanted',
+      comment: 'A process on PostgreSQL and a disk loads no ioredis and no SDK of AWS.',
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot: '^src/(queue/redis/|storage/s3/|storage-migrate\\.ts$)|\\.spec\\.ts$',
+      },
+      to: {
+        path: '^src/(queue/redis|storage/s3)/',
+        pathNot: '^src/queue/redis/redis-(address|state)\\.ts$',
+        dynamic: false,
+      },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'no-barrels',

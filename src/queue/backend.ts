@@ -5,12 +5,7 @@ import type { DatabasePools } from '../core/database/database-pools.js';
 import type { Env } from '../core/env.js';
 import { postgresQueueOptions } from './postgres/postgres-backend.js';
 import { redisAddress } from './redis/redis-address.js';
-import {
-  hasRedisLostCarriers,
-  isRedisAway,
-  redisQueueOptions,
-  untilRedisIsConnected,
-} from './redis/redis-backend.js';
+import { hasRedisLostCarriers, isRedisAway, untilRedisIsConnected } from './redis/redis-state.js';
 
 /**
  * The one place that chooses what BullMQ runs on.
@@ -19,7 +14,9 @@ import {
  */
 export async function queueOptions(env: Env, pools: DatabasePools): Promise<BullRootModuleOptions> {
   const redis = redisAddress(env);
-  return redis ? redisQueueOptions(redis, env.REDIS_PREFIX) : postgresQueueOptions(env, pools);
+  if (!redis) return postgresQueueOptions(env, pools);
+  const { redisQueueOptions } = await import('./redis/redis-backend.js');
+  return redisQueueOptions(redis, env.REDIS_PREFIX);
 }
 
 /** What `GET /health/capabilities` tells of the queue. */

@@ -6,7 +6,6 @@ import { DiskStorage } from './disk/disk.storage.js';
 import { FileRemovals } from './file-removals.js';
 import { FilesController } from './files.controller.js';
 import { MeasuredStorage } from './measured.storage.js';
-import { S3Storage } from './s3/s3.storage.js';
 import { FileUrlSigner } from './signed-url.js';
 import { Storage } from './storage.js';
 import { StorageMetrics } from './storage-metrics.js';
@@ -40,9 +39,9 @@ export class StorageModule {
 }
 
 /** The one place that knows which drivers there are. */
-function chooseDriver(env: Env, urls: FileUrlSigner): Storage {
+async function chooseDriver(env: Env, urls: FileUrlSigner): Promise<Storage> {
   const { S3_BUCKET } = env;
-  return S3_BUCKET === undefined
-    ? new DiskStorage(env, urls)
-    : new S3Storage({ ...env, S3_BUCKET }, urls);
+  if (S3_BUCKET === undefined) return new DiskStorage(env, urls);
+  const { S3Storage } = await import('./s3/s3.storage.js');
+  return new S3Storage({ ...env, S3_BUCKET }, urls);
 }

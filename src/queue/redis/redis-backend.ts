@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { BullRootModuleOptions } from '@nestjs/bullmq';
 import { Logger } from '@nestjs/common';
 import {
@@ -12,9 +11,6 @@ import {
 import type { RedisAddress } from './redis-address.js';
 import { IMPATIENT, newRedisClient, PATIENT } from './redis-client.js';
 import { inspectRedis } from './redis-inspection.js';
-
-/** How long a start waits for the first connection, in milliseconds. */
-const START_PATIENCE_MS = 1_000;
 
 /**
  * Puts BullMQ on Redis.
@@ -49,26 +45,3 @@ const createBackend: BackendFactory<RedisQueueBackend> = (name, options, role) =
       : { ...options, skipVersionCheck: true, connection: IMPATIENT, skipWaitingForReady: true },
     role,
   );
-
-/** Whether a queue's connection is known to be down. */
-export async function isRedisAway(backend: RedisQueueBackend): Promise<boolean> {
-  return (await backend.client).status !== 'ready';
-}
-
-/**
- * Whether Redis has lost what it carried, as after FLUSHALL or a restart without its data: a mark
- * that was left there is gone. Of all who ask, one is told, and leaves the next mark.
- */
-export async function hasRedisLostCarriers(backend: RedisQueueBackend): Promise<boolean> {
-  const client = await backend.client;
-  // HSET tells how many fields it has added, and not those that it has set again.
-  return (await client.hset(backend.toKey('mark'), { left: 1 })) === 1;
-}
-
-/** Waits for the first connection, for a moment: it may be made at any time later. */
-export async function untilRedisIsConnected(backend: RedisQueueBackend): Promise<void> {
-  const connected = backend
-    .waitUntilReady()
-    .then(async () => RedisConnection.waitUntilReady(await backend.client));
-  await Promise.race([connected, delay(START_PATIENCE_MS, undefined, { ref: false })]);
-}
