@@ -58,11 +58,22 @@ export function serverOptions(
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
     },
+    schemaController: {
+      compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },
+    },
     frameworkErrors: (error, request, reply) => {
       sendProblem(toProblem(error), request, reply);
     },
     clientErrorHandler: refuseClientError,
   };
+}
+
+/**
+ * Zod checks what comes, so that no route has a schema of Fastify's. Without this, Fastify would load
+ * its compilers for them all the same: a hundred files at each start.
+ */
+function refuseSchema(): never {
+  throw new Error('A route has a schema of Fastify: it would not be checked here.');
 }
 
 /** Types of bodies that routes read by themselves while they come. */
