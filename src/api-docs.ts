@@ -1,6 +1,5 @@
-import fastifyStatic from '@fastify/static';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 // Its main file would load all of the user interface, to tell where it is.
 import swaggerUiFolder from 'swagger-ui-dist/absolute-path.js';
 import { describeApi } from './core/openapi/openapi.js';
@@ -34,10 +33,9 @@ const START_SCRIPT = `SwaggerUIBundle({
 `;
 
 /** Serves the OpenAPI document at `/openapi.json` and Swagger UI at `/docs`. */
-export async function serveDocs(app: NestFastifyApplication): Promise<void> {
+export function serveDocs(app: NestFastifyApplication): void {
   const server = app.getHttpAdapter().getInstance();
   let document: Promise<string> | undefined;
-  await app.register(fastifyStatic, { root: swaggerUiFolder(), serve: false });
 
   server.get('/openapi.json', async (_request, reply) => {
     document ??= describeApi(app, VERSION).then((api) => JSON.stringify(api));
@@ -53,10 +51,22 @@ export async function serveDocs(app: NestFastifyApplication): Promise<void> {
     send(reply, 'text/css; charset=utf-8', PAGE_STYLE),
   );
   for (const asset of ASSETS) {
-    server.get(`/docs/${asset}`, (_request, reply) => reply.sendFile(asset, { maxAge: '1h' }));
+    server.get(`/docs/${asset}`, (request, reply) => sendAsset(asset, request, reply));
   }
 }
 
 function send(reply: FastifyReply, type: string, body: string): FastifyReply {
   return reply.header('content-security-policy', PAGE_POLICY).type(type).send(body);
+}
+
+/** A file of Swagger UI, or the part of it that is asked for. */
+async function sendAsset(
+  asset: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { default: readAsset } = await import('@fastify/send');
+  const answer = await readAsset(request.raw, asset, { root: swaggerUiFolder(), maxAge: '1h' });
+  if (answer.type === 'error') throw answer.metadata.error;
+  return reply.code(answer.statusCode).headers(answer.headers).send(answer.stream);
 }

@@ -84,6 +84,6 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   await app.register(multipart);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalPipes(new ValidationPipe());
-  await serveDocs(app);
+  serveDocs(app);
   return app;
 }
