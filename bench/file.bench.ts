@@ -23,7 +23,7 @@ export async function* measureFile({ quick, cleanUp }: BenchOptions): AsyncGener
     title: 'A medium variant',
     note: [
       `Rounds: ${plan.rounds} of ${plan.seconds} s for each side and way, with ${CONNECTIONS} connections; the file has ${bytes} bytes and is in the cache of the machine.`,
-      '`signed`: by the link that answers hold, without a token; the bare one computes a signature, too. `route`: `GET /api/v1/images/:id/file?size=medium` with a token; the bare one checks it and sends the same two statements.',
+      '`signed`: by the link that answers hold, without a token; the bare one computes a signature, too. `route`: `GET /api/v1/images/:id/file?size=medium` with a token; the bare one verifies it with each request, where the product remembers it, and sends the same two statements.',
       'Bare: Fastify and `pg` alone, which open the file, ask for its size and stream it in pieces of the same length under the same headers. It logs nothing and knows no conditions and no ranges.',
     ].join(' '),
     columns: FIGURE_COLUMNS,
