@@ -127,7 +127,12 @@ describe('a connection is closed in time', () => {
       'x',
       200,
     ],
-    ['with empty lines behind a request', () => GET_HEALTH, '\r\n', 200],
+    [
+      'with headers behind a request that come a byte now and then',
+      () => GET_HEALTH + GET_HEALTH.slice(0, -2),
+      'x',
+      408,
+    ],
     ['that is not used again', () => GET_HEALTH, '', 200],
   ])('%s', async (_name, start, again, status) => {
     const held = hold(app.url, start(), again);
@@ -282,6 +287,45 @@ describe('more connections than MAX_CONNECTIONS', () => {
       for (const { socket } of held) socket.destroy();
     } finally {
       await small.close();
+    }
+  });
+});
+
+describe('empty lines between two requests', () => {
+  it('cost the connection in time, and those that are silent are kept', async () => {
+    const variables = { REQUEST_TIMEOUT_MS: String(LIMIT_MS) };
+    const other = await TestingApp.start({ worker: false, variables });
+    try {
+      const silent = hold(other.url, GET_HEALTH);
+      const lasted = await hold(other.url, GET_HEALTH, '\r\n').lasted;
+      expect(lasted).toBeGreaterThan(LIMIT_MS);
+      expect(lasted).toBeLessThan(LIMIT_MS + SLACK_MS);
+      silent.socket.write(GET_HEALTH);
+      await eventually(
+        async () => silent.received().match(/HTTP\/1.1 200 /g)?.length,
+        (answers) => answers === 2,
+      );
+      expect(silent.received().match(/HTTP\/1.1 200 /g)).toHaveLength(2);
+      silent.socket.destroy();
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('leave a proxy that is trusted the time of an idle connection', async () => {
+    const keptMs = 2 * SLACK_MS;
+    const variables = {
+      REQUEST_TIMEOUT_MS: String(LIMIT_MS),
+      TRUST_PROXY: '127.0.0.0/8',
+      KEEP_ALIVE_TIMEOUT_MS: String(keptMs),
+    };
+    const other = await TestingApp.start({ worker: false, variables });
+    try {
+      const lasted = await hold(other.url, GET_HEALTH, '\r\n').lasted;
+      expect(lasted).toBeGreaterThan(keptMs);
+      expect(lasted).toBeLessThan(keptMs + SLACK_MS);
+    } finally {
+      await other.close();
     }
   });
 });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -245,4 +246,20 @@ describe('five hundred slow clients of each kind at once', () => {
     expect(rise).toBeLessThan(600);
     expect(opening.p99).toBeLessThan(OPENING_MS);
   }, 180_000);
+});
+
+describe('empty lines behind an answer, at the defaults', () => {
+  it('end their connection within 35 seconds', async () => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: SLOW_ADDRESS });
+    socket.on('error', () => undefined).resume();
+    socket.write(get('/health'));
+    const dripping = setInterval(() => {
+      if (socket.writable) socket.write('\r\n');
+    }, 1_000);
+    const startedAt = performance.now();
+    // A reset is an error before it is the end.
+    await new Promise((closed) => socket.once('close', closed));
+    clearInterval(dripping);
+    expect(performance.now() - startedAt).toBeLessThan(LIMIT_MS);
+  }, 120_000);
 });

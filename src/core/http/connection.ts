@@ -15,6 +15,12 @@ export const LEAST_BYTES = 16 * 1024;
  */
 const MAX_REQUESTS = 32;
 
+/**
+ * What Node is left to refuse a request that comes too slowly, in milliseconds, before its
+ * connection is cut for what has come: it looks once a second.
+ */
+const GRACE_MS = 1_500;
+
 interface PendingRequest {
   response: ServerResponse;
   /** Set while it waits for those before it. */
@@ -34,6 +40,10 @@ export class Connection {
   private inode: number | undefined;
   /** When the last answer was complete, or the connection began. */
   private idleSince = performance.now();
+  /** How many bytes have come that were in order: of requests, and of their bodies. */
+  private expected = 0;
+  /** When it was noticed that others have come, although no request has begun. */
+  private strayingSince: number | undefined;
   /** A request that was answered before all of its body had come, and when that was. */
   private unfinished: { request: IncomingMessage; since: number } | undefined;
   /** What had gone to the kernel at the last look that found more waiting, and when that was. */
@@ -86,12 +96,13 @@ export class Connection {
   }
 
   /**
-   * Cuts the connection when its client sends, or sends nothing, for too long.
+   * Cuts the connection when a body that nobody wants goes on for too long, or when nothing but empty
+   * lines comes.
    *
    * @returns whether it did
    */
   cutIfTooSlow(now: number): boolean {
-    const isTooSlow = this.sendsTooLong(now) || this.idlesTooLong(now);
+    const isTooSlow = this.sendsTooLong(now) || this.straysTooLong(now);
     if (isTooSlow) this.socket.resetAndDestroy();
     return isTooSlow;
   }
@@ -139,6 +150,7 @@ export class Connection {
     const now = performance.now();
     if (!request.complete) this.unfinished = { request, since: now };
     this.idleSince = now;
+    this.expectNothing();
     // Node has just set the time that everybody else gets.
     if (this.isIdle && this.isProxy) this.socket.setTimeout(this.env.KEEP_ALIVE_TIMEOUT_MS);
     const next = this.pending[0];
@@ -155,10 +167,27 @@ export class Connection {
     );
   }
 
-  /** Empty lines between requests keep Node's own timers at bay, and are no request. */
-  private idlesTooLong(now: number): boolean {
+  /**
+   * Whether what comes between requests is none for too long. Empty lines are not (RFC 9112 section
+   * 2.2), and keep Node's own timers at bay.
+   */
+  private straysTooLong(now: number): boolean {
+    // What comes of a body is of no interest here.
+    if (!this.isIdle || this.unfinished) this.expectNothing();
+    else if (this.socket.bytesRead > this.expected) this.strayingSince ??= now;
+    return this.strayingSince !== undefined && now - this.strayingSince > this.strayLimitMs;
+  }
+
+  private get strayLimitMs(): number {
     const { KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } = this.env;
-    return this.isIdle && now - this.idleSince > KEEP_ALIVE_TIMEOUT_MS + REQUEST_TIMEOUT_MS;
+    const ofProxy = Math.max(KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
+    return (this.isProxy ? ofProxy : REQUEST_TIMEOUT_MS) + GRACE_MS;
+  }
+
+  /** Whatever comes from now on is the beginning of a request, or should be. */
+  private expectNothing(): void {
+    this.expected = this.socket.bytesRead;
+    this.strayingSince = undefined;
   }
 }
 
