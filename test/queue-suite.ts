@@ -151,6 +151,7 @@ export function describeQueue(
         ...subject.variables,
         QUEUE_PER_OWNER: String(PER_OWNER),
         RECONCILE_EVERY_MS: '200',
+        SHUTDOWN_LEAVE_MS: '0',
         SHUTDOWN_TIMEOUT_MS: '1000',
       };
       worker = await startWorker();

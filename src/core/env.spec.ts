@@ -141,6 +141,13 @@ describe('the environment', () => {
     expect(problem).not.toContain(value);
   });
 
+  it('refuses a way out that leaves no time to answer', () => {
+    const refusal = ['SHUTDOWN_LEAVE_MS must be less than SHUTDOWN_TIMEOUT_MS'];
+    expect(problemsOf({ SHUTDOWN_TIMEOUT_MS: '2000' })).toEqual(refusal);
+    expect(problemsOf({ SHUTDOWN_LEAVE_MS: '12001' })).toEqual(refusal);
+    expect(problemsOf({ SHUTDOWN_TIMEOUT_MS: '2001' })).toEqual([]);
+  });
+
   it.each(['10.0.0.0/33', 'true', '1', '10.0.0'])('refuses %s as proxies', (networks) => {
     expect(problemsOf({ TRUST_PROXY: networks })).toHaveLength(1);
   });

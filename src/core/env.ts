@@ -3,7 +3,7 @@ import { databaseVariables } from './env/database.js';
 import { fileVariables } from './env/files.js';
 import { httpVariables } from './env/http.js';
 import { limitVariables } from './env/limits.js';
-import { processVariables } from './env/process.js';
+import { processMisfits, processVariables } from './env/process.js';
 import { queueVariables } from './env/queue.js';
 import { redisMisfits } from './env/redis.js';
 import { s3Misfits } from './env/s3.js';
@@ -45,7 +45,8 @@ const variables = z.object({
 export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape;
 
 const environment = variables.superRefine((env, context) => {
-  for (const { name, message } of [...redisMisfits(env), ...s3Misfits(env)]) {
+  const misfits = [...processMisfits(env), ...redisMisfits(env), ...s3Misfits(env)];
+  for (const { name, message } of misfits) {
     context.addIssue({ code: 'custom', path: [name], message });
   }
   if (env.NODE_ENV !== 'production') return;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { documented, MINUTES, SECONDS } from './documented.js';
+import { type Misfit, misfitsBy } from './misfits.js';
 import { whole } from './values.js';
 
 export const processVariables = {
@@ -20,3 +21,14 @@ export const processVariables = {
     help: 'For how much of that the API still takes new connections while readiness is off, in milliseconds: longer than the load balancer takes to notice.',
   }),
 };
+
+/** What would leave the API no time to answer when it stops. */
+export function processMisfits(env: z.output<z.ZodObject<typeof processVariables>>): Misfit[] {
+  return misfitsBy([
+    [
+      env.SHUTDOWN_LEAVE_MS >= env.SHUTDOWN_TIMEOUT_MS,
+      'SHUTDOWN_LEAVE_MS',
+      'must be less than SHUTDOWN_TIMEOUT_MS',
+    ],
+  ]);
+}
