@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
 import { Connections } from './core/http/connections.js';
+import { listenHost } from './core/http/listen-host.js';
 import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
 import { exitWithParent, stopOnSignal } from './core/process/lifecycle.js';
@@ -24,8 +25,7 @@ runEntryPoint(async () => {
     await delay(env.SHUTDOWN_LEAVE_MS);
     await app.get(Connections).drain(env.SHUTDOWN_TIMEOUT_MS - env.SHUTDOWN_LEAVE_MS);
   });
-  // For localhost the framework would open a second server, of which nobody else knows.
-  const host = env.HOST === 'localhost' ? '127.0.0.1' : env.HOST;
+  const host = listenHost(env);
   await app.listen({ port: env.PORT, host, backlog: BACKLOG });
   const { port } = app.getHttpServer().address() as AddressInfo;
   logger.info({ host, port, node: process.version }, 'The API listens');

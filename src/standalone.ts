@@ -2,6 +2,7 @@ import './core/process/node-version.js';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.js';
+import { listenHost } from './core/http/listen-host.js';
 import { CannotStart } from './core/process/cannot-start.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
@@ -53,7 +54,7 @@ class Standalone {
       PORT: String(port),
       WORKER_METRICS_PORT: String(workerPort),
     });
-    await Promise.race([becomesReady(env.HOST, port), this.supervisor.startFailure]);
+    await Promise.race([becomesReady(listenHost(env), port), this.supervisor.startFailure]);
     this.supervisor.settle();
     this.isUp = true;
     process.stdout.write(
@@ -154,9 +155,10 @@ function checked(settings: NodeJS.ProcessEnv): Env {
  * Finds out early, and in words, that the port cannot be had. With `PORT=0` one is chosen here and
  * not by the API, because links in the worker's and the API's answers carry it, also after a restart.
  */
-async function reservePort({ HOST, PORT }: Env): Promise<number> {
+async function reservePort(env: Env): Promise<number> {
+  const { HOST, PORT } = env;
   try {
-    return await tryPort(PORT, HOST);
+    return await tryPort(PORT, listenHost(env));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new CannotStart(
@@ -169,9 +171,9 @@ async function reservePort({ HOST, PORT }: Env): Promise<number> {
 
 /** The one of last time where that is possible: whatever scrapes it was told that one. */
 async function reserveWorkerPort(env: Env, dataDir: DataDir): Promise<number> {
-  const { HOST, WORKER_METRICS_PORT: asked } = env;
+  const { WORKER_METRICS_PORT: asked } = env;
   if (asked !== 0) return asked;
-  const workerMetrics = await freePort(dataDir.ports.workerMetrics, HOST);
+  const workerMetrics = await freePort(dataDir.ports.workerMetrics, listenHost(env));
   dataDir.ports = { workerMetrics };
   return workerMetrics;
 }

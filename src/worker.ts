@@ -1,4 +1,5 @@
 import { NestFactory } from '@nestjs/core';
+import { listenHost } from './core/http/listen-host.js';
 import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
 import { exitWithParent, stopOnSignal } from './core/process/lifecycle.js';
@@ -17,6 +18,6 @@ runEntryPoint(async () => {
   });
   stopOnSignal(app, env, logger);
   const { port } = app.get(WorkerServer);
-  logger.info({ host: env.HOST, port, node: process.version }, 'The worker works');
+  logger.info({ host: listenHost(env), port, node: process.version }, 'The worker works');
   process.send?.({ type: 'working', port });
 });

@@ -83,6 +83,24 @@ describe('a database that is not there, or not migrated', () => {
   });
 });
 
+/** Has a process resolve localhost to an address of IPv6, as many machines do. */
+const LOCALHOST_IS_IPV6 = `--import=data:text/javascript,${encodeURIComponent(`
+  import dns from 'node:dns';
+  const { lookup } = dns;
+  dns.lookup = (name, ...rest) => lookup(name === 'localhost' ? '::1' : name, ...rest);
+`)}`;
+
+describe('a worker process at localhost', () => {
+  it('listens where the API does, whatever the resolver says', async () => {
+    const port = await freePort();
+    const variables = { HOST: 'localhost', WORKER_METRICS_PORT: String(port) };
+    const all = { ...app.variables, ...variables, NODE_OPTIONS: LOCALHOST_IS_IPV6 };
+    running.push(await ProductProcess.start('worker', all));
+    expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
+    await expect(fetch(`http://[::1]:${port}/health`)).rejects.toThrow();
+  });
+});
+
 describe('an API process at localhost', () => {
   it('listens once, so that its limits hold for all connections', async () => {
     const port = await freePort();

@@ -10,6 +10,7 @@ import {
 } from '@nestjs/common';
 import { CannotStart } from '../core/process/cannot-start.js';
 import { ENV, type Env } from '../core/env.js';
+import { listenHost } from '../core/http/listen-host.js';
 import { refuseClientError } from '../core/http/raw-refusal.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
@@ -70,7 +71,8 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
 
   /** @throws CannotStart when the port cannot be had */
   async onApplicationBootstrap(): Promise<void> {
-    const { HOST: host, WORKER_METRICS_PORT: port } = this.env;
+    const host = listenHost(this.env);
+    const { WORKER_METRICS_PORT: port } = this.env;
     this.server.listen(port, host);
     try {
       await once(this.server, 'listening');
