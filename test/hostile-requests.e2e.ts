@@ -6,8 +6,9 @@ import { type Account, TestingApp } from './testing-app.js';
 
 /** The longest that one request may keep all others waiting, in milliseconds. */
 const LONGEST_STALL_MS = 100;
-/** A busy machine stalls by itself now and then, a bomb goes off every time. */
-const ATTEMPTS = 4;
+/** A busy machine stalls by itself now and then, a bomb goes off more often than not. */
+const QUIET_ROUNDS = 2;
+const ROUNDS = 5;
 /** Fits into 16 kB with the rest of the headers. */
 const HEADER_BYTES = 15_000;
 const JSON_BYTES = 100_000;
@@ -46,16 +47,16 @@ async function harmless(requests: Buffer[]): Promise<RawAnswer[]> {
   });
 }
 
-/** Does something until it has done so without a stall, a few times at the most. */
+/** Does something until it has done so without a stall often enough, a few times at the most. */
 async function unstalled<T>(work: () => Promise<T>): Promise<T> {
   const stalls: number[] = [];
-  for (;;) {
+  while (stalls.length < ROUNDS) {
     await api.longestStallMs();
     const result = await work();
-    stalls.push(await api.longestStallMs());
-    if (stalls.length === ATTEMPTS) expect(Math.min(...stalls)).toBeLessThan(LONGEST_STALL_MS);
-    if (Math.min(...stalls) < LONGEST_STALL_MS) return result;
+    stalls.push(Math.round(await api.longestStallMs()));
+    if (stalls.filter((ms) => ms < LONGEST_STALL_MS).length === QUIET_ROUNDS) return result;
   }
+  throw new Error(`The event loop stood still for ${stalls.join(', ')} ms.`);
 }
 
 function expectRefusals(answers: RawAnswer[]): void {
