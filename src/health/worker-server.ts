@@ -10,6 +10,7 @@ import {
 } from '@nestjs/common';
 import { CannotStart } from '../core/process/cannot-start.js';
 import { ENV, type Env } from '../core/env.js';
+import { hasBody } from '../core/http/has-body.js';
 import { listenHost } from '../core/http/listen-host.js';
 import { refuseClientError } from '../core/http/raw-refusal.js';
 import { Metrics } from '../core/metrics/metrics.js';
@@ -138,8 +139,4 @@ function send(
     ...(hasBody(request) && { connection: 'close' }),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }

@@ -4,6 +4,7 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Connections } from './connections.js';
 import type { Env } from '../env.js';
+import { hasBody } from './has-body.js';
 import { newId } from '../ids.js';
 import {
   expectationFailed,
@@ -110,13 +111,17 @@ interface RequestHooks {
 }
 
 /** What happens around every request: its context, its id, its log line, its time to arrive. */
-export function addRequestHooks(
-  server: FastifyInstance,
-  env: Env,
-  { connections, trace, enter, log }: RequestHooks,
-): void {
-  connections.watch(server.server);
+export function addRequestHooks(server: FastifyInstance, env: Env, hooks: RequestHooks): void {
+  hooks.connections.watch(server.server);
+  openRequests(server, hooks);
+  refuseWhatNodeWould(server, hooks);
+  refuseTypesOfBodies(server);
+  limitTimeOfBodies(server, env);
+  closeRequests(server, hooks);
+}
 
+/** One after the other on each connection, and each in a context of its own. */
+function openRequests(server: FastifyInstance, { connections, trace, enter }: RequestHooks): void {
   server.addHook('onRequest', (request, reply, proceed) => {
     connections.inTurn(request.raw, reply.raw, proceed);
   });
@@ -130,7 +135,10 @@ export function addRequestHooks(
       });
     });
   });
+}
 
+/** What Node would refuse without a word. */
+function refuseWhatNodeWould(server: FastifyInstance, { connections }: RequestHooks): void {
   // Node would answer an unknown expectation by itself, without a body.
   server.server.on('checkExpectation', (request: IncomingMessage) => {
     request.socket.end(rawProblemResponse(expectationFailed));
@@ -143,7 +151,9 @@ export function addRequestHooks(
     if (connections.isInUse(socket)) socket.destroy();
     else socket.end(rawProblemResponse(methodNotAllowed, 'allow: '), () => socket.destroy());
   });
+}
 
+function refuseTypesOfBodies(server: FastifyInstance): void {
   server.addHook('preParsing', (request, _reply, payload, proceed) => {
     const { streams } = routeOptions(request);
     const type = streamedType(request);
@@ -153,7 +163,9 @@ export function addRequestHooks(
     const isRefused = !isTaken && type !== undefined && hasBody(request) && !request.is404;
     proceed(isRefused ? new Problem(unsupportedMediaType) : null, payload);
   });
+}
 
+function limitTimeOfBodies(server: FastifyInstance, env: Env): void {
   // Uploads watch their own progress; any other body must be there in one go.
   server.addHook('preParsing', (request, reply, payload, proceed) => {
     if (streamedType(request) || !hasBody(request)) {
@@ -172,7 +184,9 @@ export function addRequestHooks(
     });
     proceed(null, payload);
   });
+}
 
+function closeRequests(server: FastifyInstance, { connections, log }: RequestHooks): void {
   server.addHook('onSend', (request, reply, payload, proceed) => {
     if (connections.isLastOn(request.raw)) void reply.header('connection', 'close');
     // Answers are for the one who asked, unless a route says otherwise.
@@ -191,10 +205,6 @@ export function addRequestHooks(
     });
     proceed();
   });
-}
-
-function hasBody({ headers }: FastifyRequest): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }
 
 function routeOptions({ routeOptions: { config } }: FastifyRequest): RouteOptions {
