@@ -29,7 +29,8 @@ export function measureRequests(server: FastifyInstance, metrics: Metrics): void
   });
   const routes = new WeakMap<IncomingMessage, string>();
 
-  const begin = (request: IncomingMessage, response: ServerResponse): void => {
+  // Before Fastify's own listener, so that its time counts, and for what its router refuses.
+  server.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     const startedAt = performance.now();
     routes.set(request, UNMATCHED);
     inFlight.inc();
@@ -40,14 +41,9 @@ export function measureRequests(server: FastifyInstance, metrics: Metrics): void
       const status = response.writableFinished ? response.statusCode : CLIENT_GONE;
       durations.observe({ method, route: routes.get(request), status }, secondsSince(startedAt));
     });
-  };
+  });
 
-  // Before Fastify's own listener, so that its time counts, and for what its router refuses.
-  server.server.prependListener('request', begin);
-
-  server.addHook('onRequest', ({ raw, is404, routeOptions }, reply, proceed) => {
-    // For a host with several addresses Fastify makes servers of which nobody is told.
-    if (!routes.has(raw)) begin(raw, reply.raw);
+  server.addHook('onRequest', ({ raw, is404, routeOptions }, _reply, proceed) => {
     if (!is404 && routeOptions.url !== undefined) routes.set(raw, routeOptions.url);
     proceed();
   });
