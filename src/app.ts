@@ -12,7 +12,7 @@ import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http/http.js';
 import { isProbe } from './core/http/probe.js';
 import { securityHeaders } from './core/http/security-headers.js';
-import { measureRequests } from './core/metrics/http-metrics.js';
+import { measureConnections, measureRequests } from './core/metrics/http-metrics.js';
 import { Metrics } from './core/metrics/metrics.js';
 import { ProblemFilter } from './core/problems/problem.filter.js';
 import { beginRequestSpan } from './core/tracing/request-spans.js';
@@ -46,6 +46,7 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   const tracing = app.get(Tracing);
   const requests = new Logger('Http');
   measureRequests(server, app.get(Metrics));
+  measureConnections(app.get(Connections), app.get(Metrics));
   const headers = securityHeaders();
   server.addHook('onRequest', (_request, reply, proceed) => {
     void reply.headers(headers);

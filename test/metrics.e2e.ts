@@ -1,7 +1,9 @@
 import { readFile, rename, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { readEnv } from '../src/core/env.js';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
@@ -131,6 +133,17 @@ describe('requests', () => {
     expect(seen.count(HTTP, labels)).toBe(1);
     expect(seen.value('atelier_http_requests_in_flight')).toBe(1);
     await app.database.query('delete from images');
+  });
+});
+
+describe('connections', () => {
+  it('are counted while they are open, whether they are used or not', async () => {
+    const open = async () => (await scrapeApi()).value('atelier_http_connections') ?? 0;
+    const before = await open();
+    const sockets = Array.from({ length: 5 }, () => connect(Number(new URL(app.url).port)));
+    expect(await eventually(open, (count) => count >= before + 5)).toBe(before + 5);
+    for (const socket of sockets) socket.destroy();
+    expect(await eventually(open, (count) => count <= before)).toBe(before);
   });
 });
 
@@ -381,7 +394,7 @@ describe('docs/operate.md', () => {
     ];
     for (const name of common)
       expect([api.families.has(name), worker.families.has(name)]).toEqual([true, true]);
-    for (const name of [HTTP, 'atelier_http_requests_in_flight']) {
+    for (const name of [HTTP, 'atelier_http_requests_in_flight', 'atelier_http_connections']) {
       expect([name, api.families.has(name), worker.families.has(name)]).toEqual([
         name,
         true,
@@ -391,6 +404,8 @@ describe('docs/operate.md', () => {
     const pool = { pool: 'primary' };
     expect(worker.value('atelier_database_pool_connections', pool)).toBeGreaterThan(0);
     expect(worker.value('atelier_database_pool_waiting', pool)).toBe(0);
+    const { DATABASE_POOL_SIZE } = readEnv(app.variables);
+    expect(api.value('atelier_database_pool_max', pool)).toBe(DATABASE_POOL_SIZE);
     const { version } = JSON.parse(await readFile('package.json', 'utf8'));
     expect(api.value('atelier_build_info', { version, node: process.version })).toBe(1);
   });

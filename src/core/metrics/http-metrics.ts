@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { Connections } from '../http/connections.js';
 import { secondsSince } from './duration.js';
 import type { Metrics } from './metrics.js';
 
@@ -46,5 +47,16 @@ export function measureRequests(server: FastifyInstance, metrics: Metrics): void
   server.addHook('onRequest', ({ raw, is404, routeOptions }, _reply, proceed) => {
     if (!is404 && routeOptions.url !== undefined) routes.set(raw, routeOptions.url);
     proceed();
+  });
+}
+
+/** Tells how many connections the API has open. */
+export function measureConnections(connections: Connections, metrics: Metrics): void {
+  metrics.gauge({
+    name: 'atelier_http_connections',
+    help: 'Connections that are open, whether a request is on them or not',
+    collect: (gauge) => {
+      gauge.set(connections.count);
+    },
   });
 }

@@ -18,6 +18,16 @@ export class PoolMetrics {
       },
     });
     metrics.gauge({
+      name: 'atelier_database_pool_max',
+      help: 'The most connections that the pool opens',
+      labels: ['pool'],
+      collect: (gauge) => {
+        for (const [pool, all] of Map.groupBy(pools.figures(), ({ name }) => name)) {
+          gauge.set({ pool }, sumOf(all, 'max'));
+        }
+      },
+    });
+    metrics.gauge({
       name: 'atelier_database_pool_waiting',
       help: 'Queries that wait for a connection of the pool',
       labels: ['pool'],
@@ -31,6 +41,6 @@ export class PoolMetrics {
 }
 
 /** Of all pools of one name: each replica has its own. */
-function sumOf(pools: PoolFigures[], figure: 'open' | 'idle' | 'waiting'): number {
+function sumOf(pools: PoolFigures[], figure: 'max' | 'open' | 'idle' | 'waiting'): number {
   return pools.reduce((sum, pool) => sum + pool[figure], 0);
 }
