@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Env } from '../env.js';
 import { inodeOf, type KernelSockets } from './kernel-sockets.js';
+import { handleOf } from './socket-handle.js';
 
 /**
  * The least that has to move within each time limit, in bytes, up or down: half a kilobyte a second
@@ -191,15 +192,8 @@ export class Connection {
   }
 }
 
-/** What Node's documented counters do not tell: they move by whole chunks, however large. */
-interface StreamHandle {
-  bytesWritten: number;
-  writeQueueSize: number;
-}
-
 /** How many bytes of answers wait for the kernel to take them, and how many it has taken. */
 function outgoing(socket: Socket): { waiting: number; bytes: number } {
-  const { _handle: handle } = socket as unknown as { _handle?: StreamHandle | null };
-  if (!handle) return { waiting: 0, bytes: 0 };
-  return { waiting: handle.writeQueueSize, bytes: handle.bytesWritten - handle.writeQueueSize };
+  const { writeQueueSize: waiting = 0, bytesWritten = 0 } = handleOf(socket) ?? {};
+  return { waiting, bytes: bytesWritten - waiting };
 }

@@ -6,13 +6,14 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Connection } from './connection.js';
 import { ENV, type Env } from '../env.js';
 import { readKernelSockets } from './kernel-sockets.js';
+import { missingParts } from './socket-handle.js';
 import { stopListening } from './stop-listening.js';
 
 /** How often the pace of all connections is looked at, in milliseconds. */
 const SWEEP_MS = 1_000;
 /** The same while the process is on its way out. */
 const DRAIN_SWEEP_MS = 50;
-/** How many times as long as it takes to ask the kernel for its sockets it is not asked again. */
+/** How long the kernel is left alone after it was asked, as a multiple of what that took. */
 const KERNEL_REST = 10;
 /** The longest such rest, in milliseconds: slow readers have to be gone in time on a busy machine, too. */
 const KERNEL_REST_MAX_MS = 2_000;
@@ -58,6 +59,9 @@ export class Connections {
   watch(server: Server): void {
     this.server = server;
     server.maxConnections = this.env.MAX_CONNECTIONS;
+    server.once('listening', () => {
+      this.reportMissing(missingParts(server));
+    });
     server.on('connection', (socket) => {
       this.add(socket);
     });
@@ -154,6 +158,12 @@ export class Connections {
     this.reportCut(awaited.filter((connection) => connection.cutIfReadsTooSlowly(sockets)).length);
     const over = performance.now();
     this.askAt = over + Math.min((over - now) * KERNEL_REST, KERNEL_REST_MAX_MS);
+  }
+
+  private reportMissing(missing: string[]): void {
+    if (missing.length === 0) return;
+    const msg = 'This Node may not tell slow readers: they are kept, and a stop may lose requests';
+    this.logger.warn({ missing, node: process.version, msg });
   }
 
   private reportCut(cut: number): void {

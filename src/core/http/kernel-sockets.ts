@@ -1,5 +1,6 @@
 import { createReadStream, existsSync, fstatSync, readFileSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
+import { handleOf } from './socket-handle.js';
 
 /** Where Linux tells of the TCP sockets of this network: proc_pid_net(5). Elsewhere there is none. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
@@ -12,7 +13,7 @@ const ROW = /^ *\d+: \S+ \S+ (\S\S) (\S{8}):(\S{8}) \S+ \S+ +\d+ +\d+ (\d+)/;
 const ESTABLISHED = '01';
 
 /** What the kernel says of one TCP socket. */
-export interface KernelSocket {
+interface KernelSocket {
   isEstablished: boolean;
   /** How many bytes the other side has not acknowledged, sent or not. */
   unacknowledged: number;
@@ -66,9 +67,8 @@ function tables(): string[] {
 
 /** What tells a socket from all others of this machine; undefined when it is closed. */
 export function inodeOf(socket: Socket | Server): number | undefined {
-  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
-  if (handle?.fd === undefined || handle.fd < 0) return undefined;
-  return fstatSync(handle.fd).ino;
+  const { fd = -1 } = handleOf(socket) ?? {};
+  return fd < 0 ? undefined : fstatSync(fd).ino;
 }
 
 function addRow(sockets: KernelSockets, line: string): void {

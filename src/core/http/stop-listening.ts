@@ -2,6 +2,7 @@ import { type AddressInfo, connect, Server, type Socket } from 'node:net';
 import { nextTick } from 'node:process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inodeOf, readKernelSocketsNow } from './kernel-sockets.js';
+import { handleOf } from './socket-handle.js';
 
 /**
  * Closes a listening socket without losing a connection that the kernel has let in: such a one is
@@ -21,7 +22,8 @@ export async function stopListening(server: Server, patienceMs: number): Promise
     taken += 1;
   };
   server.on('connection', count);
-  shortenLine(server);
+  // listen(2) on a socket that listens sets only how many may wait: with 0 it is one.
+  handleOf(server)?.listen?.(0);
   for (let isOver = false; !isOver;) {
     const before = taken;
     await nextTurn();
@@ -29,17 +31,6 @@ export async function stopListening(server: Server, patienceMs: number): Promise
     if (!isOver && performance.now() > deadline) isOver = close(server);
   }
   server.off('connection', count);
-}
-
-/** listen(2) on a socket that listens sets only how many may wait: with 0 it is one. */
-function shortenLine(server: Server): void {
-  const { _handle: handle } = server as unknown as { _handle?: ListeningHandle | null };
-  handle?.listen(0);
-}
-
-/** What Node has no public name for. */
-interface ListeningHandle {
-  listen: (backlog: number) => number;
 }
 
 /** @returns whether it did */
