@@ -170,7 +170,7 @@ describe('the file of an image', () => {
       const { code } = (await answer.json()) as { code: string };
       expect([answer.status, code]).toEqual([403, 'invalid-signature']);
     }
-    const other = link.href.replace('medium-1.webp', 'original-1.jpg');
+    const other = link.href.replace('/medium-', '/large-');
     expect(other).not.toBe(link.href);
     expect(await statusOf(other)).toBe(403);
   });

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Response } from 'supertest';
+import { FileNames } from '../src/images/conversion/file-names.js';
 import type { Account, TestingApp } from './testing-app.js';
 
 /**
@@ -29,6 +30,16 @@ export async function storedFiles(
   return entries
     .filter((entry) => entry.isFile() && entry.parentPath.endsWith(imageId))
     .map((entry) => entry.name);
+}
+
+/** The names without what nobody can guess of them. */
+export function plainNames(names: string[]): string[] {
+  return names.map((name) => name.replace(/-[0-9a-f]{32}\./, '.')).sort();
+}
+
+/** How a product with these variables names files. */
+export function fileNamesOf(variables: Record<string, string>): FileNames {
+  return new FileNames({ APP_SECRET: variables['APP_SECRET'] ?? '' });
 }
 
 /** Has every upload of an account wait before its row is committed, while something is done. */

@@ -10,7 +10,7 @@ import { DecoderPool } from '../../src/images/decoding/decoder-pool.js';
 import { WorkerModule } from '../../src/worker.module.js';
 import { decoderPoolFromSources } from '../decoding.js';
 import { eventually } from '../eventually.js';
-import { storedFiles } from '../image-requests.js';
+import { fileNamesOf, storedFiles } from '../image-requests.js';
 import { makePicture } from '../pictures.js';
 import { type ProductProcess } from '../product-process.js';
 import { type Account, TestingApp } from '../testing-app.js';
@@ -200,9 +200,14 @@ describe('a worker that is killed', () => {
 });
 
 describe('a fault of storage on one of the variants', () => {
-  it.each(['original-1.jpg', 'large-1.webp', 'medium-1.webp', 'thumbnail-1.webp'])(
+  it.each([
+    ['original', 'jpeg'],
+    ['large', 'webp'],
+    ['medium', 'webp'],
+    ['thumbnail', 'webp'],
+  ] as const)(
     'leaves the image unfinished, and it is completed when the fault is mended: %s',
-    async (name) => {
+    async (name, format) => {
       account = await app.register();
       const id = await accept(await makePicture());
       const [row] = await app.database.query<{ storage_key: string }>(
@@ -211,7 +216,8 @@ describe('a fault of storage on one of the variants', () => {
       );
       const folder = join(app.variables['DATA_DIR'] ?? '', 'files', row!.storage_key, '..');
       // A folder in the place of the file cannot be replaced by it.
-      await mkdir(join(folder, name));
+      const fileName = fileNamesOf(app.variables).nameOf({ imageId: id, name, version: 1, format });
+      await mkdir(join(folder, fileName));
       await app.startWorker();
       await eventually(
         () =>
@@ -227,7 +233,7 @@ describe('a fault of storage on one of the variants', () => {
         await app.database.query('select 1 from image_variants where image_id = $1', [id]),
       ).toEqual([]);
 
-      await rmdir(join(folder, name));
+      await rmdir(join(folder, fileName));
       expect(await eventually(statuses, isOver, 30_000)).toEqual({ COMPLETED: 1 });
       await hurryRemovals(app);
       const files = await eventually(

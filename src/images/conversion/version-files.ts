@@ -10,6 +10,7 @@ import type { DecodeResult, MadeFile } from '../decoding/variants.js';
 import type { Image } from '../image.entity.js';
 import { type FileSize, ImageVariant } from '../image-variant.entity.js';
 import { convertImage } from './conversion.jobs.js';
+import { FileNames } from './file-names.js';
 
 /** When files are removed that no transaction took over: well after the longest attempt. */
 const ABANDONED_AFTER_SECONDS = convertImage.timeoutMs / 1_000 + 5 * 60;
@@ -33,12 +34,16 @@ export interface StoredVersion {
  */
 @Injectable()
 export class VersionFiles {
+  private readonly names: FileNames;
+
   constructor(
     private readonly em: EntityManager,
     private readonly storage: Storage,
     private readonly removals: FileRemovals,
     @Inject(ENV) private readonly env: Env,
-  ) {}
+  ) {
+    this.names = new FileNames(env);
+  }
 
   /** Stores what decoding made; an original that is stored already stays where it is. */
   async store(image: Image, decoded: DecodeResult, signal: AbortSignal): Promise<StoredVersion> {
@@ -46,7 +51,7 @@ export class VersionFiles {
     const original = { name: 'original' as const, ...decoded.original };
     const keptSince = await this.storedSince(image, original.checksum);
     const keyOf = ({ name, format }: NamedFile) =>
-      `${folderOf(image.storageKey)}${name}-${version}.${CONTAINER_FORMATS[format].extension}`;
+      folderOf(image.storageKey) + this.names.nameOf({ imageId: image.id, name, version, format });
     const made = [...(keptSince ? [] : [original]), ...decoded.variants].map((file) => ({
       file,
       key: keyOf(file),
