@@ -229,6 +229,61 @@ describe('a redirect to the store', () => {
   });
 });
 
+describe('a redirect with an address under which anyone may read the bucket', () => {
+  const BASE = 'https://cdn.example/pictures';
+  let open: TestingApp;
+  let account: Account;
+
+  beforeAll(async () => {
+    open = await TestingApp.start({
+      variables: { ...store.variables, STORAGE_REDIRECT: 'true', S3_PUBLIC_BASE_URL: BASE },
+    });
+    account = await open.register();
+  });
+  afterAll(() => open.close());
+
+  it('leads there for files of public images, for a minute', async () => {
+    const { body } = await uploadPicture(open, account, picture, { visibility: 'public' });
+    const { url } = body.variants.medium;
+    for (const method of ['GET', 'HEAD']) {
+      const hop = await ask(url, { method });
+      expect(hop.status).toBe(302);
+      expect(hop.headers.get('cache-control')).toBe('public, max-age=60');
+      const location = hop.headers.get('location') ?? '';
+      expect(location).toMatch(new RegExp(`^${BASE}/images/[^?]*/medium-1-[0-9a-f]{32}\\.webp$`));
+      expect(store.bucket.keys('')).toContain(location.slice(BASE.length + 1));
+    }
+    const unversioned = await ask(open.url + fileOf(body.id));
+    expect(unversioned.headers.get('location')).toMatch(new RegExp(`^${BASE}/images/`));
+    expect(unversioned.headers.get('cache-control')).toBe('private, no-cache');
+  });
+
+  it('leads to signed addresses for private images, also for one that was public', async () => {
+    const { body } = await uploadPicture(open, account, picture, { visibility: 'public' });
+    const { url: link } = body.variants.medium;
+    expect((await ask(link)).status).toBe(302);
+    const { body: hidden } = await open
+      .as(account)
+      .patch(`/api/v1/images/${body.id}`)
+      .send({ visibility: 'private' })
+      .expect(200);
+    expect((await ask(link)).status).toBe(404);
+    const headers = { authorization: `Bearer ${account.token}` };
+    for (const url of [link, hidden.variants.medium.url]) {
+      const hop = await ask(url, { headers });
+      expect(hop.headers.get('location')).toMatch(
+        new RegExp(`^${store.url}/.*[?&]X-Amz-Signature=`),
+      );
+    }
+  });
+
+  it('does not happen to originals', async () => {
+    const { body } = await uploadPicture(open, account, picture, { visibility: 'public' });
+    await open.as(account).get(fileOf(body.id, '?size=original')).expect(200);
+    await open.http.get(fileOf(body.id, '?size=original')).expect(404);
+  });
+});
+
 describe('a file that the API fetches from the bucket', () => {
   const content = Buffer.from('0123456789');
   let plain: TestingApp;

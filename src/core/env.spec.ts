@@ -79,6 +79,10 @@ describe('the environment', () => {
     [{ S3_ACCESS_KEY_ID: 'x' }, 'S3_BUCKET is required with S3_ACCESS_KEY_ID'],
     [{ STORAGE_REDIRECT: 'true' }, 'S3_BUCKET is required with STORAGE_REDIRECT'],
     [
+      { S3_BUCKET: 'b12', S3_REGION: 'r', S3_PUBLIC_BASE_URL: 'https://cdn.example' },
+      'STORAGE_REDIRECT must be true with S3_PUBLIC_BASE_URL',
+    ],
+    [
       { S3_BUCKET: 'b12', S3_REGION: 'r', S3_ACCESS_KEY_ID: 'x' },
       'S3_SECRET_ACCESS_KEY is required with S3_ACCESS_KEY_ID',
     ],

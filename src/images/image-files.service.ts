@@ -64,6 +64,7 @@ export class ImageFiles {
         etag: `"${file.checksum.slice(0, 32)}"`,
         lastModified: new Date(file.createdAt),
         cacheControl: isPublic && query.v === image.version ? FOREVER : ASK_EACH_TIME,
+        isPublic,
         fileName: `${image.id}-${size}.${file.storageKey.split('.').at(-1) ?? file.format}`,
         ...(files.length > 1 && { vary: 'accept' }),
         // What its owner sent stays with us, under the policy that we answer it with.

@@ -35,6 +35,10 @@ export class MeasuredStorage extends Storage {
     return this.inner.driver;
   }
 
+  override get servesPublicFiles() {
+    return this.inner.servesPublicFiles;
+  }
+
   /** As slow as who sends the stream. */
   override upload(key: string, stream: Readable, options?: UploadOptions): Promise<StoredFile> {
     return this.write('upload', key, () => this.inner.upload(key, stream, options));

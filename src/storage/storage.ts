@@ -92,6 +92,9 @@ export abstract class Storage {
   /** As `/health/capabilities` names it. */
   abstract readonly driver: 'disk' | 's3';
 
+  /** Whether clients are to fetch what anyone may see at {@link getPublicUrl}, past the API. */
+  abstract readonly servesPublicFiles: boolean;
+
   /**
    * Stores what the stream carries, in place of an older object of that key. It is durable when
    * the promise is kept. When the stream fails or ends early, or the signal aborts, nothing
@@ -160,7 +163,10 @@ export abstract class Storage {
    */
   abstract listFolder(folder: string): AsyncIterable<ListedObject>;
 
-  /** An address that serves the object to anyone, for as long as the object exists. */
+  /**
+   * An address that serves the object to anyone, for as long as the object exists. It cannot be taken
+   * back: who has kept it reads the object also when nobody else is to see it any more.
+   */
   abstract getPublicUrl(key: string): string;
 
   /**

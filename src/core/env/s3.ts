@@ -33,11 +33,11 @@ export const s3Variables = {
     example: 'true',
   }),
   S3_PUBLIC_BASE_URL: documented(httpUrl.optional(), {
-    help: 'The address under which anyone may read the bucket, such as that of a CDN. Default: it is private.',
+    help: 'With STORAGE_REDIRECT: the address of the bucket, such as that of a CDN, at which anyone fetches files of public images by their keys. Default: it is private.',
     example: 'https://files.example.com',
   }),
   STORAGE_REDIRECT: documented(z.stringbool().default(false), {
-    help: 'Whether requests for files are sent on to signed addresses of the store, which clients must reach.',
+    help: 'Whether requests for pictures are sent on to signed addresses of the store, which clients must reach.',
   }),
 };
 
@@ -68,6 +68,11 @@ export function s3Misfits(env: S3Variables): Misfit[] {
       env.S3_REGION === undefined && env.S3_ENDPOINT === undefined,
       'S3_REGION',
       'is required without S3_ENDPOINT',
+    ],
+    [
+      env.S3_PUBLIC_BASE_URL !== undefined && !env.STORAGE_REDIRECT,
+      'STORAGE_REDIRECT',
+      'must be true with S3_PUBLIC_BASE_URL',
     ],
     [isKeyed && secret === undefined, 'S3_SECRET_ACCESS_KEY', 'is required with S3_ACCESS_KEY_ID'],
     [

@@ -70,6 +70,7 @@ const PUBLISH_ATTEMPTS = 10;
  */
 export class DiskStorage extends Storage implements OnModuleInit {
   override readonly driver = 'disk';
+  override readonly servesPublicFiles = false;
   private root: string;
 
   constructor(

@@ -317,8 +317,13 @@ describe('the s3 driver', () => {
   it('has a public address in the bucket when that is public, and else of the API', () => {
     const key = newKey();
     expect(storage.getPublicUrl(key)).toMatch(/^http:\/\/localhost:3000\/api\/v1\/files\//);
-    const open = openStorage(server, { S3_PUBLIC_BASE_URL: 'https://cdn.example.com/pictures/' });
+    expect(storage.servesPublicFiles).toBe(false);
+    const open = openStorage(server, {
+      S3_PUBLIC_BASE_URL: 'https://cdn.example.com/pictures/',
+      STORAGE_REDIRECT: 'true',
+    });
     expect(open.getPublicUrl(key)).toBe(`https://cdn.example.com/pictures/${key}`);
+    expect(open.servesPublicFiles).toBe(true);
   });
 
   describe('a direct address', () => {

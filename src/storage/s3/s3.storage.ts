@@ -53,13 +53,15 @@ export type S3StorageSettings = S3Settings & Pick<Env, 'S3_PUBLIC_BASE_URL' | 'S
 /**
  * Files in a bucket of an S3-compatible store, for any number of machines.
  *
- * The bucket is private; clients get its files through the API, or by signed addresses of the store
- * with STORAGE_REDIRECT. What is not one of our keys is not seen. A fault of the store, or of the
+ * The bucket is private; clients get its files through the API, or with STORAGE_REDIRECT by signed
+ * addresses of the store. With S3_PUBLIC_BASE_URL, too, the files of public images come from there;
+ * who has no key finds nothing. What is not one of our keys is not seen. A fault of the store, or of the
  * way to it, is Unavailable. One that comes while the last bytes of an upload are acknowledged
  * leaves open whether the object is there.
  */
 export class S3Storage extends Storage implements OnApplicationShutdown {
   override readonly driver = 's3';
+  override readonly servesPublicFiles: boolean;
   private readonly client: S3Client;
   private readonly bucket: string;
   private readonly publicBaseUrl: string | undefined;
@@ -74,6 +76,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     this.bucket = env.S3_BUCKET;
     this.publicBaseUrl = env.S3_PUBLIC_BASE_URL;
     this.isDirect = env.STORAGE_REDIRECT;
+    this.servesPublicFiles = this.isDirect && this.publicBaseUrl !== undefined;
   }
 
   onApplicationShutdown(): void {

@@ -28,7 +28,8 @@ export function fileAnswers(contentType = 'application/octet-stream') {
     302: {
       description: 'The file is fetched from its store: follow, without your access token',
       headers: {
-        location: 'An address that is signed for this method, and works for a while.',
+        location:
+          'An address of the store. One that is signed works for this method, and for a while.',
         'cache-control': CACHE_HEADERS['cache-control'],
       },
     },

@@ -11,9 +11,24 @@ interface Redirectable {
   fileName: string;
   /** For how long clients may be sent to the store; without it they are not. */
   direct?: Lifetime;
+  /** Whether anyone may see the file, now. */
+  isPublic?: boolean;
+}
+
+/** Where the store itself serves a file. */
+interface Redirect {
+  url: string;
+  /** For how many seconds a client may go there without asking again. */
+  keptFor: number;
 }
 
 const MAX_AGE = /max-age=(\d+)/;
+
+/**
+ * A public address goes on working when its image is private again, so clients are to ask soon
+ * whether it is; in seconds.
+ */
+const PUBLIC_KEPT_FOR = 60;
 
 /**
  * From the last full half of that time: whoever asks within one half gets one and the same address,
@@ -35,32 +50,39 @@ export function lifetimeOfLink(expires: number, seconds: number): Lifetime {
   return from.getTime() <= Date.now() ? { from, seconds } : lifetimeFromNow(seconds);
 }
 
-/** Where the store itself serves the file, when clients are to fetch it there. */
-export async function directUrlOf(
+/**
+ * Where clients are to fetch the file from the store, if they are: what anyone may see at its public
+ * address where there is one, all else at one that is signed, and kept for half of what is left of it.
+ */
+export async function redirectOf(
   { method }: FastifyRequest,
-  { storage, key, cacheControl, fileName, direct }: Redirectable,
-): Promise<string | undefined> {
-  if (!direct || direct.seconds > MAX_SIGNED_URL_SECONDS) return undefined;
+  { storage, key, cacheControl, fileName, direct, isPublic = false }: Redirectable,
+): Promise<Redirect | undefined> {
+  if (!direct) return undefined;
+  if (isPublic && storage.servesPublicFiles) {
+    return { url: storage.getPublicUrl(key), keptFor: PUBLIC_KEPT_FOR };
+  }
+  if (direct.seconds > MAX_SIGNED_URL_SECONDS) return undefined;
   const scope = cacheControl.startsWith('public') ? 'public' : 'private';
-  return storage.createDirectUrl(key, {
+  const url = await storage.createDirectUrl(key, {
     ...direct,
     method: method === 'HEAD' ? 'HEAD' : 'GET',
     // Behind this one address the bytes never change, and nobody comes back to it when it has ended.
     cacheControl: `${scope}, max-age=${direct.seconds}, immutable`,
     fileName,
   });
+  const left = direct.from.getTime() / 1_000 + direct.seconds - Date.now() / 1_000;
+  return url === undefined ? undefined : { url, keptFor: Math.max(0, Math.floor(left / 2)) };
 }
 
-/** Sends a client there, and lets it remember that for no longer than half of what is left. */
+/** Sends a client there, and lets it remember that for no longer than it may. */
 export function redirectHeaders(
   reply: FastifyReply,
-  url: string,
-  { cacheControl, direct }: Redirectable,
+  { url, keptFor }: Redirect,
+  { cacheControl }: Redirectable,
 ): void {
-  const endsAt = direct ? direct.from.getTime() / 1_000 + direct.seconds : 0;
-  const most = Math.max(0, Math.floor((endsAt - Date.now() / 1_000) / 2));
   const kept = cacheControl
-    .replace(MAX_AGE, (_, seconds: string) => `max-age=${Math.min(Number(seconds), most)}`)
+    .replace(MAX_AGE, (_, seconds: string) => `max-age=${Math.min(Number(seconds), keptFor)}`)
     .replace(', immutable', '');
   void reply.code(302).headers({ location: url, 'cache-control': kept });
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { notFound, Problem } from '../../core/problems/problem.js';
 import { mayCutRange, type Validators, weighConditions } from './conditions.js';
 import { parseRange } from './range-header.js';
-import { directUrlOf, type Lifetime, redirectHeaders } from './redirect.js';
+import { type Lifetime, redirectHeaders, redirectOf } from './redirect.js';
 import { preconditionFailed, rangeNotSatisfiable } from '../storage.problems.js';
 import {
   type AskedRange,
@@ -23,6 +23,8 @@ export interface ServedFile extends Validators {
   fileName: string;
   /** For how long clients may be sent to the store for it; without it they are not. */
   direct?: Lifetime;
+  /** Whether anyone may see it, now: then the store's public address will do, where it has one. */
+  isPublic?: boolean;
   /** The request headers by which the caller chose this file, if any: `Accept`. */
   vary?: string;
 }
@@ -50,12 +52,12 @@ export async function sendStoredFile(
 ): Promise<void> {
   const verdict = weighConditions(request.headers, file);
   if (verdict === 'precondition-failed') throw new Problem(preconditionFailed);
-  const directUrl = verdict === 'proceed' ? await directUrlOf(request, file) : undefined;
+  const redirect = verdict === 'proceed' ? await redirectOf(request, file) : undefined;
   if (verdict === 'not-modified') {
     setCacheHeaders(reply.code(304), file);
     await sendNothing(request, reply);
-  } else if (directUrl !== undefined) {
-    redirectHeaders(reply, directUrl, file);
+  } else if (redirect !== undefined) {
+    redirectHeaders(reply, redirect, file);
     setVary(reply, file);
     await sendNothing(request, reply);
   } else if (request.method === 'HEAD') {
