@@ -1,17 +1,27 @@
 /**
- * `node docker/image/health.ts PORT`: exits with 0 when the process of this container that listens
- * on the port in that variable answers `/health`, and with 1 otherwise.
+ * `node docker/image/health.ts`: exits with 0 when the process of this container answers `/health`,
+ * and with 1 otherwise. Which process it is was the command's choice, so both ports are asked: the
+ * API's (PORT, 3000) and the worker's (WORKER_METRICS_PORT, 9464).
  *
  * `/health` tells whether the process lives. Whether it can reach its database is `/health/ready`:
  * starting a container again would not mend that.
  */
 const TIMEOUT_MS = 2_500;
 
-const [variable = 'PORT'] = process.argv.slice(2);
-const port = process.env[variable] || (variable === 'PORT' ? '3000' : undefined);
-if (port === undefined) throw new Error(`${variable} is not set.`);
+const { PORT, WORKER_METRICS_PORT } = process.env;
 
-const answer = await fetch(`http://127.0.0.1:${port}/health`, {
-  signal: AbortSignal.timeout(TIMEOUT_MS),
-});
-process.exitCode = answer.ok ? 0 : 1;
+async function requireLife(port: string): Promise<void> {
+  const answer = await fetch(`http://127.0.0.1:${port}/health`, {
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (!answer.ok) throw new Error(`Port ${port} answered ${answer.status}.`);
+}
+
+try {
+  await Promise.any([PORT || '3000', WORKER_METRICS_PORT || '9464'].map(requireLife));
+} catch {
+  console.error('Neither the API nor the worker answers.');
+  process.exit(1);
+}
+// Whatever the other port holds back is not waited for.
+process.exit(0);
