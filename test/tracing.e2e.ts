@@ -194,6 +194,30 @@ describe('a trace', () => {
     expect(new Set(roots.map((span) => span.traceId)).size).toBe(3);
   });
 
+  it('has no error where a full quota is told', async () => {
+    const full = await app.register();
+    const send = async () =>
+      app
+        .as(full)
+        .post('/api/v1/images/upload')
+        .set('traceparent', `00-${traceId}-${CLIENT_SPAN}-01`)
+        .attach('image', await makePicture(), 'x');
+    expect((await send()).status).toBe(202);
+    await app.database.query('update images set stored_bytes = $1 where user_id = $2', [
+      Number.MAX_SAFE_INTEGER,
+      full.userId,
+    ]);
+    expect((await send()).status).toBe(507);
+    const [refused] = await eventually(
+      async () =>
+        named(collector.trace(traceId), SERVER).filter(
+          ({ attributes }) => attributes['http.response.status_code'] === 507,
+        ),
+      ({ length }) => length === 1,
+    );
+    expect(refused?.status).toBe(0);
+  });
+
   it('is not of probes and scrapes', async () => {
     const before = collector.spans.length;
     await app.http.get('/health').expect(200);

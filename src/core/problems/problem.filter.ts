@@ -6,7 +6,14 @@ import {
   Logger,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
+import {
+  internalError,
+  isFault,
+  malformed,
+  Problem,
+  problemForStatus,
+  unavailable,
+} from './problem.js';
 import { isUnavailable } from './unavailable.js';
 
 /** RFC 9457 section 6.1. */
@@ -21,8 +28,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const problem = toProblem(exception);
-    // A refusal that is meant, such as a full quota, alarms nobody, whatever its status.
-    if (problem.definition === internalError || problem.definition === unavailable) {
+    if (isFault(problem.status)) {
       this.logger.error({ err: exception, msg: problem.message });
     }
     sendProblem(problem, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());

@@ -199,6 +199,14 @@ export const unavailable = defineProblem({
   help: 'A part that this request needs cannot be reached, or the server is shutting down. Try again after `Retry-After` seconds.',
 });
 
+/**
+ * Whether an answer of this status tells of a fault of ours, or of something that is away. 507 does
+ * not: a full quota is a refusal that is meant, and alarms nobody.
+ */
+export function isFault(status: number): boolean {
+  return status >= 500 && status !== 507;
+}
+
 const generalByStatus = new Map(
   [
     malformed,
