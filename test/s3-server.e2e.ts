@@ -4,8 +4,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
-  DeleteObjectsCommand,
-  ListPartsCommand,
   PutObjectCommand,
   S3Client,
   type S3ClientConfig,
@@ -58,14 +56,8 @@ const put = { Bucket: 'pictures', Key: 'a/b.webp', Body: Buffer.from('content') 
 
 describe('the loopback S3 server', () => {
   it('takes what is signed and whole', async () => {
-    const ContentMD5 = createHash('md5').update(put.Body).digest('base64');
-    await client().send(new PutObjectCommand({ ...put, ContentMD5, ContentType: 'image/webp' }));
+    await client().send(new PutObjectCommand({ ...put, ContentType: 'image/webp' }));
     expect(String(server.bucket.get(put.Key).body)).toBe('content');
-    const Delete = { Objects: [{ Key: put.Key }] };
-    const withChecksums = client({ requestChecksumCalculation: 'WHEN_REQUIRED' });
-    await withChecksums
-      .send(new DeleteObjectsCommand({ Bucket: put.Bucket, Delete }))
-      .catch(() => undefined);
   });
 
   it.each([
@@ -121,15 +113,13 @@ describe('the loopback S3 server', () => {
     expect(server.bucket.objects.has('changed.webp')).toBe(false);
   });
 
-  it('refuses checksums that are not those of the body', async () => {
-    const ContentMD5 = createHash('md5').update('other').digest('base64');
-    await expect(client().send(new PutObjectCommand({ ...put, ContentMD5 }))).rejects.toThrow();
-    const ChecksumSHA256 = createHash('sha256').update('other').digest('base64');
-    await expect(client().send(new PutObjectCommand({ ...put, ChecksumSHA256 }))).rejects.toThrow();
-    expect(server.refused).toEqual([
-      'BadDigest',
-      expect.stringMatching(/BadDigest|NotImplemented/),
-    ]);
+  it.each([
+    { ContentMD5: createHash('md5').update(put.Body).digest('base64') },
+    { ChecksumSHA256: createHash('sha256').update(put.Body).digest('base64') },
+  ])('takes no other checksum than the hash that is signed: %j', async (checksum) => {
+    const sent = client().send(new PutObjectCommand({ ...put, ...checksum, Key: 'refused.webp' }));
+    await expect(sent).rejects.toMatchObject({ name: 'NotImplemented' });
+    expect(server.bucket.objects.has('refused.webp')).toBe(false);
   });
 
   it('stores nothing of a body that ends before its length', async () => {
@@ -163,8 +153,6 @@ describe('the loopback S3 server', () => {
       const part = new UploadPartCommand({ ...place, UploadId, PartNumber, Body });
       Parts.push({ PartNumber, ETag: (await sender.send(part)).ETag });
     }
-    const listed = await sender.send(new ListPartsCommand({ ...place, UploadId }));
-    expect(listed.Parts).toHaveLength(sizes.length);
     const MultipartUpload = { Parts };
     const done = sender.send(
       new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload }),

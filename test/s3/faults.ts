@@ -8,13 +8,11 @@ export type Operation =
   | 'CompleteMultipartUpload'
   | 'CreateMultipartUpload'
   | 'DeleteObject'
-  | 'DeleteObjects'
   | 'GetObject'
   | 'HeadBucket'
   | 'HeadObject'
   | 'ListMultipartUploads'
   | 'ListObjectsV2'
-  | 'ListParts'
   | 'PutObject'
   | 'UploadPart';
 

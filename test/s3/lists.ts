@@ -54,20 +54,6 @@ export function listUploads({ bucket, query, response, pageSize }: Call): void {
   sendXml(response, 200, xml('ListMultipartUploadsResult', truncated, ...next, ...uploads));
 }
 
-/** @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html */
-export function listParts({ bucket, key, query, response }: Call): void {
-  const { parts } = bucket.upload(key, query.get('uploadId') ?? '');
-  const listed = [...parts].map(([number, { body, etag }]) =>
-    xml(
-      'Part',
-      xml('PartNumber', text(number)),
-      xml('ETag', text(etag)),
-      xml('Size', text(body.length)),
-    ),
-  );
-  sendXml(response, 200, xml('ListPartsResult', xml('IsTruncated', 'false'), ...listed));
-}
-
 /** Opaque to clients, as S3's own are. */
 function keyToToken(key: string): string {
   return Buffer.from(key).toString('base64url');

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { BucketObject, ObjectHeaders } from './bucket.js';
 import type { Call } from './call.js';
 import { type Operation, sendBody } from './faults.js';
-import { listObjects, listParts, listUploads } from './lists.js';
+import { listObjects, listUploads } from './lists.js';
 import { S3Error, sendXml, text, xml } from './s3-error.js';
 
 /** What each operation does. @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html */
@@ -15,10 +15,8 @@ export const OPERATIONS: Record<Operation, (call: Call) => void> = {
     bucket.objects.delete(key);
     response.writeHead(204).end();
   },
-  DeleteObjects,
   ListObjectsV2: listObjects,
   ListMultipartUploads: listUploads,
-  ListParts: listParts,
   CreateMultipartUpload: (call) => {
     const { id } = call.bucket.begin(call.key, objectHeaders(call.request));
     answer(call, 'InitiateMultipartUploadResult', xml('UploadId', id));
@@ -50,11 +48,9 @@ export function operationOf(method: string, key: string, query: URLSearchParams)
       ? {
           HEAD: 'HeadBucket',
           GET: query.has('uploads') ? 'ListMultipartUploads' : 'ListObjectsV2',
-          ...(query.has('delete') && { POST: 'DeleteObjects' }),
         }
       : query.has('uploadId')
         ? {
-            GET: 'ListParts',
             PUT: 'UploadPart',
             POST: 'CompleteMultipartUpload',
             DELETE: 'AbortMultipartUpload',
@@ -103,12 +99,6 @@ function GetObject(call: Call): void {
     ...(range && { 'content-range': `bytes ${range.start}-${range.end}/${size}` }),
   });
   sendBody(trouble, response, body);
-}
-
-function DeleteObjects(call: Call): void {
-  const keys = [...String(call.body).matchAll(/<Key>(.*?)<\/Key>/g)].map(([, key = '']) => key);
-  for (const key of keys) call.bucket.objects.delete(key);
-  answer(call, 'DeleteResult', ...keys.map((key) => xml('Deleted', xml('Key', key))));
 }
 
 function requireMatch({ request }: Call, { etag }: BucketObject): void {

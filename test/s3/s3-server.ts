@@ -119,7 +119,7 @@ export class S3Server {
     const trouble = this.faults.take(operation);
     cutRequest(trouble, request);
     const body = await buffer(request);
-    verifyBody(body, payloadHash, headers);
+    verifyBody(body, payloadHash);
     if (!(await beforeWork(trouble, response))) return;
     if (trouble && 'garble' in trouble) body.reverse();
     const { bucket, pageSize } = this;
