@@ -1,6 +1,6 @@
 import { constants, createWriteStream } from 'node:fs';
 import { copyFile, link, mkdir, open, realpath, rmdir } from 'node:fs/promises';
-import { type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 

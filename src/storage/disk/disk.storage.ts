@@ -13,9 +13,9 @@ import {
   type FileHandle,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { type Readable } from 'node:stream';
-import { type OnModuleInit } from '@nestjs/common';
-import { type Env } from '../../core/env.js';
+import type { Readable } from 'node:stream';
+import type { OnModuleInit } from '@nestjs/common';
+import type { Env } from '../../core/env.js';
 import {
   FILE_MODE,
   FOLDER_MODE,
@@ -31,7 +31,7 @@ import {
   writeFlushed,
 } from './disk-files.js';
 import { FileStream } from './file-stream.js';
-import { type FileUrlSigner } from '../signed-url.js';
+import type { FileUrlSigner } from '../signed-url.js';
 import {
   ObjectNotFound,
   resolveRange,
