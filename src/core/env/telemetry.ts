@@ -4,7 +4,7 @@ import { bearerToken, headers, whole } from './values.js';
 
 export const telemetryVariables = {
   METRICS_TOKEN: documented(bearerToken(16).optional(), {
-    help: 'Lets who sends it as `Authorization: Bearer` read /metrics from other machines. At least 16 bytes. Default: only this machine may.',
+    help: 'Lets who sends it as `Authorization: Bearer` read /metrics from other machines. Default: only this machine may.',
     example: '<openssl rand -base64 24>',
   }),
   WORKER_METRICS_PORT: documented(whole(0, { min: 0, max: 65_535 }), {
