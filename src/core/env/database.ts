@@ -8,7 +8,7 @@ export const databaseVariables = {
     example: 'postgresql://atelier_app:password@localhost:5432/atelier',
   }),
   MIGRATION_DATABASE_URL: documented(postgresUrl.optional(), {
-    help: 'The same database as the role that owns the tables; only `npm run migrate` uses it. Default: DATABASE_URL.',
+    help: 'The same database as the role that owns the tables; only `npm run migrate` uses it. Default: DATABASE_DIRECT_URL, else DATABASE_URL.',
     example: 'postgresql://atelier_owner:password@localhost:5432/atelier',
   }),
   DATABASE_DIRECT_URL: documented(postgresUrl.optional(), {
