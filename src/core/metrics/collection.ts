@@ -3,7 +3,7 @@ import { inTime } from '../in-time.js';
 
 /** How long a look at the database or the queue may take, in milliseconds. */
 const TIMEOUT_MS = 1_000;
-/** How long an answer, or that there was none, is good for, in milliseconds. */
+/** How long an answer serves, or its absence, in milliseconds. */
 const FRESH_MS = 5_000;
 
 /** One value of a gauge. */
