@@ -1,11 +1,11 @@
-import { parseArgs } from 'node:util';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CannotStart } from './core/process/cannot-start.js';
 import { CoreModule } from './core/core.module.js';
-import { runEntryPoint } from './core/process/entry-point.js';
 import { readEnv } from './core/env.js';
 import { Shutdown } from './core/process/shutdown.js';
+import { onStopSignal } from './core/process/stop-signals.js';
+import { runTool } from './core/process/tool.js';
 import { DatabaseModule } from './database.module.js';
 import { ImageUpkeepModule } from './images/upkeep/image-upkeep.module.js';
 import { ImageUpkeep } from './images/upkeep/image-upkeep.service.js';
@@ -21,22 +21,16 @@ import { besideStandalone } from './standalone/beside.js';
  * told.
  */
 
-const USAGE = 'Usage: npm run images:verify -- [--checksums] [--repair] [--force] [--json]';
+const USAGE = 'npm run images:verify -- [--checksums] [--repair] [--force] [--json]';
 const FINDINGS_LEFT = 1;
-const FAILED = 2;
 
-interface Flags {
-  checksums: boolean;
-  repair: boolean;
-  force: boolean;
-  json: boolean;
-}
+const FLAGS = ['checksums', 'repair', 'force', 'json'] as const;
+type Flags = Readonly<Record<(typeof FLAGS)[number], boolean>>;
 
 @Module({})
 class VerifyModule {}
 
-runEntryPoint(async () => {
-  const flags = readFlags();
+runTool(USAGE, FLAGS, async (flags) => {
   const instance = await besideStandalone();
   try {
     const summary = await verify(instance.settings, flags);
@@ -45,17 +39,7 @@ runEntryPoint(async () => {
   } finally {
     await instance.close();
   }
-}, FAILED);
-
-function readFlags(): Flags {
-  const flag = { type: 'boolean', default: false } as const;
-  const options = { checksums: flag, repair: flag, force: flag, json: flag };
-  try {
-    return parseArgs({ options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new CannotStart(`${(error as Error).message}\n${USAGE}`);
-  }
-}
+});
 
 async function verify(settings: NodeJS.ProcessEnv, flags: Flags): Promise<UpkeepSummary> {
   const imports = [CoreModule.forRoot(readEnv(settings)), DatabaseModule, ImageUpkeepModule];
@@ -66,11 +50,9 @@ async function verify(settings: NodeJS.ProcessEnv, flags: Flags): Promise<Upkeep
   );
   try {
     const shutdown = app.get(Shutdown);
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.once(name, () => {
-        shutdown.begin();
-      });
-    }
+    onStopSignal(() => {
+      shutdown.begin();
+    });
     const report = (finding: Finding) => {
       print(flags, { finding }, () => describeFinding(finding));
     };

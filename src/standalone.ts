@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Env, InvalidEnvironment, readDataDir, readEnv } from './core/env.js';
 import { listenHost } from './core/http/listen-host.js';
 import { CannotStart } from './core/process/cannot-start.js';
+import { onStopSignal } from './core/process/stop-signals.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
 import { freePort, LOOPBACK, tryPort } from './standalone/free-port.js';
@@ -229,7 +230,7 @@ async function main(): Promise<void> {
     }
   }
 
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+  onStopSignal(onSignal);
   // Whoever started us with an IPC channel, such as `npm run dev`, is gone.
   process.on('disconnect', onSignal);
   // The terminal, or the other end of a pipe, may go away before us.

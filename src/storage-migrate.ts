@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { CannotStart } from './core/process/cannot-start.js';
-import { runEntryPoint } from './core/process/entry-point.js';
+import { onStopSignal } from './core/process/stop-signals.js';
+import { runTool } from './core/process/tool.js';
 import { type Env, readOfflineEnv } from './core/env.js';
 import { DiskStorage } from './storage/disk/disk.storage.js';
 import { MigrationRecord } from './storage/migration/migration-record.js';
@@ -18,23 +18,19 @@ import { StorageMigration } from './storage/migration/storage-migration.js';
  * Exit code 0 when every file is there as it is here, 1 when not, 2 when it could not be told.
  */
 
-const USAGE = 'Usage: npm run storage:migrate -- [--again | --verify]';
+const USAGE = 'npm run storage:migrate -- [--again | --verify]';
 const NOT_ALL_THERE = 1;
-const FAILED = 2;
 const RECORD = 'storage-migration.jsonl';
 const PROGRESS_MS = 2_000;
 
-runEntryPoint(async () => {
-  const flags = readFlags();
+runTool(USAGE, ['again', 'verify'], async (flags) => {
   const env = readOfflineEnv();
   const { from, to, target } = await openStores(env);
   const record = await MigrationRecord.open(join(env.DATA_DIR, RECORD), target);
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(name, () => {
-      stop.abort(new CannotStart('Stopped before the end. Run it again to go on.'));
-    });
-  }
+  onStopSignal(() => {
+    stop.abort(new CannotStart('Stopped before the end. Run it again to go on.'));
+  });
   const tally = new MigrationTally();
   const progress = setInterval(() => {
     print(tally.progress());
@@ -49,17 +45,7 @@ runEntryPoint(async () => {
   }
   print(tally.summary());
   if (!tally.isAllThere) process.exitCode = NOT_ALL_THERE;
-}, FAILED);
-
-function readFlags(): { verify: boolean; again: boolean } {
-  const flag = { type: 'boolean', default: false } as const;
-  try {
-    const options = { verify: flag, again: flag };
-    return parseArgs({ options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new CannotStart(`${(error as Error).message}\n${USAGE}`);
-  }
-}
+});
 
 /** @throws CannotStart when there are no files here, or no bucket there */
 async function openStores(env: Env) {

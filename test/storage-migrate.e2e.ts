@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { DiskStorage } from '../src/storage/disk/disk.storage.js';
@@ -101,6 +102,31 @@ describe('npm run storage:migrate', () => {
     expect(await migrate()).toMatchObject({ code: 0 });
     expectAllThere();
     expect(store.count('PutObject')).toBeLessThan(FILES + 10);
+  });
+
+  it('stops in order however often it is asked to: npm repeats what a terminal says', async () => {
+    store.faults.add({ on: 'PutObject', delayMs: 500 });
+    const asked = start();
+    await eventually(
+      async () => store.count('PutObject'),
+      (begun) => begun > 0,
+    );
+    while (asked.isRunning) {
+      asked.signal('SIGINT');
+      await sleep(1);
+    }
+    expect([await asked.ended(), asked.output]).toEqual([
+      2,
+      expect.stringContaining('Stopped before the end.'),
+    ]);
+    expect(store.bucket.objects.size).toBeLessThan(FILES);
+  });
+
+  it('knows its flags, and no others', async () => {
+    expect(await migrate('--agian')).toEqual({
+      code: 2,
+      output: expect.stringContaining('Usage: npm run storage:migrate -- [--again | --verify]'),
+    });
   });
 
   it('takes what came meanwhile, and does not mind what went', async () => {

@@ -2,8 +2,8 @@ import type { INestApplicationContext } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { Env } from '../env.js';
 import { Shutdown } from './shutdown.js';
+import { onStopSignal } from './stop-signals.js';
 
-const STOP_SIGNALS: NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 /** Left after the work's own time to close connections, in milliseconds. */
 const CLOSING_MARGIN_MS = 2_000;
 
@@ -19,7 +19,7 @@ export function stopOnSignal(
   /** What to do before anything is closed, while readiness is off already. */
   leave: () => Promise<void> = () => Promise.resolve(),
 ): void {
-  const stop = (signal: NodeJS.Signals): void => {
+  onStopSignal((signal) => {
     const shutdown = app.get(Shutdown);
     if (shutdown.begun) return;
     logger.info({ signal }, 'Stopping');
@@ -38,8 +38,7 @@ export function stopOnSignal(
         logger.error({ err: error }, 'Stopping failed');
         process.exit(1);
       });
-  };
-  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  });
 }
 
 /**
