@@ -3,6 +3,7 @@ import { type Queue, RedisQueueBackend, type Worker } from 'bullmq';
 import type { Capability } from '../core/process/capabilities.js';
 import type { DatabasePools } from '../core/database/database-pools.js';
 import type { Env } from '../core/env.js';
+import { namesRedis } from '../core/env/redis.js';
 import { postgresQueueOptions } from './postgres/postgres-backend.js';
 import { redisAddress } from './redis/redis-address.js';
 import { hasRedisLostCarriers, isRedisAway, untilRedisIsConnected } from './redis/redis-state.js';
@@ -21,7 +22,7 @@ export async function queueOptions(env: Env, pools: DatabasePools): Promise<Bull
 
 /** What `GET /health/capabilities` tells of the queue. */
 export function queueCapability(env: Env): Capability {
-  return env.REDIS_URL || env.REDIS_HOST
+  return namesRedis(env)
     ? { part: 'queue', driver: 'bullmq-redis', embedded: false }
     : { part: 'queue', driver: 'bullmq-postgresql', embedded: true };
 }

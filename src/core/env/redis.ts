@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { documented } from './documented.js';
 import { type Misfit, misfitsBy, type Rule } from './misfits.js';
+import { withoutBrackets } from './url-host.js';
 import { wholeNumber } from './values.js';
 
 /** One address of a Redis, a node of a Cluster, or a Sentinel. */
@@ -114,10 +115,15 @@ const NEEDS_AN_ADDRESS = [
   'REDIS_SENTINEL_PASSWORD',
 ] as const;
 
+/** Whether the jobs are carried by a Redis; else PostgreSQL carries them. */
+export function namesRedis(env: Pick<RedisVariables, 'REDIS_URL' | 'REDIS_HOST'>): boolean {
+  return env.REDIS_URL !== undefined || env.REDIS_HOST !== undefined;
+}
+
 /** What is half configured, or said twice: nobody could tell what was meant. */
 export function redisMisfits(env: RedisVariables): Misfit[] {
   const isSet = (name: keyof RedisVariables) => env[name] !== undefined && env[name] !== false;
-  if (!isSet('REDIS_URL') && !isSet('REDIS_HOST')) {
+  if (!namesRedis(env)) {
     const message = 'is of no use without REDIS_URL or REDIS_HOST';
     return NEEDS_AN_ADDRESS.filter(isSet).map((name) => ({ name, message }));
   }
@@ -172,7 +178,7 @@ function hostOf(text: string): RedisHost | undefined {
   const { host, port } = HOST.exec(text)?.groups ?? {};
   if (host === undefined || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) return undefined;
   return {
-    host: host.replace(/^\[|\]$/g, ''),
+    host: withoutBrackets(host),
     port: port === undefined ? undefined : Number(port),
   };
 }

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { CannotStart } from '../../core/process/cannot-start.js';
 import type { Env } from '../../core/env.js';
+import { namesRedis } from '../../core/env/redis.js';
+import { withoutBrackets } from '../../core/env/url-host.js';
 
 const SERVER_PORT = 6379;
 const SENTINEL_PORT = 26_379;
@@ -29,8 +31,8 @@ export interface RedisAddress {
  * @throws CannotStart when REDIS_CA_FILE cannot be used
  */
 export function redisAddress(env: Env): RedisAddress | undefined {
+  if (!namesRedis(env)) return undefined;
   const url = env.REDIS_URL === undefined ? undefined : new URL(env.REDIS_URL);
-  if (!url && !env.REDIS_HOST) return undefined;
   const username = url ? decodeURIComponent(url.username) : env.REDIS_USERNAME;
   const password = url ? decodeURIComponent(url.password) : env.REDIS_PASSWORD;
   const usesTls = url ? url.protocol === 'rediss:' : env.REDIS_TLS === true;
@@ -53,8 +55,7 @@ export function redisAddress(env: Env): RedisAddress | undefined {
 
 function hostsOf(env: Env, url: URL | undefined, defaultPort: number): RedisAddress['hosts'] {
   if (url) {
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    return [{ host, port: Number(url.port) || defaultPort }];
+    return [{ host: withoutBrackets(url.hostname), port: Number(url.port) || defaultPort }];
   }
   return (env.REDIS_HOST ?? []).map(({ host, port }) => ({
     host,
