@@ -6,7 +6,7 @@ import type { Env } from '../core/env.js';
 import { namesRedis } from '../core/env/redis.js';
 import { postgresQueueOptions } from './postgres/postgres-backend.js';
 import { redisAddress } from './redis/redis-address.js';
-import { hasRedisLostCarriers, isRedisAway, untilRedisIsConnected } from './redis/redis-state.js';
+import { isRedisAway, noticeRedisLoss, untilRedisIsConnected } from './redis/redis-state.js';
 
 /**
  * The one place that chooses what BullMQ runs on.
@@ -60,10 +60,12 @@ export async function isAway(queue: Queue): Promise<boolean> {
 }
 
 /**
- * Whether the queue has lost its carriers since this was last asked, of one queue by all processes.
- * PostgreSQL is not known to: it keeps them as well as it keeps the rows.
+ * Leaves a mark in Redis, one for each queue. PostgreSQL needs none: it keeps carriers as well as it
+ * keeps the rows.
+ *
+ * @returns whether the last one was gone, and the carriers with it; told to one of all processes
  */
-export async function hasLostCarriers(queue: Queue): Promise<boolean> {
+export async function noticeLoss(queue: Queue): Promise<boolean> {
   const backend: unknown = queue.getBackend();
-  return backend instanceof RedisQueueBackend && hasRedisLostCarriers(backend);
+  return backend instanceof RedisQueueBackend && noticeRedisLoss(backend);
 }

@@ -6,7 +6,7 @@ import type { Queue } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
-import { hasLostCarriers, isAway } from './backend.js';
+import { noticeLoss, isAway } from './backend.js';
 import type { JobDefinition } from './job.js';
 
 /** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
@@ -79,7 +79,7 @@ export class Dispatcher {
   async sweep(job: JobDefinition): Promise<number> {
     const queue = this.queueOf(job);
     if (await isAway(queue)) return 0;
-    if (await hasLostCarriers(queue)) await this.forgetCarriers(job);
+    if (await noticeLoss(queue)) await this.forgetCarriers(job);
     return this.dispatch(job, 'is not null');
   }
 

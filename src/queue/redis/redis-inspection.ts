@@ -44,11 +44,11 @@ export async function inspectRedis(address: RedisAddress, logger: Logger): Promi
       throw new CannotStart('Redis is a Cluster: REDIS_CLUSTER=true must be set.');
     }
     // ioredis goes on with the first database when there is none of that number.
-    refuseWhatIsMeant(errors);
+    refuseKnownMistakes(errors);
     for (const warning of warningsAbout(facts)) logger.warn(warning);
   } catch (error) {
     if (error instanceof CannotStart) throw error;
-    refuseWhatIsMeant([error, ...errors]);
+    refuseKnownMistakes([error, ...errors]);
     // The last is what the connection says itself, where ioredis only says that it is closed.
     logger.warn({
       err: errors.at(-1) ?? error,
@@ -69,7 +69,7 @@ async function askForFacts(client: Redis | Cluster): Promise<Map<string, string>
 }
 
 /** @throws CannotStart when one of the errors has a meaning for the operator */
-function refuseWhatIsMeant(errors: unknown[]): void {
+function refuseKnownMistakes(errors: unknown[]): void {
   const said = messagesOf(errors);
   const meaning = MEANINGS.find(({ says }) => said.some((message) => says.test(message)));
   if (meaning) throw new CannotStart(`Redis ${meaning.means}.`);

@@ -10,10 +10,12 @@ export async function isRedisAway(backend: RedisQueueBackend): Promise<boolean> 
 }
 
 /**
- * Whether Redis has lost what it carried, as after FLUSHALL or a restart without its data: a mark
- * that was left there is gone. Of all who ask, one is told, and leaves the next mark.
+ * Leaves a mark in Redis, which is gone when Redis has lost what it carried, as after FLUSHALL or a
+ * restart without its data.
+ *
+ * @returns whether the last one was gone: of all who leave one, the first is told
  */
-export async function hasRedisLostCarriers(backend: RedisQueueBackend): Promise<boolean> {
+export async function noticeRedisLoss(backend: RedisQueueBackend): Promise<boolean> {
   const client = await backend.client;
   // HSET tells how many fields it has added, and not those that it has set again.
   return (await client.hset(backend.toKey('mark'), { left: 1 })) === 1;
