@@ -26,9 +26,8 @@ import {
 } from '@opentelemetry/semantic-conventions';
 import { VERSION } from '../process/version.js';
 import { ReportingExporter } from './reporting-exporter.js';
-import type { Attributes, Span, SpanKind, SpanOptions } from './span.js';
+import type { Attributes, Span, SpanKind, SpanOptions, Tracer } from './span.js';
 import { formatTraceParent, type TraceParent } from './trace-parent.js';
-import type { Tracer } from './tracer.js';
 
 /** Spans that wait to be handed on; what comes on top is thrown away. */
 const QUEUE_SIZE = 2_048;

@@ -1,3 +1,5 @@
+import type { TraceParent } from './trace-parent.js';
+
 /** What a span is of, as OpenTelemetry has it. */
 export type SpanKind = 'internal' | 'server' | 'client' | 'producer' | 'consumer';
 
@@ -24,4 +26,11 @@ export interface Span {
   set(attributes: Attributes): void;
   /** Ends it; with an error, of which only the kind is told. */
   end(error?: unknown): void;
+}
+
+/** What makes spans and hands them on. */
+export interface Tracer {
+  begin(name: string, options: SpanOptions, parent: TraceParent | undefined): Span;
+  /** Hands on what is left. */
+  close(): Promise<void>;
 }

@@ -1,9 +1,8 @@
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { Env } from '../env.js';
 import { inTime } from '../in-time.js';
-import type { Span, SpanOptions } from './span.js';
+import type { Span, SpanOptions, Tracer } from './span.js';
 import { parseTraceParent } from './trace-parent.js';
-import type { Tracer } from './tracer.js';
 
 /** How long the last spans may take on their way, in milliseconds. */
 const FLUSH_MS = 1_500;
