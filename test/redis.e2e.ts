@@ -9,6 +9,7 @@ import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
 import { describeWith } from './programs.js';
 import { RedisServer } from './redis-server.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const PASSWORD = 'p@ss/word: with what URLs escape';
@@ -128,6 +129,24 @@ describeWith('redis-server', 'the product on Redis', () => {
       expect(keys.length).toBeGreaterThan(0);
       expect(keys.filter((key) => !key.startsWith('one-of-two:'))).toEqual([]);
     });
+  });
+
+  it('follows its name to another server, when the one before takes no more writes', async () => {
+    const old = await startRedis();
+    const target = { host: '127.0.0.1', port: old.port };
+    const name = await TcpProxy.to(target);
+    try {
+      await withApp({ REDIS_URL: `redis://127.0.0.1:${name.port}` }, async (app, account) => {
+        expect((await uploadPicture(app, account, picture)).status).toBe(201);
+        // As providers do it: the name leads elsewhere, and connections to the old primary stay.
+        const { port } = await startRedis();
+        target.port = port;
+        await old.ask((client) => client.replicaof('127.0.0.1', port));
+        await untilCompleted(app, account, await accept(app, account));
+      });
+    } finally {
+      await name.close();
+    }
   });
 
   it('warns of a Redis that may throw jobs away', async () => {

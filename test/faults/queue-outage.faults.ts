@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../eventually.js';
 import { describeWith } from '../programs.js';
+import { RedisFailover } from '../redis-failover.js';
 import { RedisServer } from '../redis-server.js';
 import { ProductUnderLoad, type Standing } from './product-under-load.js';
 
@@ -163,6 +164,33 @@ describeWith('redis-server', 'under load on Redis', () => {
   );
 
   survivesRestartsOfPostgres();
+});
+
+describeWith('redis-server', 'under load on Redis behind a Sentinel', () => {
+  let redis: RedisFailover;
+
+  beforeAll(async () => {
+    redis = await RedisFailover.start();
+    product = await ProductUnderLoad.start(redis.variables);
+  }, 60_000);
+
+  afterAll(async () => {
+    await product.close();
+    await redis.close();
+  });
+
+  it.each([
+    ['a primary that is killed', () => redis.loseThePrimary()],
+    ['a failover that somebody asked for', () => redis.swap()],
+  ])(
+    '%s is noticed by nobody',
+    async (_name, fault) => {
+      const backAt = await underLoad(fault);
+      expectOnlySuccess();
+      await expectAllWell(backAt);
+    },
+    120_000,
+  );
 });
 
 describe('under load on PostgreSQL alone', () => {
