@@ -53,6 +53,21 @@ export class RedisFailover {
     await old.begin();
   }
 
+  /** Lets the primary hang until the other one is in its place, and it has become that one's replica. */
+  async hangThePrimary(): Promise<void> {
+    const old = await this.primary();
+    await this.waitForReplica();
+    old.freeze();
+    await this.waitForAnother(old);
+    old.thaw();
+    const role = await eventually(
+      () => old.ask((client) => client.role()),
+      ([name]) => name === 'slave',
+      30_000,
+    );
+    if (role[0] !== 'slave') throw new Error('The old primary goes on as if nothing had happened.');
+  }
+
   async close(): Promise<void> {
     for (const each of [this.sentinel, ...this.servers]) await each.close();
   }

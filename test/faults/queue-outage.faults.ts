@@ -181,6 +181,7 @@ describeWith('redis-server', 'under load on Redis behind a Sentinel', () => {
 
   it.each([
     ['a primary that is killed', () => redis.loseThePrimary()],
+    ['a primary that hangs and comes back as a replica', () => redis.hangThePrimary()],
     ['a failover that somebody asked for', () => redis.swap()],
   ])(
     '%s is noticed by nobody',
