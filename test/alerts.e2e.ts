@@ -116,12 +116,13 @@ describe('a metric that an alert, the dashboard or the autoscaler names', () => 
   });
 
   it('is told by the API or the worker', async () => {
-    const [port, metricsPort] = [await freePort(), await freePort()];
-    const variables = { ...app.variables, PORT: `${port}`, WORKER_METRICS_PORT: `${metricsPort}` };
-    running.push(await ProductProcess.start('main', variables));
+    const metricsPort = await freePort();
+    const variables = { ...app.variables, WORKER_METRICS_PORT: String(metricsPort) };
+    const { api, url } = await ProductProcess.startApi(variables);
+    running.push(api);
     running.push(await ProductProcess.start('worker', variables));
     const answers = await Promise.all(
-      [port, metricsPort].map((each) => fetch(`http://127.0.0.1:${each}/metrics`)),
+      [url, `http://127.0.0.1:${metricsPort}`].map((each) => fetch(`${each}/metrics`)),
     );
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
     const texts = await Promise.all(answers.map((answer) => answer.text()));

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
 import { ProductProcess } from './product-process.js';
 import { type RawAnswer, rawRequest, sendRaw } from './raw-http.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -22,15 +21,12 @@ let url: string;
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   account = await app.register();
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  api = await ProductProcess.startWatched({
+  ({ api, url } = await ProductProcess.startWatchedApi({
     ...app.variables,
-    PORT: String(port),
     TRUST_PROXY: '127.0.0.0/8',
     CORS_ORIGINS: 'https://app.example.com',
     LOG_LEVEL: 'error',
-  });
+  }));
 });
 
 afterAll(async () => {

@@ -10,7 +10,6 @@ import sharp from 'sharp';
 import { readEnv } from '../src/core/env.js';
 import { Idempotency } from '../src/core/http/idempotency.js';
 import { newId } from '../src/core/ids.js';
-import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { holdingAccount, storedFiles, uploadPicture } from './image-requests.js';
 import { gifOfFrames, jpegClaiming } from './bombs.js';
@@ -539,13 +538,10 @@ describe('an upload whose file is stored, and whose row is not committed', () =>
 
   beforeEach(async () => {
     account = await app.register();
-    const database = new URL(app.variables['DATABASE_URL'] ?? '');
-    proxy = await TcpProxy.to({ host: database.hostname, port: Number(database.port) });
-    database.port = String(proxy.port);
-    const port = await freePort();
-    url = `http://127.0.0.1:${port}`;
-    const variables = { ...app.variables, PORT: String(port), DATABASE_URL: database.href };
-    api = await ProductProcess.start('main', variables);
+    const before = await TcpProxy.before(app.variables['DATABASE_URL'] ?? '');
+    proxy = before.proxy;
+    const variables = { ...app.variables, DATABASE_URL: before.url };
+    ({ api, url } = await ProductProcess.startApi(variables));
   });
 
   afterEach(async () => {

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -14,13 +13,9 @@ let url: string;
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   account = await app.register();
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  const variables = { ...app.variables, LOG_LEVEL: 'info', PORT: String(port), PUBLIC_URL: url };
-  [api, worker] = await Promise.all([
-    ProductProcess.start('main', variables),
-    ProductProcess.start('worker', variables),
-  ]);
+  const variables = { ...app.variables, LOG_LEVEL: 'info' };
+  ({ api, url } = await ProductProcess.startApi(variables));
+  worker = await ProductProcess.start('worker', variables);
 });
 
 afterAll(async () => {

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { readEnv } from '../src/core/env.js';
 import { migrationOptions } from '../src/mikro-orm.config.js';
-import { freePort } from '../src/standalone/free-port.js';
 import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { holdingAccount, uploadPicture } from './image-requests.js';
@@ -194,15 +193,15 @@ describeWith('pgbouncer', 'with PgBouncer in transaction mode in between', () =>
   });
 
   it('time-outs that were changed and not migrated are told at the start', async () => {
-    const changes = { DATABASE_STATEMENT_TIMEOUT_MS: '9000', PORT: String(await freePort()) };
+    const changes = { DATABASE_STATEMENT_TIMEOUT_MS: '9000' };
     const variables = { ...app.variables, LOG_LEVEL: 'warn' };
-    const old = await ProductProcess.start('main', { ...variables, ...changes });
+    const { api: old } = await ProductProcess.startApi({ ...variables, ...changes });
     await old.stop();
     expect(old.output).toMatch(/"found":\{"statement_timeout":1500\}.*npm run migrate.*RECONNECT/);
 
     await migrate({ ...app.variables, ...changes });
     await bouncer.command('reconnect');
-    const now = await ProductProcess.start('main', { ...variables, ...changes });
+    const { api: now } = await ProductProcess.startApi({ ...variables, ...changes });
     await now.stop();
     expect(now.output).not.toContain('RECONNECT');
   });

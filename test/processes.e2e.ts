@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -103,27 +102,25 @@ describe('a worker process at localhost', () => {
 
 describe('an API process at localhost', () => {
   it('listens once, so that its limits hold for all connections', async () => {
-    const port = await freePort();
-    const variables = { ...app.variables, HOST: 'localhost', PORT: String(port) };
-    running.push(await ProductProcess.start('main', variables));
-    expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
-    await expect(fetch(`http://[::1]:${port}/health`)).rejects.toThrow();
+    const { api, url } = await ProductProcess.startApi({ ...app.variables, HOST: 'localhost' });
+    running.push(api);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    await expect(fetch(`${url.replace('127.0.0.1', '[::1]')}/health`)).rejects.toThrow();
   });
 });
 
 describe('an API process that is asked to stop', () => {
-  async function startApi(): Promise<{ api: ProductProcess; port: number }> {
-    const port = await freePort();
-    const api = await ProductProcess.start('main', { ...app.variables, PORT: String(port) });
-    running.push(api);
-    return { api, port };
+  async function startApi() {
+    const started = await ProductProcess.startApi(app.variables);
+    running.push(started.api);
+    return started;
   }
 
   it('answers waits with 202 at once, and exits with 0', async () => {
-    const { api, port } = await startApi();
+    const { api, url } = await startApi();
     const form = new FormData();
     form.set('image', new Blob([new Uint8Array(picture)]));
-    const waiting = fetch(`http://127.0.0.1:${port}/api/v1/images/upload?wait=30`, {
+    const waiting = fetch(`${url}/api/v1/images/upload?wait=30`, {
       method: 'POST',
       headers: { authorization: `Bearer ${account.token}` },
       body: form,
@@ -141,14 +138,11 @@ describe('an API process that is asked to stop', () => {
   });
 
   it('finishes the upload that is under way', async () => {
-    const { api, port } = await startApi();
+    const { api, url } = await startApi();
     const head = '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n';
     const body = Buffer.concat([Buffer.from(head), picture, Buffer.from('\r\n--b--\r\n')]);
-    const upload = request({
-      port,
-      host: '127.0.0.1',
+    const upload = request(`${url}/api/v1/images/upload`, {
       method: 'POST',
-      path: '/api/v1/images/upload',
       headers: {
         authorization: `Bearer ${account.token}`,
         'content-type': 'multipart/form-data; boundary=b',

@@ -1,7 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { freePort } from '../src/standalone/free-port.js';
 import { environment } from './environment.js';
+
+interface RunningApi {
+  api: ProductProcess;
+  url: string;
+}
 
 /** A process of the product as it runs in production: its own, from the build. */
 export class ProductProcess {
@@ -39,10 +45,18 @@ export class ProductProcess {
     return new ProductProcess(child);
   }
 
-  /** Starts the API with a watch on its event loop, for {@link longestStallMs}. */
-  static async startWatched(env: Record<string, string>): Promise<ProductProcess> {
+  /** Starts an API that knows where it answers. @param at its port; a free one by default */
+  static async startApi(env: Record<string, string>, at?: number): Promise<RunningApi> {
+    const port = at ?? (await freePort());
+    const url = `http://127.0.0.1:${port}`;
+    const api = await ProductProcess.start('main', { ...env, PORT: String(port), PUBLIC_URL: url });
+    return { api, url };
+  }
+
+  /** {@link startApi} with a watch on its event loop, for {@link longestStallMs}. */
+  static async startWatchedApi(env: Record<string, string>): Promise<RunningApi> {
     const watch = new URL('./loop-watch.child.ts', import.meta.url).href;
-    return ProductProcess.start('main', { ...env, NODE_OPTIONS: `--import=${watch}` });
+    return ProductProcess.startApi({ ...env, NODE_OPTIONS: `--import=${watch}` });
   }
 
   /** For how long the event loop stood still at the most since this was last asked. */

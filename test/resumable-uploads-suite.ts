@@ -10,7 +10,6 @@ import { Upload, type UploadOptions } from 'tus-js-client';
 import { newId } from '../src/core/ids.js';
 import { ResumableCompletion } from '../src/images/resumable/resumable-completion.js';
 import { FileRemovals } from '../src/storage/file-removals.js';
-import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { holdingAccount } from './image-requests.js';
 import type { KeptFiles } from './kept-files.js';
@@ -191,11 +190,9 @@ function sweep(): Promise<number> {
 }
 
 async function startApi(variables: Record<string, string> = {}) {
-  const port = await freePort();
-  const all = { ...app.variables, ...variables, PORT: String(port) };
-  const process = await ProductProcess.start('main', all);
+  const { api: process, url } = await ProductProcess.startApi({ ...app.variables, ...variables });
   running.push(process);
-  return { process, api: `http://127.0.0.1:${port}` };
+  return { process, api: url };
 }
 
 function metadata(fields: Record<string, string>): string {

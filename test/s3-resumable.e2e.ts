@@ -8,7 +8,6 @@ import { RequestContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { newId } from '../src/core/ids.js';
 import { ResumableCompletion } from '../src/images/resumable/resumable-completion.js';
-import { freePort } from '../src/standalone/free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -50,10 +49,8 @@ afterAll(async () => {
 });
 
 async function startOther(): Promise<void> {
-  const port = await freePort();
-  const variables = { ...here.variables, DATA_DIR: otherDisk, PORT: String(port) };
-  otherApi = await ProductProcess.start('main', variables);
-  there = `http://127.0.0.1:${port}`;
+  const variables = { ...here.variables, DATA_DIR: otherDisk };
+  ({ api: otherApi, url: there } = await ProductProcess.startApi(variables));
 }
 
 const signedIn = () => ({ authorization: `Bearer ${owner.token}`, 'tus-resumable': '1.0.0' });

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import supertest from 'supertest';
-import { freePort } from '../../src/standalone/free-port.js';
 import { makePicture } from '../pictures.js';
 import { ProductProcess } from '../product-process.js';
 import { type Account, TestingApp } from '../testing-app.js';
@@ -14,14 +13,13 @@ const MAX_MS = 1_000;
 
 let app: TestingApp;
 let api: ProductProcess;
-let port: number;
+let url: string;
 let account: Account;
 
 beforeAll(async () => {
   app = await TestingApp.start();
   account = await app.register();
-  port = await freePort();
-  api = await ProductProcess.start('main', { ...app.variables, PORT: String(port) });
+  ({ api, url } = await ProductProcess.startApi(app.variables));
   // What comes after is measured against processes that have done this before.
   for (let n = 0; n < 6; n += 1) await upload(await makePicture({ width: 1200, height: 900 }));
 });
@@ -32,7 +30,7 @@ afterAll(async () => {
 });
 
 function upload(file: Buffer) {
-  return supertest(`http://127.0.0.1:${port}`)
+  return supertest(url)
     .post('/api/v1/images/upload?force=true')
     .set('authorization', `Bearer ${account.token}`)
     .set('prefer', 'wait=30')
@@ -68,7 +66,7 @@ describe('a file that asks for too much', () => {
     'is refused by its first bytes, while the rest is still to come: %s',
     async (_name, make, code) => {
       const file = await make();
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
       socket.write(
         `POST /upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${account.token}\r\n` +
           'content-type: multipart/form-data; boundary=b\r\ncontent-length: 9999999\r\n\r\n' +

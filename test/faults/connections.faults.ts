@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { freePort } from '../../src/standalone/free-port.js';
 import { productVariables } from '../environment.js';
 import { eventually } from '../eventually.js';
 import { OwnPostgres } from '../own-postgres.js';
@@ -48,17 +47,13 @@ beforeAll(async () => {
   observer = new pg.Client({ connectionString: postgres.url('superuser') });
   observer.on('error', () => undefined);
   await observer.connect();
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
   const variables = {
     ...productVariables(postgres.database(), dataDir),
     LOG_LEVEL: 'fatal',
-    PORT: String(port),
-    PUBLIC_URL: url,
     DATABASE_POOL_TIMEOUT_MS: String(POOL_TIMEOUT_MS),
     DATABASE_STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MS),
   };
-  api = await ProductProcess.start('main', variables);
+  ({ api, url } = await ProductProcess.startApi(variables));
   worker = await ProductProcess.start('worker', variables);
   picture = await makePicture({ width: 320, height: 240 });
   token = await registerAt(url);

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../src/standalone/free-port.js';
 import { productVariables } from '../environment.js';
 import { OwnPostgres } from '../own-postgres.js';
 import { makePicture } from '../pictures.js';
@@ -65,20 +64,17 @@ export class ProductUnderLoad {
     // Durable: what was committed has to be there after a restart without a shutdown.
     const postgres = await OwnPostgres.start({}, { durable: true });
     await postgres.migrate();
-    const port = await freePort();
     const variables = {
       ...productVariables(postgres.database(), postgres.dataDir),
       LOG_LEVEL: 'info',
-      PORT: String(port),
       // As in production.
       RECONCILE_EVERY_MS: '2000',
       ...more,
     };
-    const [api, ...workers] = await Promise.all([
-      ProductProcess.start('main', variables),
+    const [{ api, url }, ...workers] = await Promise.all([
+      ProductProcess.startApi(variables),
       ...Array.from({ length: WORKERS }, () => ProductProcess.start('worker', variables)),
     ]);
-    const url = `http://127.0.0.1:${port}`;
     const size = { width: 160, height: 120 };
     const pictures = await Promise.all(Array.from({ length: PICTURES }, () => makePicture(size)));
     const product = new ProductUnderLoad(postgres, url, api, workers, pictures, []);

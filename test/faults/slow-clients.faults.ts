@@ -5,7 +5,6 @@ import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../../src/standalone/free-port.js';
 import { FileUrlSigner } from '../../src/storage/signed-url.js';
 import { MemoryWatch, residentBytes } from '../../bench/process-usage.js';
 import { eventually } from '../eventually.js';
@@ -35,6 +34,7 @@ const MEBIBYTE = 1024 * 1024;
 let app: TestingApp;
 let account: Account;
 let api: ProductProcess;
+let url: string;
 let port: number;
 let load: LoadProcess;
 let slow: SlowClients;
@@ -45,8 +45,8 @@ let large: string;
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   account = await app.register();
-  port = await freePort();
-  api = await ProductProcess.start('main', { ...app.variables, PORT: String(port) });
+  ({ api, url } = await ProductProcess.startApi(app.variables));
+  port = Number(new URL(url).port);
   small = await store('small', 100_000);
   large = await store('large', LARGE_BYTES);
   [load, slow] = await Promise.all([LoadProcess.start(), SlowClients.start()]);
@@ -193,7 +193,6 @@ class ConnectionWatch {
 }
 
 function honest(): Load {
-  const url = `http://127.0.0.1:${port}`;
   return { url, perSecond: PER_SECOND, keepAlive: true, token: account.token, filePath: small };
 }
 

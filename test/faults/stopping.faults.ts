@@ -36,15 +36,13 @@ afterAll(async () => {
   await app.close();
 });
 
-async function startApi(port: number, variables: Record<string, string> = {}) {
-  const all = { ...app.variables, ...variables, PORT: String(port) };
-  const api = await ProductProcess.start('main', all);
-  running.push(api);
-  return api;
+async function startApi(variables: Record<string, string>, at?: number) {
+  const started = await ProductProcess.startApi({ ...app.variables, ...variables }, at);
+  running.push(started.api);
+  return started;
 }
 
-function honest(port: number, keepAlive = true): Load {
-  const url = `http://127.0.0.1:${port}`;
+function honest(url: string, keepAlive = true): Load {
   return { url, perSecond: PER_SECOND, keepAlive, token: account.token, upload };
 }
 
@@ -56,9 +54,8 @@ describe('an API process alone that is asked to stop under 200 requests a second
     'answers every request that it let in, and refuses the rest: %s',
     async (_how, kept, times) => {
       for (let n = 0; n < times; n += 1) {
-        const port = await freePort();
-        const api = await startApi(port, { SHUTDOWN_LEAVE_MS: '100' });
-        load.begin(honest(port, kept));
+        const { api, url } = await startApi({ SHUTDOWN_LEAVE_MS: '100' });
+        load.begin(honest(url, kept));
         await sleep(ALONE_MS);
         api.signal('SIGTERM');
         expect(await api.ended()).toBe(0);
@@ -81,17 +78,17 @@ describe('two API processes behind a load balancer', () => {
     balancer.kill();
   });
 
-  async function startBalancer(everyMs: number, ports: number[]): Promise<number> {
+  async function startBalancer(everyMs: number, ports: number[]): Promise<string> {
     const file = new URL('./balancer.child.ts', import.meta.url);
     balancer = fork(file, [everyMs, ...ports].map(String));
-    const port = new Promise<number>((resolve) => {
+    const url = new Promise<string>((resolve) => {
       balancer.on('message', (word: { ready?: number[]; port?: number }) => {
         ready = word.ready ?? ready;
-        if (word.port !== undefined) resolve(word.port);
+        if (word.port !== undefined) resolve(`http://127.0.0.1:${word.port}`);
       });
     });
     while (ready.length < ports.length) await once(balancer, 'message');
-    return port;
+    return url;
   }
 
   it.each([
@@ -102,14 +99,15 @@ describe('two API processes behind a load balancer', () => {
     async (everyMs, times) => {
       const ports = [await freePort(), await freePort()];
       const variables = { TRUST_PROXY: '127.0.0.1' };
-      const apis = await Promise.all(ports.map((port) => startApi(port, variables)));
+      const apis = await Promise.all(ports.map((port) => startApi(variables, port)));
       load.begin(honest(await startBalancer(everyMs, ports)));
       for (let n = 0; n < times; n += 1) {
         await sleep(RUN_MS);
         const index = n % 2;
-        apis[index]!.signal('SIGTERM');
-        expect(await apis[index]!.ended()).toBe(0);
-        apis[index] = await startApi(ports[index]!, variables);
+        const { api } = apis[index]!;
+        api.signal('SIGTERM');
+        expect(await api.ended()).toBe(0);
+        apis[index] = await startApi(variables, ports[index]);
         while (ready.length < ports.length) await once(balancer, 'message');
       }
       const report = await load.end();
