@@ -1,32 +1,50 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { basename } from 'node:path';
-import type { CleanUp } from './clean-up.ts';
+import { fileURLToPath } from 'node:url';
 
-/** A file of the bench that runs as a process of its own and talks by messages. */
+interface Options {
+  /** All of its environment. */
+  variables?: Record<string, string>;
+  args?: string[];
+}
+
+/** A file of the bench or of the tests that runs as a process of its own and talks by messages. */
 export class HelperProcess {
   private readonly child: ChildProcess;
   private readonly ended: Promise<never>;
 
-  constructor(path: string, cleanUp: CleanUp, variables: Record<string, string> = {}) {
-    this.child = fork(path, { env: variables, execArgv: [] });
-    cleanUp.add(() => {
-      this.kill();
-    });
+  /** Whoever starts it stops or kills it. */
+  constructor(file: URL, { variables = {}, args = [] }: Options = {}) {
+    const path = fileURLToPath(file);
+    this.child = fork(path, args, { env: variables, execArgv: [] });
     this.ended = once(this.child, 'exit').then(() => {
       throw new Error(`${basename(path)} ended.`);
     });
     this.ended.catch(() => undefined);
   }
 
+  /** Starts one whose first message says that it is ready. */
+  static async ready(file: URL): Promise<HelperProcess> {
+    const started = new HelperProcess(file);
+    await started.nextMessage();
+    return started;
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }
 
-  send(message: object): void {
+  send(message: object | string): void {
     this.child.send(message);
   }
 
+  /** Hears every message from now on. */
+  onMessage(listener: (message: unknown) => void): void {
+    this.child.on('message', listener);
+  }
+
+  /** Waits for a message that is still to come. @throws Error when it ends, or has ended, instead */
   async nextMessage(): Promise<unknown> {
     const [message] = (await Promise.race([once(this.child, 'message'), this.ended])) as [unknown];
     return message;

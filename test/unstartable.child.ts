@@ -1,2 +1,2 @@
-/** A decoding child that dies while it starts. */
+/** A child process that dies while it starts. */
 process.exit(1);

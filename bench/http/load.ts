@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { CleanUp } from '../clean-up.ts';
 import { HelperProcess } from '../helper-process.ts';
 import type { LoadResult, LoadTask } from './load.child.ts';
@@ -8,7 +7,10 @@ export class Load {
   private readonly process: HelperProcess;
 
   constructor(cleanUp: CleanUp) {
-    this.process = new HelperProcess(join(import.meta.dirname, 'load.child.ts'), cleanUp);
+    this.process = new HelperProcess(new URL('./load.child.ts', import.meta.url));
+    cleanUp.add(() => {
+      this.process.kill();
+    });
   }
 
   /** @throws Error when an answer has another status than the task names */

@@ -19,7 +19,7 @@ export interface Rivals {
   load: Load;
 }
 
-const BARE = join(import.meta.dirname, 'bare-api.child.ts');
+const BARE = new URL('./bare-api.child.ts', import.meta.url);
 /** Of both sides. */
 const POOL_SIZE = 10;
 /** Headers that each side writes by itself. */
@@ -35,7 +35,10 @@ export async function startRivals(cleanUp: CleanUp): Promise<Rivals> {
   const { baseline } = await makePhotos(1);
   const image = await client.uploadAndWait(baseline);
   await product.worker.stop();
-  const bare = new HelperProcess(BARE, cleanUp, { NODE_ENV: 'production' });
+  const bare = new HelperProcess(BARE, { variables: { NODE_ENV: 'production' } });
+  cleanUp.add(() => {
+    bare.kill();
+  });
   bare.send({
     ...(await recordTraffic(product, client, image)),
     ...(await fileSetting(product, client, image)),

@@ -11,7 +11,7 @@ export interface Contender {
   stop(): Promise<void>;
 }
 
-const BARE = join(import.meta.dirname, 'bare-nest.mjs');
+const BARE = new URL('./bare-nest.mjs', import.meta.url);
 
 /**
  * The API of the product, migrated and with its PostgreSQL running, and bare Nest on Fastify. Both
@@ -62,10 +62,14 @@ class BareNest implements Contender {
   }
 
   async start(): Promise<{ pid: number }> {
-    this.process = new HelperProcess(BARE, this.cleanUp, this.variables);
-    const { port } = (await this.process.nextMessage()) as { port: number };
+    const process = new HelperProcess(BARE, { variables: this.variables });
+    this.process = process;
+    this.cleanUp.add(() => {
+      process.kill();
+    });
+    const { port } = (await process.nextMessage()) as { port: number };
     await requireHealth(`http://127.0.0.1:${port}`);
-    return this.process;
+    return process;
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { HelperProcess } from '../../bench/helper-process.js';
 
 /** What honest clients do: lists, every fifth time a file, every fortieth an upload. */
 export interface Load {
@@ -32,27 +31,24 @@ export interface LoadReport {
 
 /** Honest clients in a process of their own, so that nothing that the test does slows them. */
 export class LoadProcess {
-  private constructor(private readonly child: ChildProcess) {}
+  private constructor(private readonly process: HelperProcess) {}
 
   static async start(): Promise<LoadProcess> {
-    const child = fork(new URL('./load.child.ts', import.meta.url));
-    await once(child, 'message');
-    return new LoadProcess(child);
+    return new LoadProcess(await HelperProcess.ready(new URL('./load.child.ts', import.meta.url)));
   }
 
   begin(load: Load): void {
-    this.child.send(load);
+    this.process.send(load);
   }
 
   /** Sends nothing more, and waits for all answers. */
   async end(): Promise<LoadReport> {
-    const reported = once(this.child, 'message');
-    this.child.send('stop');
-    const [report] = (await reported) as [LoadReport];
-    return report;
+    const reported = this.process.nextMessage();
+    this.process.send('stop');
+    return (await reported) as LoadReport;
   }
 
   close(): void {
-    this.child.kill();
+    this.process.kill();
   }
 }

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { HelperProcess } from '../../bench/helper-process.js';
 
 /** One way to hold a connection. */
 export interface SlowWay {
@@ -31,30 +30,28 @@ export interface Lasted {
 
 /** Hostile clients in a process of their own. */
 export class SlowClients {
-  private constructor(private readonly child: ChildProcess) {}
+  private constructor(private readonly process: HelperProcess) {}
 
   static async start(): Promise<SlowClients> {
-    const child = fork(new URL('./slow-clients.child.ts', import.meta.url));
-    await once(child, 'message');
-    return new SlowClients(child);
+    const file = new URL('./slow-clients.child.ts', import.meta.url);
+    return new SlowClients(await HelperProcess.ready(file));
   }
 
   /** Opens all connections and tells when they are open. */
   async hold(attack: Attack): Promise<void> {
-    const opened = once(this.child, 'message');
-    this.child.send(attack);
+    const opened = this.process.nextMessage();
+    this.process.send(attack);
     await opened;
   }
 
   /** Waits for those that read to be closed, tells how long all lasted, and closes what is left. */
   async end(): Promise<Lasted> {
-    const ended = once(this.child, 'message');
-    this.child.send('end');
-    const [lasted] = (await ended) as [Lasted];
-    return lasted;
+    const ended = this.process.nextMessage();
+    this.process.send('end');
+    return (await ended) as Lasted;
   }
 
   close(): void {
-    this.child.kill();
+    this.process.kill();
   }
 }

@@ -1,7 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { HelperProcess } from '../../bench/helper-process.js';
 import { freePort } from '../../src/standalone/free-port.js';
 import { makePicture } from '../pictures.js';
 import { ProductProcess } from '../product-process.js';
@@ -71,7 +70,7 @@ describe('an API process alone that is asked to stop under 200 requests a second
 });
 
 describe('two API processes behind a load balancer', () => {
-  let balancer: ChildProcess;
+  let balancer: HelperProcess;
   let ready: number[] = [];
 
   afterEach(() => {
@@ -79,16 +78,17 @@ describe('two API processes behind a load balancer', () => {
   });
 
   async function startBalancer(everyMs: number, ports: number[]): Promise<string> {
-    const file = new URL('./balancer.child.ts', import.meta.url);
-    balancer = fork(file, [everyMs, ...ports].map(String));
-    const url = new Promise<string>((resolve) => {
-      balancer.on('message', (word: { ready?: number[]; port?: number }) => {
-        ready = word.ready ?? ready;
-        if (word.port !== undefined) resolve(`http://127.0.0.1:${word.port}`);
-      });
+    const args = [everyMs, ...ports].map(String);
+    balancer = new HelperProcess(new URL('./balancer.child.ts', import.meta.url), { args });
+    ready = [];
+    let own: number | undefined;
+    balancer.onMessage((message) => {
+      const word = message as { ready?: number[]; port?: number };
+      ready = word.ready ?? ready;
+      own = word.port ?? own;
     });
-    while (ready.length < ports.length) await once(balancer, 'message');
-    return url;
+    while (own === undefined || ready.length < ports.length) await balancer.nextMessage();
+    return `http://127.0.0.1:${own}`;
   }
 
   it.each([
@@ -108,7 +108,7 @@ describe('two API processes behind a load balancer', () => {
         api.signal('SIGTERM');
         expect(await api.ended()).toBe(0);
         apis[index] = await startApi(variables, ports[index]);
-        while (ready.length < ports.length) await once(balancer, 'message');
+        while (ready.length < ports.length) await balancer.nextMessage();
       }
       const report = await load.end();
       expect(report.dropped).toEqual({});
