@@ -67,6 +67,21 @@ async function list(query = ''): Promise<{ ids: string[]; body: Record<string, a
   return { ids: body.items.map(({ id }: { id: string }) => id), body };
 }
 
+/** Has four clients list again and again, and notes what they are answered. */
+function listOnAndOn() {
+  const statuses: number[] = [];
+  let isOver = false;
+  const client = async () => {
+    while (!isOver) statuses.push((await app.as(account).get('/api/v1/images')).status);
+  };
+  const clients = Promise.all(Array.from({ length: 4 }, client));
+  const end = async (): Promise<void> => {
+    isOver = true;
+    await clients;
+  };
+  return { statuses, end };
+}
+
 const upload = async (): Promise<string> => {
   const { status, body } = await uploadPicture(app, account, picture);
   expect(status).toBe(201);
@@ -137,12 +152,7 @@ describe('with a replica', () => {
   });
 
   it('that is cut off, not one list fails, and it is used again when it is back', async () => {
-    const statuses: number[] = [];
-    let isOver = false;
-    const client = async () => {
-      while (!isOver) statuses.push((await app.as(account).get('/api/v1/images')).status);
-    };
-    const clients = Promise.all(Array.from({ length: 4 }, client));
+    const { statuses, end } = listOnAndOn();
     await eventually(
       async () => statuses.length,
       (count) => count > 20,
@@ -157,24 +167,17 @@ describe('with a replica', () => {
     await app.http.get('/health/ready').expect(200);
     proxy.mend();
     await eventually(whereListsAreRead, (where) => where === 'replica');
-    isOver = true;
-    await clients;
+    await end();
     expect(new Set(statuses)).toEqual(new Set([200]));
     expect(await whereListsAreRead()).toBe('replica');
   });
 
   it('that is restarted, not one list fails', async () => {
-    const statuses: number[] = [];
-    let isOver = false;
-    const client = async () => {
-      while (!isOver) statuses.push((await app.as(account).get('/api/v1/images')).status);
-    };
-    const clients = Promise.all(Array.from({ length: 4 }, client));
+    const { statuses, end } = listOnAndOn();
     await standby.end();
     await standby.begin();
     await eventually(whereListsAreRead, (where) => where === 'replica');
-    isOver = true;
-    await clients;
+    await end();
     expect(new Set(statuses)).toEqual(new Set([200]));
   });
 
