@@ -1,15 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Connections } from '../src/core/http/connections.js';
-import { FileUrlSigner } from '../src/storage/signed-url.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { rawRequest, sendRaw } from './raw-http.js';
+import { writeServedFile } from './served-file.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const LIMIT_MS = 1_000;
@@ -31,19 +28,10 @@ const LIMITS = {
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false, variables: LIMITS });
   account = await app.register();
-  large = await storeLarge(app);
+  large = await writeServedFile(app, 'large', LARGE_BYTES);
 });
 
 afterAll(() => app.close());
-
-async function storeLarge({ app, variables }: TestingApp): Promise<string> {
-  const key = 'images/someone/1-large/large-1.webp';
-  const path = join(variables['DATA_DIR'] ?? '', 'files', key);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, randomBytes(LARGE_BYTES));
-  const { pathname, search } = new URL(app.get(FileUrlSigner).url(key, 'never'));
-  return pathname + search;
-}
 
 interface Held {
   socket: Socket;

@@ -1,15 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { FileUrlSigner } from '../../src/storage/signed-url.js';
 import { MemoryWatch, residentBytes } from '../../bench/process-usage.js';
 import { eventually } from '../eventually.js';
 import { ProductProcess } from '../product-process.js';
 import { rawRequest } from '../raw-http.js';
+import { writeServedFile } from '../served-file.js';
 import { type Account, TestingApp } from '../testing-app.js';
 import { type Load, LoadProcess, type LoadReport } from './load.js';
 import { SlowClients, type SlowWay } from './slow-clients.js';
@@ -47,8 +44,8 @@ beforeAll(async () => {
   account = await app.register();
   ({ api, url } = await ProductProcess.startApi(app.variables));
   port = Number(new URL(url).port);
-  small = await store('small', 100_000);
-  large = await store('large', LARGE_BYTES);
+  small = await writeServedFile(app, 'small', 100_000);
+  large = await writeServedFile(app, 'large', LARGE_BYTES);
   [load, slow] = await Promise.all([LoadProcess.start(), SlowClients.start()]);
 });
 
@@ -58,15 +55,6 @@ afterAll(async () => {
   await api.kill();
   await app.close();
 });
-
-async function store(name: string, bytes: number): Promise<string> {
-  const key = `images/someone/1-${name}/large-1.webp`;
-  const path = join(app.variables['DATA_DIR'] ?? '', 'files', key);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, randomBytes(bytes));
-  const { pathname, search } = new URL(app.app.get(FileUrlSigner).url(key, 'never'));
-  return pathname + search;
-}
 
 /** Uploads of several accounts that wait for their parts, one for each client. */
 async function resumableUploads(): Promise<{ path: string; token: string }[]> {
@@ -128,7 +116,7 @@ async function slowWays(large: string): Promise<SlowWay[]> {
       ...all('parts of uploads', ''),
       starts: parts.map((start) => Buffer.from(start).toString('base64')),
     },
-    ...readers(EACH, FEW, await store('middle', 200_000), large),
+    ...readers(EACH, FEW, await writeServedFile(app, 'middle', 200_000), large),
     some(EACH, { name: 'many answers', again: '', reads: 'nothing' }, get('/problems').repeat(20)),
   ];
 }
