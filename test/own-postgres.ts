@@ -4,7 +4,7 @@ import { chownSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { EmbeddedPostgres, embeddedUrl } from '../src/standalone/embedded-postgres.js';
 import { freePort } from '../src/standalone/free-port.js';
@@ -105,7 +105,7 @@ export class OwnPostgres {
       async () => isAlive(pid),
       (alive) => !alive,
     );
-    await delay(awayMs);
+    await sleep(awayMs);
     await this.server.restart();
   }
 

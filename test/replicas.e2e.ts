@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
@@ -147,7 +148,7 @@ describe('with a replica', () => {
     const until = Date.now() + MAX_LAG_MS + 2_000;
     while (Date.now() < until) {
       expect(await whereListsAreRead()).toBe('replica');
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await sleep(200);
     }
   });
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type DatabaseUrls, environment } from './environment.js';
 
@@ -45,7 +46,7 @@ async function asAdmin(statement: string): Promise<void> {
       } catch (error) {
         const isBusy = (error as { code?: string }).code === '55006';
         if (!isBusy || attempt === 50) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await sleep(100);
       }
     }
   } finally {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { birthOf } from './processes.js';
 import { Supervisor } from './supervisor.js';
 
@@ -40,7 +40,7 @@ describe('Supervisor', () => {
   }
 
   async function until(condition: () => boolean): Promise<void> {
-    while (!condition()) await delay(10);
+    while (!condition()) await sleep(10);
   }
 
   function recorded(): { name: string; pid: number; birth: string }[] {
