@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '../src/standalone/free-port.js';
+import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { ProductProcess } from './product-process.js';
 
@@ -52,7 +53,11 @@ async function stop(): Promise<void> {
 }
 
 async function verify(...flags: string[]) {
-  const child = ProductProcess.spawn('images-verify', variables(), flags);
+  return verifyWith(variables(), flags);
+}
+
+async function verifyWith(env: Record<string, string>, flags: string[] = []) {
+  const child = ProductProcess.spawn('images-verify', env, flags);
   return { code: await child.ended(), output: child.output };
 }
 
@@ -63,6 +68,30 @@ async function storeStray(): Promise<string> {
   await utimes(path, 1, 1);
   return path;
 }
+
+describe('npm run images:verify', () => {
+  it.each([['--repiar'], ['--repair=yes'], ['everything']])(
+    'refuses %s with its usage, and does nothing',
+    async (flag) => {
+      const { code, output } = await verify(flag);
+      expect(code).toBe(2);
+      expect(output).toContain('Usage: npm run images:verify');
+      expect(output).not.toContain('    at ');
+    },
+  );
+
+  it('ends with 2 and plain words when it cannot look', async () => {
+    const at = (appUrl: string, dataDir: string) =>
+      verifyWith(productVariables({ appUrl, ownerUrl: '' }, dataDir));
+    const unreachable = await at('postgresql://x:y@127.0.0.1:1/x', dataDir);
+    expect(unreachable.code).toBe(2);
+    const absent = join(dataDir, 'absent');
+    const nothing = await at('', absent);
+    expect(nothing.code).toBe(2);
+    expect(nothing.output).toContain('There is no database in DATA_DIR');
+    await expect(readdir(absent)).rejects.toThrow('ENOENT');
+  });
+});
 
 describe('npm run images:verify on the embedded PostgreSQL', () => {
   it('works beside npm start', async () => {
