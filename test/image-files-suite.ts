@@ -24,7 +24,7 @@ export function describeImageFiles(name: string, make: () => Promise<KeptFiles>)
       kept = await make();
       app = await TestingApp.start({ variables: kept.variables });
       [owner, stranger] = await Promise.all([app.register(), app.register()]);
-      picture = await makePicture({ width: 3000, height: 2000 });
+      picture = await makePicture({ width: 1200, height: 800 });
     });
 
     afterAll(async () => {
@@ -34,7 +34,7 @@ export function describeImageFiles(name: string, make: () => Promise<KeptFiles>)
 
     describe('the file of an image', () => {
       it('comes in the size that was asked for, with a tag that saves sending it again', async () => {
-        const { body } = await upload();
+        const { body } = await upload(await makePicture({ width: 3000, height: 2000 }));
         const file = `/api/v1/images/${body.id}/file`;
         const large = await app.as(owner).get(file).expect(200);
         expect(large.headers).toMatchObject({

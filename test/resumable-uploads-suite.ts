@@ -428,13 +428,18 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
     });
 
     describe('two requests for one upload', () => {
+      let other: ProductProcess;
+      let api: string;
+
       beforeAll(async () => {
         owner = await app.register();
+        ({ api: other, url: api } = await ProductProcess.startApi(app.variables));
       });
+
+      afterAll(() => other.kill());
 
       it('do not both write: the second is told to wait while bytes come', async () => {
         const path = await create();
-        const { api } = await startApi();
         const first = open('PATCH', path, { headers: partHeaders(0, 60_000), api });
         const firstAnswer = answerTo(first);
         let sent = 0;
@@ -453,7 +458,6 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
 
       it('change places when the connection of the first went dead without a word', async () => {
         const path = await create({ bytes: large.length });
-        const { api } = await startApi();
         const dead = await beginPart(path, 50_000, api);
         const from = await offsetOf(path);
         const startedAt = performance.now();
@@ -481,7 +485,6 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
           headers: { 'upload-metadata': metadata({ force: 'true' }) },
         });
         await sendPart(path, 0, picture.subarray(0, 1_000), options);
-        const { api } = await startApi();
         const answers = await Promise.all(
           [app.url, api, app.url, api].map((each) =>
             sendPart(path, 1_000, picture.subarray(1_000), { ...options, api: each }),
