@@ -16,7 +16,8 @@ function problemsOf(changes: NodeJS.ProcessEnv): readonly string[] {
     readEnv({ ...REQUIRED, ...changes });
     return [];
   } catch (error) {
-    return (error as InvalidEnvironment).problems;
+    if (!(error instanceof InvalidEnvironment)) throw error;
+    return error.problems;
   }
 }
 
@@ -150,6 +151,25 @@ describe('the environment', () => {
     expect(problemsOf({ SHUTDOWN_TIMEOUT_MS: '2000' })).toEqual(refusal);
     expect(problemsOf({ SHUTDOWN_LEAVE_MS: '12001' })).toEqual(refusal);
     expect(problemsOf({ SHUTDOWN_TIMEOUT_MS: '2001' })).toEqual([]);
+  });
+
+  it.each([
+    ['postgres', 'DATABASE_URL'],
+    ['postgres', 'DATABASE_DIRECT_URL'],
+    ['postgres', 'MIGRATION_DATABASE_URL'],
+    ['postgres', 'DATABASE_REPLICA_URLS'],
+    ['redis', 'REDIS_URL'],
+    ['https', 'S3_ENDPOINT'],
+    ['https', 'S3_PUBLIC_BASE_URL'],
+    ['https', 'PUBLIC_URL'],
+    ['https', 'OTEL_EXPORTER_OTLP_ENDPOINT'],
+  ])('refuses by its name, and does not show, what is no %s address in %s', (scheme, name) => {
+    const store = { S3_BUCKET: 'b12', S3_REGION: 'r' };
+    for (const value of ['hunter2', `${scheme}://h:99999`, `${scheme}://u:hunt/er2@h`]) {
+      const problems = problemsOf({ ...store, [name]: value });
+      expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name} must be `))]);
+      expect(problems[0]).not.toMatch(/hunt|99999/);
+    }
   });
 
   it.each(['10.0.0.0/33', 'true', '1', '10.0.0'])('refuses %s as proxies', (networks) => {

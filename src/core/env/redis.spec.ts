@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type InvalidEnvironment, readEnv } from '../env.js';
+import { InvalidEnvironment, readEnv } from '../env.js';
 
 const REQUIRED = {
   DATABASE_URL: 'postgresql://app@localhost/atelier',
@@ -13,7 +13,8 @@ function refused(variables: NodeJS.ProcessEnv): (string | undefined)[] {
     readEnv({ ...REQUIRED, ...variables });
     return [];
   } catch (error) {
-    const { problems } = error as InvalidEnvironment;
+    if (!(error instanceof InvalidEnvironment)) throw error;
+    const { problems } = error;
     expect(problems.join()).not.toContain('hunter2');
     return [...new Set(problems.map((problem) => problem.split(' ')[0]))];
   }
@@ -42,6 +43,10 @@ describe('the variables of Redis', () => {
     [{ REDIS_URL: 'redis://a', REDIS_HOST: 'b', REDIS_PORT: '1' }, ['REDIS_HOST', 'REDIS_PORT']],
     [{ REDIS_URL: 'redis://:hunter2@a', REDIS_PASSWORD: 'hunter2' }, ['REDIS_PASSWORD']],
     [{ REDIS_URL: 'http://:hunter2@a' }, ['REDIS_URL']],
+    [{ REDIS_URL: 'hunter2' }, ['REDIS_URL']],
+    [{ REDIS_URL: 'redis://:hunter2@a:99999' }, ['REDIS_URL']],
+    [{ REDIS_URL: 'redis://:hunt/er2@hunter2' }, ['REDIS_URL']],
+    [{ REDIS_URL: 'hunter2', REDIS_CLUSTER: 'true' }, ['REDIS_URL']],
     [{ REDIS_URL: 'redis:///3' }, ['REDIS_URL']],
     [{ REDIS_URL: 'redis://a/hunter2' }, ['REDIS_URL']],
     [{ REDIS_URL: 'redis://:hunter2%@a' }, ['REDIS_URL']],

@@ -17,7 +17,10 @@ const HOST = /^(?<host>\[[0-9a-f:.]+\]|[^\s:/@,[\]]+)(?::(?<port>\d{1,5}))?$/i;
 const redisUrl = z
   .url({
     protocol: /^rediss?$/,
-    error: 'must be a redis:// or rediss:// URL, such as rediss://user:password@host:6379/0',
+    error:
+      'must be a redis:// or rediss:// URL, such as rediss://user:password@host:6379/0, with / in a password as %2F',
+    // The other rules, and those that hold it against its neighbours, read it as a URL.
+    abort: true,
   })
   .refine((value) => /^\/?\d{0,5}$/.test(new URL(value).pathname), {
     error: 'must have nothing but the number of a database as its path',
