@@ -11,6 +11,12 @@ describeWith('redis-server', 'with Redis', () => {
       variables: { REDIS_URL: redis.url },
       empty: () => redis.flush(),
       noticesLossMs: 5_000,
+      loseInPart: async (part, queue) => {
+        const lost = part.startsWith('the list')
+          ? ['wait']
+          : (await queue.getWaiting()).map(({ id }) => id ?? '');
+        await redis.ask((client) => client.del(lost.map((name) => queue.toKey(name))));
+      },
       takeAway: () => redis.stop({ keepData: true }),
       bringBack: () => redis.begin(),
       close: () => redis.close(),

@@ -91,6 +91,9 @@ class TestProcessor extends JobProcessor<Image> {
   }
 }
 
+/** Which carriers wait, in which order; or what they hold. */
+export type LostPart = 'the list of its carriers' | 'the contents of its carriers';
+
 export interface QueueUnderTest {
   /** What the product is to be started with. */
   variables: Record<string, string>;
@@ -98,6 +101,8 @@ export interface QueueUnderTest {
   empty(): Promise<unknown>;
   /** After how long that is noticed at the latest, in milliseconds. */
   noticesLossMs: number;
+  /** Loses a part of what it knows of the carriers that wait. */
+  loseInPart(part: LostPart, queue: Queue): Promise<unknown>;
   /** Puts the queue out of reach. */
   takeAway(): Promise<unknown>;
   bringBack(): Promise<unknown>;
@@ -225,6 +230,29 @@ export function describeQueue(
         () => rowsOf(ids),
         (rows) => rows.every(({ next_attempt_at }) => next_attempt_at === null),
       );
+    }
+
+    /** As if the rows had been handed over so long ago that their carriers count as lost. */
+    const waitLong = (ids: string[]) =>
+      database.query(
+        `update images set queued_at = queued_at - interval '1 minute' where id = any($1)`,
+        [ids],
+      );
+
+    /** The carriers of the rows that wait, in their order. */
+    const carriersOf = async (ids: string[]) =>
+      (await queue.getWaiting())
+        .map(({ id = '' }) => id)
+        .filter((id) => ids.some((rowId) => id.includes(rowId)));
+
+    /** Does something while nobody takes carriers, as if there were no worker. */
+    async function whileIdle(act: () => Promise<void>): Promise<void> {
+      await queue.pause();
+      try {
+        await act();
+      } finally {
+        await queue.resume();
+      }
     }
 
     const lettersOf = (ids: string[]) =>
@@ -383,6 +411,27 @@ export function describeQueue(
         expect(script.started.toSorted()).toEqual(ids.toSorted());
       }, 60_000);
 
+      it.each(['the list of its carriers', 'the contents of its carriers'] as const)(
+        'is not forgotten when the queue loses %s',
+        async (part) => {
+          const ids = await createRows(await createOwner(), PER_OWNER);
+          await whileIdle(async () => {
+            await dispatcher.enqueue(testJob, ids[0]!);
+            expect(await carriersOf(ids)).toHaveLength(PER_OWNER);
+            await subject.loseInPart(part, queue);
+          });
+          const rows = await eventually(
+            () => rowsOf(ids),
+            (all) => all.every(({ status }) => status === 'COMPLETED'),
+            25_000,
+          );
+          expect(rows.map(({ status, attempts }) => [status, attempts])).toEqual(
+            ids.map(() => ['COMPLETED', 1]),
+          );
+        },
+        40_000,
+      );
+
       it('leaves other owners their turn, and at most a few places to one', async () => {
         const [greedy, modest] = await Promise.all([createOwner(), createOwner()]);
         script.work = () => sleep(40);
@@ -506,6 +555,21 @@ export function describeQueue(
         expect(await queue.getJob(`test-work-${ids[0] ?? ''}-0`)).toBeDefined();
         release.resolve(undefined);
         await untilFinal(ids);
+      });
+
+      it('adds no carriers to those that wait for long, and leaves them their places', async () => {
+        const ids = await createRows(await createOwner(), PER_OWNER);
+        await whileIdle(async () => {
+          await dispatcher.enqueue(testJob, ids[0]!);
+          const before = await carriersOf(ids);
+          expect(before).toHaveLength(PER_OWNER);
+          for (let round = 0; round < 3; round += 1) {
+            await waitLong(ids.slice(0, 1));
+            await dispatcher.sweep(testJob);
+          }
+          expect(await carriersOf(ids)).toEqual(before);
+        });
+        expect(await untilFinal(ids)).toMatchObject(ids.map(() => ({ attempts: 1 })));
       });
 
       it('does not fail a request when the queue cannot be reached', async () => {

@@ -4,6 +4,8 @@ describeQueue('PostgreSQL', async (database) => ({
   variables: {},
   empty: () => database.query('truncate bullmq.job cascade'),
   noticesLossMs: 20_000,
+  // Each carrier is one row, which is there or not.
+  loseInPart: () => database.query('truncate bullmq.job cascade'),
   takeAway: () => database.query('alter schema bullmq rename to bullmq_gone'),
   bringBack: () => database.query('alter schema bullmq_gone rename to bullmq'),
   close: async () => undefined,

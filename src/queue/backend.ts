@@ -6,7 +6,12 @@ import type { Env } from '../core/env.js';
 import { namesRedis } from '../core/env/redis.js';
 import { postgresQueueOptions } from './postgres/postgres-backend.js';
 import { redisAddress } from './redis/redis-address.js';
-import { isRedisAway, noticeRedisLoss, untilRedisIsConnected } from './redis/redis-state.js';
+import {
+  clearDeadRedisCarriers,
+  isRedisAway,
+  noticeRedisLoss,
+  untilRedisIsConnected,
+} from './redis/redis-state.js';
 
 /**
  * The one place that chooses what BullMQ runs on.
@@ -68,4 +73,15 @@ export async function isAway(queue: Queue): Promise<boolean> {
 export async function noticeLoss(queue: Queue): Promise<boolean> {
   const backend: unknown = queue.getBackend();
   return backend instanceof RedisQueueBackend && noticeRedisLoss(backend);
+}
+
+/**
+ * Makes room for new carriers of the same ids where the old ones will never come to a worker. Those
+ * that only wait for long are left where they are. PostgreSQL keeps a carrier whole or not at all.
+ *
+ * @param ids of carriers that count as lost
+ */
+export async function clearDeadCarriers(queue: Queue, ids: string[]): Promise<void> {
+  const backend: unknown = queue.getBackend();
+  if (backend instanceof RedisQueueBackend) await clearDeadRedisCarriers(backend, ids);
 }

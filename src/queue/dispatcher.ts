@@ -6,11 +6,13 @@ import type { Queue } from 'bullmq';
 import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
-import { noticeLoss, isAway } from './backend.js';
+import { clearDeadCarriers, isAway, noticeLoss } from './backend.js';
 import type { JobDefinition } from './job.js';
 
 /** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
 const CARRIER_LOST_AFTER_SECONDS = 10;
+/** What was handed over then, or earlier, has lost its carrier. */
+const LOST = `now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS})`;
 /** The most rows that one round hands over. */
 const ROUND_SIZE = 500;
 
@@ -19,6 +21,8 @@ interface TakenRow {
   attempts: number;
   request_id: string | null;
   trace_parent: string | null;
+  /** Whether it was handed over before, for the same attempt. */
+  was_queued: boolean;
 }
 
 /** What a carrier holds. */
@@ -97,6 +101,8 @@ export class Dispatcher {
   private async handOver(job: JobDefinition, queue: Queue, rows: TakenRow[]): Promise<void> {
     const handOvers = rows.map((row) => ({ row, span: this.beginHandOver(job, row) }));
     try {
+      const lost = rows.filter((row) => row.was_queued).map((row) => carrierId(job, row));
+      await clearDeadCarriers(queue, lost);
       await queue.addBulk(handOvers.map(({ row, span }) => carrierOf(job, row, span)));
       for (const { span } of handOvers) span?.end();
     } catch (error) {
@@ -132,43 +138,46 @@ export class Dispatcher {
   private take(job: JobDefinition, ownerIs: string, parameters: string[]): Promise<TakenRow[]> {
     const { table, owner } = this.names(job);
     const due = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
-      and (queued_at is null or queued_at <= now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS}))`;
+      and (queued_at is null or queued_at <= ${LOST})`;
     const busy = `next_attempt_at is not null and (leased_until > now()
-      or queued_at > now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS}))`;
+      or queued_at > ${LOST})`;
     return this.em.fork().transactional(async (em) => {
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(
         `with waiting as (
-           select id, ${owner} as owner, next_attempt_at,
+           select id, ${owner} as owner, next_attempt_at, queued_at is not null as was_queued,
                   row_number() over (partition by ${owner} order by next_attempt_at, id) as turn
            from ${table} where ${owner} ${ownerIs} and ${due}
          ), occupied as (
            select ${owner} as owner, count(*) as places
            from ${table} where ${owner} ${ownerIs} and ${busy} group by ${owner}
          ), chosen as (
-           select id from waiting left join occupied using (owner)
+           select id, was_queued from waiting left join occupied using (owner)
            where turn + coalesce(places, 0) <= ? order by turn, next_attempt_at limit ?
          )
-         update ${table} set queued_at = now()
-         where id in (select id from chosen) and ${due}
-         returning id, attempts, request_id, trace_parent`,
+         update ${table} as work set queued_at = now()
+         from chosen where chosen.id = work.id and ${due}
+         returning work.id, attempts, request_id, trace_parent, was_queued`,
         [...parameters, ...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });
   }
 
-  /** Lets all rows that are in the queue take their turn again: a carrier too many does no harm. */
+  /** Has all carriers count as lost at once: their rows take their turn again. */
   private async forgetCarriers(job: JobDefinition): Promise<void> {
     await this.em.fork().execute(
-      `update ${this.names(job).table} set queued_at = null
+      `update ${this.names(job).table} set queued_at = ${LOST}
          where next_attempt_at is not null and queued_at is not null`,
     );
   }
 
-  /** Lets rows that were not handed over take their turn again at once. */
+  /**
+   * Lets rows that were not handed over take their turn again at once: as lost, because there may be
+   * something of their carriers.
+   */
   private async putBack(job: JobDefinition, rows: TakenRow[]): Promise<void> {
     await this.em.fork().execute(
-      `update ${this.names(job).table} set queued_at = null
+      `update ${this.names(job).table} set queued_at = ${LOST}
          where id in (${rows.map(() => '?').join()}) and queued_at is not null`,
       rows.map(({ id }) => id),
     );
@@ -185,6 +194,11 @@ export class Dispatcher {
   }
 }
 
+/** The attempt is part of it: what is left of an earlier one can never swallow a new carrier. */
+function carrierId(job: JobDefinition, row: TakenRow): string {
+  return `${job.name}-${row.id}-${row.attempts}`;
+}
+
 function carrierOf(job: JobDefinition, row: TakenRow, span: Span | undefined) {
   const data: Carried = {
     payload: job.payloadOf(row.id),
@@ -195,8 +209,7 @@ function carrierOf(job: JobDefinition, row: TakenRow, span: Span | undefined) {
     name: job.name,
     data,
     opts: {
-      // The attempt is part of the id: a left-over carrier can never swallow a new one.
-      jobId: `${job.name}-${row.id}-${row.attempts}`,
+      jobId: carrierId(job, row),
       attempts: 1,
       removeOnComplete: true,
       removeOnFail: true,

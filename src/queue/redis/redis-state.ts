@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RedisConnection, type RedisQueueBackend } from 'bullmq';
 
+/** The states in which a carrier comes to a worker, or is with one. */
+const ALIVE = ['waiting', 'active'];
+
 /** How long a start waits for the first connection, in milliseconds. */
 const START_PATIENCE_MS = 1_000;
 
@@ -19,6 +22,23 @@ export async function noticeRedisLoss(backend: RedisQueueBackend): Promise<boole
   const client = await backend.client;
   // HSET tells how many fields it has added, and not those that it has set again.
   return (await client.hset(backend.toKey('mark'), { left: 1 })) === 1;
+}
+
+/**
+ * Removes what is left of carriers that are in no list any more, or ended without their options.
+ *
+ * Redis keeps a carrier in two keys, its contents and the list that it stands in, and may lose either:
+ * by eviction, or by a script that failed half way. BullMQ ignores a new carrier as long as the
+ * contents of one with its id are there.
+ */
+export async function clearDeadRedisCarriers(
+  backend: RedisQueueBackend,
+  ids: string[],
+): Promise<void> {
+  const clear = async (id: string) => {
+    if (!ALIVE.includes(await backend.getState(id))) await backend.remove(id, false);
+  };
+  await Promise.all(ids.map(clear));
 }
 
 /** Waits for the first connection, for a moment: it may be made at any time later. */
