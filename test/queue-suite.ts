@@ -547,6 +547,16 @@ export function describeQueue(
         await untilFinal(ids);
       });
 
+      it('leaves nothing to the next sweep when many requests hand over at once', async () => {
+        const owners = await Promise.all(Array.from({ length: 20 }, createOwner));
+        const ids = (await Promise.all(owners.map((owner) => createRows(owner, 1)))).flat();
+        await whileIdle(async () => {
+          await Promise.all(ids.map((id) => dispatcher.enqueue(testJob, id)));
+          expect(await carriersOf(ids)).toHaveLength(ids.length);
+        });
+        await untilFinal(ids);
+      });
+
       it('names a carrier by its row and its attempt', async () => {
         const ids = await createRows(await createOwner(), 1);
         const release = Promise.withResolvers<undefined>();

@@ -15,6 +15,12 @@ const CARRIER_LOST_AFTER_SECONDS = 10;
 const LOST = `now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS})`;
 /** The most rows that one round hands over. */
 const ROUND_SIZE = 500;
+/** How long a request waits for the round of another process, in milliseconds. A round takes a few. */
+const PATIENCE_MS = 500;
+/** After how long a process that is silent in the middle of its round loses it, in milliseconds. */
+const SILENT_ROUND_MS = 3_000;
+/** PostgreSQL's code for a lock that was not to be had in time. */
+const LOCK_NOT_AVAILABLE = '55P03';
 
 interface TakenRow {
   id: string;
@@ -40,6 +46,8 @@ export interface Carried {
 @Injectable()
 export class Dispatcher {
   private readonly logger = new Logger(Dispatcher.name);
+  /** The jobs whose rounds another process holds up, as the last request has found. */
+  private readonly heldUp = new Set<string>();
 
   constructor(
     private readonly em: EntityManager,
@@ -55,7 +63,7 @@ export class Dispatcher {
    */
   async enqueue(job: JobDefinition, rowId: string): Promise<void> {
     try {
-      await this.dispatch(
+      await this.dispatchBriefly(
         job,
         `= (select ${this.names(job).owner} from ${this.names(job).table} where id = ?)`,
         rowId,
@@ -73,7 +81,7 @@ export class Dispatcher {
   /** Hands over the next rows of an owner whose work has just been done. Never throws. */
   async refill(job: JobDefinition, ownerId: string): Promise<void> {
     try {
-      await this.dispatch(job, '= ?', ownerId);
+      await this.dispatchBriefly(job, '= ?', ownerId);
     } catch (error) {
       this.logger.warn({ err: error, job: job.name, msg: 'Not refilled; the reconciler will' });
     }
@@ -84,15 +92,38 @@ export class Dispatcher {
     const queue = this.queueOf(job);
     if (await isAway(queue)) return 0;
     if (await noticeLoss(queue)) await this.forgetCarriers(job);
-    return this.dispatch(job, 'is not null');
+    return this.dispatch(job, 'is not null', [], this.env.DATABASE_LOCK_TIMEOUT_MS);
   }
 
-  /** @param ownerIs a condition on the owner's column, with at most one parameter */
-  private async dispatch(job: JobDefinition, ownerIs: string, owner?: string): Promise<number> {
+  /**
+   * Dispatches for those who have better to do than to wait, and who hold a connection meanwhile. When
+   * one has waited in vain, the others do not wait at all, until one finds the way free.
+   */
+  private async dispatchBriefly(job: JobDefinition, ownerIs: string, owner: string): Promise<void> {
+    const patienceMs = Math.min(PATIENCE_MS, this.env.DATABASE_LOCK_TIMEOUT_MS);
+    try {
+      await this.dispatch(job, ownerIs, [owner], this.heldUp.has(job.name) ? 1 : patienceMs);
+      this.heldUp.delete(job.name);
+    } catch (error) {
+      if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) this.heldUp.add(job.name);
+      throw error;
+    }
+  }
+
+  /**
+   * @param ownerIs a condition on the owner's column
+   * @param patienceMs how long to wait for the rounds of others, in milliseconds
+   */
+  private async dispatch(
+    job: JobDefinition,
+    ownerIs: string,
+    parameters: string[],
+    patienceMs: number,
+  ): Promise<number> {
     const queue = this.queueOf(job);
     // The queue has told of its outage itself, and its return is when the rows are looked at again.
     if (await isAway(queue)) return 0;
-    const rows = await this.take(job, ownerIs, owner === undefined ? [] : [owner]);
+    const rows = await this.take(job, ownerIs, parameters, patienceMs);
     if (rows.length === 0) return 0;
     await this.handOver(job, queue, rows);
     return rows.length;
@@ -133,15 +164,26 @@ export class Dispatcher {
 
   /**
    * Marks the rows of the next round as queued. Rounds of one job run one after the other, because
-   * two at once would both see the same free places of an owner.
+   * two at once would both see the same free places of an owner. A process that freezes in its own
+   * loses it soon.
    */
-  private take(job: JobDefinition, ownerIs: string, parameters: string[]): Promise<TakenRow[]> {
+  private take(
+    job: JobDefinition,
+    ownerIs: string,
+    parameters: string[],
+    patienceMs: number,
+  ): Promise<TakenRow[]> {
     const { table, owner } = this.names(job);
     const due = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
       and (queued_at is null or queued_at <= ${LOST})`;
     const busy = `next_attempt_at is not null and (leased_until > now()
       or queued_at > ${LOST})`;
     return this.em.fork().transactional(async (em) => {
+      await em.execute(
+        `select set_config('lock_timeout', ?, true),
+                set_config('idle_in_transaction_session_timeout', ?, true)`,
+        [`${patienceMs}ms`, `${SILENT_ROUND_MS}ms`],
+      );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(
         `with waiting as (
