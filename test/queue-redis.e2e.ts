@@ -19,6 +19,8 @@ describeWith('redis-server', 'with Redis', () => {
       },
       takeAway: () => redis.stop({ keepData: true }),
       bringBack: () => redis.begin(),
+      refuse: () => redis.limitMemory('1b'),
+      relent: () => redis.limitMemory('0'),
       close: () => redis.close(),
     };
   });

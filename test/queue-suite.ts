@@ -8,11 +8,12 @@ import { getQueueToken, Processor } from '@nestjs/bullmq';
 import { Injectable, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { Queue } from 'bullmq';
+import { pino } from 'pino';
 import { z } from 'zod';
 import { CoreModule } from '../src/core/core.module.js';
 import { readEnv } from '../src/core/env.js';
 import { newId } from '../src/core/ids.js';
-import { createLogger, PinoNestLogger } from '../src/core/process/logging.js';
+import { PinoNestLogger } from '../src/core/process/logging.js';
 import { RowChanges } from '../src/core/database/row-changes.js';
 import { Shutdown } from '../src/core/process/shutdown.js';
 import { DatabaseModule } from '../src/database.module.js';
@@ -60,6 +61,9 @@ const script = {
   over: [] as string[],
 };
 
+/** The lines of the log, of the level `warn` and above. */
+const logged: string[] = [];
+
 @Injectable()
 @Processor(testJob.name, workerOptions)
 class TestProcessor extends JobProcessor<Image> {
@@ -106,6 +110,9 @@ export interface QueueUnderTest {
   /** Puts the queue out of reach. */
   takeAway(): Promise<unknown>;
   bringBack(): Promise<unknown>;
+  /** Has the queue answer, but take nothing. */
+  refuse(): Promise<unknown>;
+  relent(): Promise<unknown>;
   close(): Promise<unknown>;
 }
 
@@ -127,7 +134,8 @@ export function describeQueue(
     /** A worker process in miniature: the real modules around one job. Not started yet. */
     async function makeWorker(...processors: Type[]): Promise<TestingModule> {
       const env = readEnv(variables);
-      const logger = new PinoNestLogger(createLogger({ ...env, LOG_LEVEL: 'silent' }, 'worker'));
+      const log = { write: (line: string) => void logged.push(line) };
+      const logger = new PinoNestLogger(pino({ level: 'warn' }, log));
       return Test.createTestingModule({
         imports: [
           CoreModule.forRoot(env),
@@ -591,6 +599,21 @@ export function describeQueue(
           await subject.bringBack();
         }
         expect(await untilFinal(ids)).toMatchObject([{ status: 'COMPLETED' }]);
+      });
+    });
+
+    describe('a queue that refuses', () => {
+      beforeAll(() => subject.refuse());
+      afterAll(() => subject.relent());
+
+      it('is told of now and then, and not with each request', async () => {
+        const ids = await createRows(await createOwner(), 8);
+        const before = logged.length;
+        for (const id of ids) await dispatcher.enqueue(testJob, id);
+        const warnings = logged.slice(before).filter((line) => line.includes('"level":40'));
+        expect(warnings.length).toBeLessThan(ids.length / 2);
+        expect(logged.join('')).toContain('Not handed over');
+        await database.query('delete from images where id = any($1)', [ids]);
       });
     });
 

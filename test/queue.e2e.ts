@@ -8,5 +8,11 @@ describeQueue('PostgreSQL', async (database) => ({
   loseInPart: () => database.query('truncate bullmq.job cascade'),
   takeAway: () => database.query('alter schema bullmq rename to bullmq_gone'),
   bringBack: () => database.query('alter schema bullmq_gone rename to bullmq'),
+  refuse: () =>
+    database.query(`
+      create function bullmq.refuse() returns trigger language plpgsql as $$
+        begin raise exception 'no space left'; end $$;
+      create trigger refuse before insert on bullmq.job execute function bullmq.refuse()`),
+  relent: () => database.query('drop function bullmq.refuse cascade'),
   close: async () => undefined,
 }));

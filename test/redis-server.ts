@@ -101,6 +101,11 @@ export class RedisServer {
     await this.ask((client) => client.flushall());
   }
 
+  /** Has it refuse whatever needs more memory than that; `0` is no limit. */
+  async limitMemory(size: string): Promise<void> {
+    await this.ask((client) => client.config('SET', 'maxmemory', size));
+  }
+
   /** Has a connection of the test's own do something. */
   async ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
     const { password, tls } = this.options;

@@ -9,33 +9,33 @@ interface Reporter {
 }
 
 /**
- * Listens to the errors of a connection to the queue, which would otherwise be thrown, and tells of
- * them: an outage makes several a second, and one line in ten seconds says as much.
+ * Tells of the errors of a connection to the queue, and of what is asked of it: an outage makes several
+ * a second, and one line in ten seconds says as much.
  */
 export class ConnectionErrors {
   private readonly logger = new Logger(ConnectionErrors.name);
   private toldAt = -Infinity;
   private untold = 0;
 
-  constructor(private readonly of: string) {}
+  /** @param meaning what each of the errors means */
+  constructor(
+    private readonly of: string,
+    private readonly meaning = 'The connection to the queue reports an error',
+  ) {}
 
+  /** Notes the errors of a queue or a worker, which would otherwise be thrown. */
   listenTo(reporter: Reporter): void {
     reporter.on('error', (error) => {
       this.note(error);
     });
   }
 
-  private note(error: Error): void {
+  note(error: unknown): void {
     if (performance.now() - this.toldAt < QUIET_MS) {
       this.untold += 1;
       return;
     }
-    this.logger.warn({
-      err: error,
-      of: this.of,
-      untold: this.untold,
-      msg: 'The connection to the queue reports an error',
-    });
+    this.logger.warn({ err: error, of: this.of, untold: this.untold, msg: this.meaning });
     this.toldAt = performance.now();
     this.untold = 0;
   }

@@ -1,5 +1,5 @@
 import { getQueueToken } from '@nestjs/bullmq';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Queue } from 'bullmq';
@@ -7,6 +7,7 @@ import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
 import { clearDeadCarriers, isAway, noticeLoss } from './backend.js';
+import { ConnectionErrors } from './connection-errors.js';
 import type { JobDefinition } from './job.js';
 
 /** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
@@ -45,7 +46,7 @@ export interface Carried {
  */
 @Injectable()
 export class Dispatcher {
-  private readonly logger = new Logger(Dispatcher.name);
+  private readonly failures = new Map<string, ConnectionErrors>();
   /** The jobs whose rounds another process holds up, as the last request has found. */
   private readonly heldUp = new Set<string>();
 
@@ -69,12 +70,7 @@ export class Dispatcher {
         rowId,
       );
     } catch (error) {
-      this.logger.warn({
-        err: error,
-        job: job.name,
-        rowId,
-        msg: 'Not enqueued; the reconciler will',
-      });
+      this.failuresOf(job).note(error);
     }
   }
 
@@ -83,7 +79,7 @@ export class Dispatcher {
     try {
       await this.dispatchBriefly(job, '= ?', ownerId);
     } catch (error) {
-      this.logger.warn({ err: error, job: job.name, msg: 'Not refilled; the reconciler will' });
+      this.failuresOf(job).note(error);
     }
   }
 
@@ -106,6 +102,7 @@ export class Dispatcher {
       this.heldUp.delete(job.name);
     } catch (error) {
       if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) this.heldUp.add(job.name);
+      else this.heldUp.delete(job.name);
       throw error;
     }
   }
@@ -223,6 +220,17 @@ export class Dispatcher {
          where id in (${rows.map(() => '?').join()}) and queued_at is not null`,
       rows.map(({ id }) => id),
     );
+  }
+
+  private failuresOf({ name }: JobDefinition): ConnectionErrors {
+    const known = this.failures.get(name);
+    if (known) return known;
+    const failures = new ConnectionErrors(
+      `dispatcher ${name}`,
+      'Not handed over; the reconciler will',
+    );
+    this.failures.set(name, failures);
+    return failures;
   }
 
   private names(job: JobDefinition): { table: string; owner: string } {
