@@ -2,8 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort } from '../src/standalone/free-port.js';
 import { environment, productVariables } from './environment.js';
 import { eventually } from './eventually.js';
+import { Exposition } from './exposition.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -204,6 +206,33 @@ describeWith('redis-server', 'the product on Redis', () => {
         expect(await worker?.stop()).toBe(0);
         expect(performance.now() - askedAt).toBeLessThan(2_000);
       });
+    });
+  });
+
+  it('says that a Redis which is full takes nothing, and takes uploads all the same', async () => {
+    const redis = await startRedis();
+    const port = String(await freePort());
+    await withApp({ REDIS_URL: redis.url, WORKER_METRICS_PORT: port }, async (app, account) => {
+      const queueOfApi = async () => {
+        const { body } = await app.http.get('/health/ready').expect(200);
+        return body.checks.queue;
+      };
+      const statusOfWorker = async () =>
+        (await fetch(`http://127.0.0.1:${port}/health/ready`)).status;
+      expect([await queueOfApi(), await statusOfWorker()]).toEqual(['ok', 200]);
+      await redis.limitMemory('1b');
+      expect([await queueOfApi(), await statusOfWorker()]).toEqual(['unavailable', 503]);
+      const id = await accept(app, account);
+      // What the alert AtelierReconcilerFails goes by.
+      const failed = { sweep: 'due rows of image-conversion', outcome: 'failed' };
+      const failures = async () => {
+        const seen = await Exposition.of(`http://127.0.0.1:${port}`);
+        return seen.value('atelier_reconciler_runs_total', failed) ?? 0;
+      };
+      expect(await eventually(failures, (count) => count > 1)).toBeGreaterThan(1);
+      await redis.limitMemory('0');
+      expect([await queueOfApi(), await statusOfWorker()]).toEqual(['ok', 200]);
+      await untilCompleted(app, account, id);
     });
   });
 

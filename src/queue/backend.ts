@@ -10,6 +10,7 @@ import {
   clearDeadRedisCarriers,
   isRedisAway,
   noticeRedisLoss,
+  requireWritableRedis,
   untilRedisIsConnected,
 } from './redis/redis-state.js';
 
@@ -62,6 +63,17 @@ export async function untilConnected(part: Queue | Worker): Promise<void> {
 export async function isAway(queue: Queue): Promise<boolean> {
   const backend: unknown = queue.getBackend();
   return backend instanceof RedisQueueBackend && (await isRedisAway(backend));
+}
+
+/**
+ * Asks the queue whether it can be used. A full Redis still answers questions, and takes nothing.
+ *
+ * @throws Error when it does not answer, or takes nothing
+ */
+export async function requireUsable(queue: Queue): Promise<void> {
+  await queue.getWaitingCount();
+  const backend: unknown = queue.getBackend();
+  if (backend instanceof RedisQueueBackend) await requireWritableRedis(backend);
 }
 
 /**

@@ -12,7 +12,7 @@ import { Capabilities } from '../core/process/capabilities.js';
 import { DatabasePools } from '../core/database/database-pools.js';
 import { ENV, type Env } from '../core/env.js';
 import { Readiness } from '../core/process/readiness.js';
-import { queueCapability, queueOptions, untilConnected } from './backend.js';
+import { queueCapability, queueOptions, requireUsable, untilConnected } from './backend.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
 import { JobMetrics } from './job-metrics.js';
@@ -65,11 +65,9 @@ export class QueueModule implements OnApplicationBootstrap {
       .map(({ name }) => this.modules.get<Queue>(getQueueToken(name), { strict: false }));
     await Promise.all(queues.map(untilConnected));
     // Requests need no queue: their rows are handed over when it is back. Work does.
-    this.readiness.register(
-      'queue',
-      () => Promise.all(queues.map((queue) => queue.getWaitingCount())),
-      { isRequired: this.registry.isWorkedOn },
-    );
+    this.readiness.register('queue', () => Promise.all(queues.map(requireUsable)), {
+      isRequired: this.registry.isWorkedOn,
+    });
   }
 }
 

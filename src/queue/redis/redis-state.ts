@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RedisConnection, type RedisQueueBackend } from 'bullmq';
 
+/** The name of a key of each queue, of our own. */
+const MARK = 'mark';
 /** The states in which a carrier comes to a worker, or is with one. */
 const ALIVE = ['waiting', 'active'];
 
@@ -21,7 +23,13 @@ export async function isRedisAway(backend: RedisQueueBackend): Promise<boolean> 
 export async function noticeRedisLoss(backend: RedisQueueBackend): Promise<boolean> {
   const client = await backend.client;
   // HSET tells how many fields it has added, and not those that it has set again.
-  return (await client.hset(backend.toKey('mark'), { left: 1 })) === 1;
+  return (await client.hset(backend.toKey(MARK), { left: 1 })) === 1;
+}
+
+/** @throws Error when Redis takes nothing, because its memory is full or it is a replica */
+export async function requireWritableRedis(backend: RedisQueueBackend): Promise<void> {
+  const client = await backend.client;
+  await client.hset(backend.toKey(MARK), { probed: 1 });
 }
 
 /**
