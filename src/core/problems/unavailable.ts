@@ -17,13 +17,14 @@ export class Unavailable extends Error {
 
 /**
  * PostgreSQL's classes and codes for "not now" (a pooler's are of class 08), what Node says without a
- * server or with one whose certificate is not the right one, and what a disk says that is full or
- * broken: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ * server or with one whose certificate is not the right one, what a disk says that is full or broken,
+ * and what the kernel says when it has no file descriptor, port or memory for one more connection:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
  *
  * 25006 is a primary that has become a standby, 28… a password that was changed.
  */
 const CODES =
-  /^(08...|28...|53...|57P0[1-5]|57014|55P03|25P03|25006|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS|EIO|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/;
+  /^(08...|28...|53...|57P0[1-5]|57014|55P03|25P03|25006|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|EMFILE|ENFILE|EADDRNOTAVAIL|ENOBUFS|ENOSPC|EDQUOT|EROFS|EIO|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/;
 
 /** What a pool says when nothing became free in time. */
 const POOL_EXHAUSTED = /timeout exceeded when trying to connect/;
