@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { FORWARDING_HEADERS } from '../src/core/metrics/metrics-access.js';
 import { freePort } from '../src/standalone/free-port.js';
 import { sendRaw } from './raw-http.js';
 import { TestingApp } from './testing-app.js';
@@ -49,10 +51,11 @@ describe.each([
   });
 
   it.each([
-    { 'x-forwarded-for': '127.0.0.1' },
-    { forwarded: 'for=127.0.0.1' },
-    { via: '1.1 proxy' },
-    { 'x-real-ip': '127.0.0.1' },
+    ...['for', 'host', 'proto', 'port', 'server', 'prefix', 'by', 'ssl', 'client-cert']
+      .map((part) => `x-forwarded-${part}`)
+      .concat('x-forwarded', FORWARDING_HEADERS)
+      .map((name) => ({ [name]: '127.0.0.1', host: 'localhost' })),
+    { via: '' },
     { host: 'rebound.example.com' },
     { authorization: 'Bearer it-had-sixteen-bytes', host: 'api.example.com' },
     { authorization: 'Bearer', host: 'api.example.com' },
@@ -69,6 +72,15 @@ describe.each([
     const { status, body } = await statusWith({ ...forwarded, authorization });
     expect(status).toBe(200);
     expect(body).toContain('nodejs_eventloop_lag_p99_seconds');
+  });
+});
+
+describe('the headers of proxies', () => {
+  it('are those that docs/operate.md names', async () => {
+    const page = await readFile('docs/operate.md', 'utf8');
+    const [, list = ''] = /<!-- headers of proxies -->(.+?)<!-- \/ -->/s.exec(page) ?? [];
+    const names = Array.from(list.matchAll(/`([^`]+)`/g), ([, name = '']) => name.toLowerCase());
+    expect(names).toEqual(['x-forwarded', ...FORWARDING_HEADERS]);
   });
 });
 

@@ -13,18 +13,37 @@ export const metricsClosed = defineProblem({
 const LOOPBACK = /^(::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/;
 /** What a client that means this machine writes into `Host`. */
 const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
-/** What proxies add: whoever speaks through one is not here, even if the proxy is. */
-const FORWARDING_HEADERS = [
+/**
+ * What proxies add, besides all that begins with {@link FORWARDED}: whoever speaks through one is not
+ * here, even if the proxy is. RFC 7239, RFC 9110 section 7.6.3, and the habits of Apache, Envoy,
+ * HAProxy, nginx, WebLogic, and of Akamai, Azure, Cloudflare, Fastly and Google.
+ */
+export const FORWARDING_HEADERS = [
   'forwarded',
   'via',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
   'x-real-ip',
   'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-forwarded-for',
+  'x-original-host',
+  'x-originating-ip',
+  'x-remote-addr',
+  'x-remote-ip',
+  'x-proxyuser-ip',
+  'x-appengine-user-ip',
+  'x-azure-clientip',
+  'x-azure-socketip',
+  'x-envoy-external-address',
+  'x-envoy-original-path',
   'cf-connecting-ip',
+  'cf-connecting-ipv6',
+  'client-ip',
+  'fastly-client-ip',
+  'proxy-client-ip',
   'true-client-ip',
+  'wl-proxy-client-ip',
 ];
+const FORWARDED = 'x-forwarded';
 const BEARER = /^Bearer +(\S+)$/i;
 
 /**
@@ -44,7 +63,8 @@ export function requireMetricsAccess(request: IncomingMessage, token: string | u
 function isLocal({ socket, headers }: IncomingMessage): boolean {
   if (!LOOPBACK.test(socket.remoteAddress ?? '')) return false;
   if (!LOCAL_HOST.test(headers.host ?? '')) return false;
-  return !FORWARDING_HEADERS.some((name) => headers[name] !== undefined);
+  const isForwarded = Object.keys(headers).some((name) => name.startsWith(FORWARDED));
+  return !isForwarded && !FORWARDING_HEADERS.some((name) => headers[name] !== undefined);
 }
 
 function hasToken({ headers }: IncomingMessage, token: string | undefined): boolean {
