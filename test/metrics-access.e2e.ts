@@ -66,6 +66,14 @@ describe.each([
     expect(body).not.toContain('atelier_');
   });
 
+  it('are closed to a request of a proxy behind more headers than anybody counts', async () => {
+    const { port } = new URL(url());
+    const many = 'a:\r\n'.repeat(3_500);
+    const head = `GET /metrics HTTP/1.1\r\nhost: localhost:${port}\r\nconnection: close\r\n`;
+    const { status } = await sendRaw(url(), `${head}${many}x-forwarded-for: 192.0.2.1\r\n\r\n`);
+    expect(status).toBe(401);
+  });
+
   it('are open to who has the token, wherever they are', async () => {
     const authorization = `Bearer ${TOKEN}`;
     const forwarded = { 'x-forwarded-for': '192.0.2.1', host: 'api.example.com' };

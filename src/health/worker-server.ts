@@ -25,7 +25,6 @@ const TIMEOUT_MS = 5_000;
 const SILENCE_MS = 10_000;
 const CONNECTIONS_CHECK_MS = 1_000;
 const MAX_CONNECTIONS = 100;
-const MAX_HEADERS = 50;
 
 interface Answer {
   type: string;
@@ -62,7 +61,8 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
     // Also one that does not read its answer.
     this.server.setTimeout(SILENCE_MS);
     this.server.maxConnections = MAX_CONNECTIONS;
-    this.server.maxHeadersCount = MAX_HEADERS;
+    // HEADERS_MAX_BYTES bounds them. Of those beyond a number Node would not say a word.
+    this.server.maxHeadersCount = 0;
   }
 
   /** The port that it listens on. */

@@ -113,6 +113,8 @@ interface RequestHooks {
 /** What happens around every request: its context, its id, its log line, its time to arrive. */
 export function addRequestHooks(server: FastifyInstance, env: Env, hooks: RequestHooks): void {
   hooks.connections.watch(server.server);
+  // Node would leave out those beyond a number, and with them who a request is for and from.
+  server.server.maxHeadersCount = 0;
   openRequests(server, hooks);
   refuseWhatNodeWould(server, hooks);
   refuseTypesOfBodies(server);
