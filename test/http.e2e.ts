@@ -53,6 +53,14 @@ describe('every error', () => {
       'headers-too-large',
     ],
     ['a request without a host', 'GET /health HTTP/1.1\r\nx-nothing: x\r\n', 400, 'malformed'],
+    ['a request to two hosts', 'GET /health HTTP/1.1\r\nhost: x\r\nHost: y\r\n', 400, 'malformed'],
+    [
+      'a request to one host twice, in HTTP/1.0',
+      'GET /health HTTP/1.0\r\nhost: x\r\nhost: x\r\n',
+      400,
+      'malformed',
+    ],
+    ['a request to no possible host', 'GET /health HTTP/1.1\r\nhost: user@x\r\n', 400, 'malformed'],
     ['no HTTP at all', 'hello\r\n', 400, 'malformed'],
     ['a method that does not exist', 'BREW /pot HTTP/1.1\r\nhost: x\r\n', 400, 'malformed'],
     [

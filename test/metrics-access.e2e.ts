@@ -118,8 +118,15 @@ describe("the worker's server", () => {
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
       expect(await answer.json()).toMatchObject({ code, status });
     }
-    const { body } = await sendRaw(workerUrl, 'nonsense\r\n\r\n');
-    expect(JSON.parse(body)).toMatchObject({ code: 'malformed', status: 400 });
+    for (const request of [
+      'nonsense\r\n\r\n',
+      'GET /health HTTP/1.1\r\nconnection: close\r\n\r\n',
+      'GET /health HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n',
+    ]) {
+      const { head, body } = await sendRaw(workerUrl, request);
+      expect(head).toContain('content-type: application/problem+json');
+      expect(JSON.parse(body)).toMatchObject({ code: 'malformed', status: 400 });
+    }
   });
 
   it('answers a head that is too large as the API does', async () => {

@@ -13,6 +13,7 @@ import { ENV, type Env } from '../core/env.js';
 import { hasBody } from '../core/http/has-body.js';
 import { listenHost } from '../core/http/listen-host.js';
 import { refuseClientError } from '../core/http/raw-refusal.js';
+import { problemWithHost } from '../core/http/request-host.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
 import { internalError, methodNotAllowed, notFound, Problem } from '../core/problems/problem.js';
@@ -52,6 +53,8 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
       headersTimeout: TIMEOUT_MS,
       requestTimeout: TIMEOUT_MS,
       keepAliveTimeout: TIMEOUT_MS,
+      // Node would refuse it without a word.
+      requireHostHeader: false,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
     };
     this.server = createServer(options, (request, response) => {
@@ -106,6 +109,8 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
   }
 
   private async route(request: IncomingMessage): Promise<Answer> {
+    const problem = problemWithHost(request);
+    if (problem) throw problem;
     const path = request.url?.split('?')[0];
     const isKnown = path === '/metrics' || path === '/health' || path === '/health/ready';
     if (!isKnown) throw new Problem(notFound);

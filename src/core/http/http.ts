@@ -8,7 +8,6 @@ import { hasBody } from './has-body.js';
 import { newId } from '../ids.js';
 import {
   expectationFailed,
-  malformed,
   methodNotAllowed,
   Problem,
   requestTimeout,
@@ -17,6 +16,7 @@ import {
 import { sendProblem, toProblem } from '../problems/problem.filter.js';
 import { runInContext } from '../request-context.js';
 import { rawProblemResponse, refuseClientError } from './raw-refusal.js';
+import { problemWithHost } from './request-host.js';
 import type { Span } from '../tracing/span.js';
 
 /** Longer than any id or code in a path. */
@@ -132,8 +132,7 @@ function openRequests(server: FastifyInstance, { connections, trace, enter }: Re
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
     runInContext({ requestId: request.id, span: trace(request, reply) }, () => {
       enter(() => {
-        const isHostless = request.headers.host === undefined && request.raw.httpVersion === '1.1';
-        proceed(isHostless ? new Problem(malformed, 'The Host header is missing.') : undefined);
+        proceed(problemWithHost(request.raw));
       });
     });
   });
