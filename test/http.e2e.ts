@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { allProblems } from '../src/core/problems/problem.js';
-import { sendRaw } from './raw-http.js';
+import { rawRequest, sendRaw } from './raw-http.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -125,6 +125,21 @@ describe('every error', () => {
     } finally {
       await app.database.query('alter table images_gone rename to images');
     }
+  });
+});
+
+describe('a request whose target names its host', () => {
+  it('is answered as one with a path alone', async () => {
+    const statusOf = async (target: string, headers: Record<string, string> = {}) =>
+      (await sendRaw(app.url, rawRequest('GET', target, headers))).status;
+    expect(await statusOf('http://x/health')).toBe(200);
+    expect(await statusOf('http://x/docs/nothing?a=/health')).toBe(404);
+    expect(await statusOf('http://x/images/1')).toBe(await statusOf('/images/1'));
+    const { status, body } = await sendRaw(
+      app.url,
+      'GET http://x/health HTTP/1.1\r\nconnection: close\r\n\r\n',
+    );
+    expect([status, JSON.parse(body).code]).toEqual([400, 'malformed']);
   });
 });
 

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FORWARDING_HEADERS } from '../src/core/metrics/metrics-access.js';
 import { freePort } from '../src/standalone/free-port.js';
-import { sendRaw } from './raw-http.js';
+import { rawRequest, sendRaw } from './raw-http.js';
 import { TestingApp } from './testing-app.js';
 
 const TOKEN = 'it-has-sixteen-bytes';
@@ -72,6 +72,18 @@ describe.each([
     const head = `GET /metrics HTTP/1.1\r\nhost: localhost:${port}\r\nconnection: close\r\n`;
     const { status } = await sendRaw(url(), `${head}${many}x-forwarded-for: 192.0.2.1\r\n\r\n`);
     expect(status).toBe(401);
+  });
+
+  it('go by the host of the target where it names one, whatever Host says', async () => {
+    const { host } = new URL(url());
+    const statusOf = async (target: string, host: string) =>
+      (await sendRaw(url(), rawRequest('GET', target, { host }))).status;
+    expect(await statusOf('http://evil.example/metrics', 'localhost')).toBe(401);
+    expect(await statusOf('HTTPS://evil.example/metrics?a', 'localhost')).toBe(401);
+    expect(await statusOf('ftp://evil.example/metrics', 'localhost')).toBe(401);
+    expect(await statusOf('http://localhost@evil.example/metrics', 'localhost')).toBe(400);
+    expect(await statusOf(`http://${host}/metrics`, 'evil.example')).toBe(200);
+    expect(await statusOf(`http://${host}`, 'evil.example')).toBe(404);
   });
 
   it('are open to who has the token, wherever they are', async () => {

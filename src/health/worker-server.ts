@@ -13,7 +13,7 @@ import { ENV, type Env } from '../core/env.js';
 import { hasBody } from '../core/http/has-body.js';
 import { listenHost } from '../core/http/listen-host.js';
 import { refuseClientError } from '../core/http/raw-refusal.js';
-import { problemWithHost } from '../core/http/request-host.js';
+import { problemWithHost, useHostOfTarget } from '../core/http/request-host.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
 import { internalError, methodNotAllowed, notFound, Problem } from '../core/problems/problem.js';
@@ -58,6 +58,7 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
     };
     this.server = createServer(options, (request, response) => {
+      useHostOfTarget(request);
       void this.answer(request, response);
     });
     this.server.on('clientError', refuseClientError);

@@ -16,7 +16,7 @@ import {
 import { sendProblem, toProblem } from '../problems/problem.filter.js';
 import { runInContext } from '../request-context.js';
 import { rawProblemResponse, refuseClientError } from './raw-refusal.js';
-import { problemWithHost } from './request-host.js';
+import { problemWithHost, useHostOfTarget } from './request-host.js';
 import type { Span } from '../tracing/span.js';
 
 /** Longer than any id or code in a path. */
@@ -115,6 +115,7 @@ export function addRequestHooks(server: FastifyInstance, env: Env, hooks: Reques
   hooks.connections.watch(server.server);
   // Node would leave out those beyond a number, and with them who a request is for and from.
   server.server.maxHeadersCount = 0;
+  server.server.prependListener('request', useHostOfTarget);
   openRequests(server, hooks);
   refuseWhatNodeWould(server, hooks);
   refuseTypesOfBodies(server);

@@ -4,6 +4,20 @@ import { malformed, Problem } from '../problems/problem.js';
 /** A host, which may be empty, and perhaps a port: RFC 3986 sections 3.2.2 and 3.2.3. */
 const HOST = /^(\[[\w.~:%-]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/;
 
+/** A target with a scheme and an authority: RFC 3986 section 3. */
+const ABSOLUTE = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)(.*)$/is;
+
+/**
+ * Where the target of a request names its host, makes that the request's Host, and leaves the path:
+ * RFC 9112 section 3.2.2. Comes before all that reads either.
+ */
+export function useHostOfTarget(request: IncomingMessage): void {
+  const [, host, rest = ''] = ABSOLUTE.exec(request.url ?? '') ?? [];
+  if (host === undefined) return;
+  request.headers.host = host;
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+}
+
 /**
  * What is wrong with the Host of a request, if anything: RFC 9112 section 3.2.
  *
