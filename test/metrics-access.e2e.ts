@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FORWARDING_HEADERS } from '../src/core/metrics/metrics-access.js';
 import { freePort } from '../src/standalone/free-port.js';
+import { eventually } from './eventually.js';
 import { rawRequest, sendRaw } from './raw-http.js';
 import { TestingApp } from './testing-app.js';
 
@@ -24,6 +26,11 @@ beforeAll(async () => {
 });
 
 afterAll(() => app.close());
+
+/** Opens a connection to the worker, which may be cut. */
+function open(): Socket {
+  return connect(workerPort, '127.0.0.1').on('error', () => undefined);
+}
 
 describe.each([
   ['API', () => app.url],
@@ -152,6 +159,60 @@ describe("the worker's server", () => {
     const { status, body } = await sendRaw(workerUrl, 'GET /metrics HTTP/1.1\r\nhost: x\r\n');
     expect([status, JSON.parse(body).code]).toEqual([408, 'request-timeout']);
     expect(performance.now() - startedAt).toBeLessThan(15_000);
+  });
+
+  it('answers probes while others hold more connections than it keeps', async () => {
+    let isOver = false;
+    let reopened = 0;
+    const hold = (): void => {
+      if (isOver) return;
+      const socket = open();
+      held.add(socket);
+      socket.write('GET /health HTTP/1.1\r\nhost: x\r\nx-slow: ');
+      socket.on('close', () => {
+        held.delete(socket);
+        reopened += 1;
+        // Not at once, or this test would be busy with nothing else.
+        setTimeout(hold, 20);
+      });
+    };
+    const held = new Set<Socket>();
+    for (let each = 0; each < 120; each += 1) hold();
+    try {
+      await eventually(
+        () => Promise.resolve(reopened),
+        (count) => count >= 40,
+      );
+      const statuses: number[] = [];
+      for (let probe = 0; probe < 40; probe += 1) {
+        const asked = sendRaw(workerUrl, rawRequest('GET', '/health', {}));
+        statuses.push((await asked).status);
+      }
+      expect(statuses).toEqual(Array.from({ length: 40 }, () => 200));
+    } finally {
+      isOver = true;
+      for (const socket of held) socket.destroy();
+    }
+  });
+
+  it('cuts connections without a request first, and not those that are used', async () => {
+    const used = open();
+    const ask = async () => {
+      const answer = once(used, 'data');
+      used.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+      return String(await answer);
+    };
+    const others: Socket[] = [];
+    for (let round = 0; round < 2; round += 1) {
+      expect(await ask()).toContain('HTTP/1.1 200');
+      others.push(...Array.from({ length: 98 }, open));
+      // Who is answered behind them tells that all of them have come.
+      expect((await sendRaw(workerUrl, rawRequest('GET', '/health', {}))).status).toBe(200);
+    }
+    const isCut = () => Promise.resolve(others.slice(0, 98).every(({ closed }) => closed));
+    expect(await eventually(isCut, (all) => all)).toBe(true);
+    expect(await ask()).toContain('HTTP/1.1 200');
+    for (const socket of [used, ...others]) socket.destroy();
   });
 
   const outside = Object.values(networkInterfaces())

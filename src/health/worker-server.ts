@@ -18,6 +18,7 @@ import { Metrics } from '../core/metrics/metrics.js';
 import { requireMetricsAccess } from '../core/metrics/metrics-access.js';
 import { internalError, methodNotAllowed, notFound, Problem } from '../core/problems/problem.js';
 import { PROBLEM_JSON, toProblem } from '../core/problems/problem.filter.js';
+import { ConnectionLimit } from './connection-limit.js';
 import { Health } from './health.service.js';
 
 /** How long a request may take to arrive, and a connection be kept without one, in milliseconds. */
@@ -64,7 +65,7 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
     this.server.on('clientError', refuseClientError);
     // Also one that does not read its answer.
     this.server.setTimeout(SILENCE_MS);
-    this.server.maxConnections = MAX_CONNECTIONS;
+    new ConnectionLimit(MAX_CONNECTIONS).watch(this.server);
     // HEADERS_MAX_BYTES bounds them. Of those beyond a number Node would not say a word.
     this.server.maxHeadersCount = 0;
   }
