@@ -13,8 +13,13 @@ const KINDS: Record<string, string> = {
   Job: 'batch/v1',
   HorizontalPodAutoscaler: 'autoscaling/v2',
   PodDisruptionBudget: 'policy/v1',
+  NetworkPolicy: 'networking.k8s.io/v1',
   ScaledObject: 'keda.sh/v1alpha1',
 };
+
+/** The name of Prometheus and its namespace, as its users are told. */
+const PROMETHEUS = ['prometheus', 'monitoring'] as const;
+const NAMESPACE_LABEL = 'kubernetes.io/metadata.name';
 
 let manifests: Record<string, any>[];
 
@@ -73,6 +78,41 @@ describe('docker/k8s', () => {
         expect(livenessProbe.httpGet.path).toBe('/health');
         expect(readinessProbe.httpGet.path).toBe('/health/ready');
       }
+    }
+  });
+
+  it('lets only Prometheus in where no client has a Service to come through', () => {
+    const served = ofKind('Service').map(({ spec }) => JSON.stringify(spec.selector));
+    const closed = ofKind('Deployment')
+      .map(({ spec }) => spec.template)
+      .filter(({ metadata }) => !served.includes(JSON.stringify(metadata.labels)));
+    expect(closed).toHaveLength(1);
+    const from = { namespaceSelector: { matchLabels: { [NAMESPACE_LABEL]: PROMETHEUS[1] } } };
+    expect(ofKind('NetworkPolicy').map(({ spec }) => spec)).toEqual(
+      closed.map(({ metadata, spec }) => ({
+        podSelector: { matchLabels: metadata.labels },
+        policyTypes: ['Ingress'],
+        ingress: [
+          {
+            from: [
+              {
+                ...from,
+                podSelector: { matchLabels: { 'app.kubernetes.io/name': PROMETHEUS[0] } },
+              },
+            ],
+            ports: spec.containers[0].ports.map(({ name }: { name: string }) => ({
+              protocol: 'TCP',
+              port: name,
+            })),
+          },
+        ],
+      })),
+    );
+  });
+
+  it('finds the same Prometheus wherever it is asked', () => {
+    for (const { metadata } of ofKind('ScaledObject').flatMap(({ spec }) => spec.triggers)) {
+      expect(metadata.serverAddress).toBe(`http://${PROMETHEUS.join('.')}:9090`);
     }
   });
 
