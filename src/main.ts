@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
+import { cannotListen } from './core/http/cannot-listen.js';
 import { Connections } from './core/http/connections.js';
 import { listenHost } from './core/http/listen-host.js';
 import { runEntryPoint } from './core/process/entry-point.js';
@@ -26,7 +27,13 @@ runEntryPoint(async () => {
     await app.get(Connections).drain(env.SHUTDOWN_TIMEOUT_MS - env.SHUTDOWN_LEAVE_MS);
   });
   const host = listenHost(env);
-  await app.listen({ port: env.PORT, host, backlog: BACKLOG });
+  // By itself, so that what fails there is not taken for a fault of the address.
+  await app.init();
+  try {
+    await app.listen({ port: env.PORT, host, backlog: BACKLOG });
+  } catch (error) {
+    throw cannotListen(error, { who: 'The API', host, port: env.PORT, variable: 'PORT' });
+  }
   const { port } = app.getHttpServer().address() as AddressInfo;
   logger.info({ host, port, node: process.version }, 'The API listens');
   process.send?.({ type: 'listening', port });

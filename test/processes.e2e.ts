@@ -65,6 +65,24 @@ describe('a mistake in the configuration', () => {
   );
 });
 
+describe('an address that cannot be listened on', () => {
+  const inPlainWords = ({ code, output }: { code: number | null; output: string }) => {
+    expect([code, output]).toEqual([1, expect.not.stringContaining('    at ')]);
+    return output;
+  };
+
+  it.each([
+    ['main', 'PORT'],
+    ['worker', 'WORKER_METRICS_PORT'],
+  ])('stops %s, naming HOST and %s', async (entry, name) => {
+    const { port } = new URL(app.url);
+    const taken = inPlainWords(await failToStart(entry, { [name]: port }));
+    expect(taken).toContain(`HOST 127.0.0.1, ${name} ${port}: listen EADDRINUSE`);
+    const nowhere = inPlainWords(await failToStart(entry, { HOST: '999.1.1.1' }));
+    expect(nowhere).toMatch(new RegExp(`HOST 999\\.1\\.1\\.1, ${name} \\d+: `));
+  });
+});
+
 describe('a database that is not there, or not migrated', () => {
   it.each(['main', 'worker'])('keeps %s from starting, in plain words', async (entry) => {
     const empty = await createDatabase('empty');

@@ -8,8 +8,8 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
-import { CannotStart } from '../core/process/cannot-start.js';
 import { ENV, type Env } from '../core/env.js';
+import { cannotListen } from '../core/http/cannot-listen.js';
 import { hasBody } from '../core/http/has-body.js';
 import { listenHost } from '../core/http/listen-host.js';
 import { refuseClientError } from '../core/http/raw-refusal.js';
@@ -83,10 +83,12 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
     try {
       await once(this.server, 'listening');
     } catch (error) {
-      const { message } = error as Error;
-      throw new CannotStart(
-        `The worker cannot listen on HOST ${host}, WORKER_METRICS_PORT ${port}: ${message}`,
-      );
+      throw cannotListen(error, {
+        who: 'The worker',
+        host,
+        port,
+        variable: 'WORKER_METRICS_PORT',
+      });
     }
   }
 
