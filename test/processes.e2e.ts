@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '../src/standalone/free-port.js';
@@ -8,6 +10,14 @@ import { ProductProcess } from './product-process.js';
 import { statusOf } from './status-of.js';
 import { createDatabase } from './test-database.js';
 import { type Account, TestingApp } from './testing-app.js';
+
+/** A store that nobody asks before the folders are there. */
+const BUCKET = {
+  S3_BUCKET: 'nothing',
+  S3_ENDPOINT: 'http://127.0.0.1:1',
+  S3_ACCESS_KEY_ID: 'x',
+  S3_SECRET_ACCESS_KEY: 'x',
+};
 
 let app: TestingApp;
 let account: Account;
@@ -80,6 +90,21 @@ describe('an address that cannot be listened on', () => {
     expect(taken).toContain(`HOST 127.0.0.1, ${name} ${port}: listen EADDRINUSE`);
     const nowhere = inPlainWords(await failToStart(entry, { HOST: '999.1.1.1' }));
     expect(nowhere).toMatch(new RegExp(`HOST 999\\.1\\.1\\.1, ${name} \\d+: `));
+  });
+});
+
+describe('a DATA_DIR that is a file', () => {
+  it.each([
+    ['main', {}],
+    ['worker', {}],
+    ['worker', BUCKET],
+  ])('stops %s with %j in plain words', async (entry, variables) => {
+    const DATA_DIR = join(app.variables['DATA_DIR'] ?? '', 'file');
+    await writeFile(DATA_DIR, '');
+    const { code, output } = await failToStart(entry, { ...variables, PORT: '0', DATA_DIR });
+    expect([code, output]).toEqual([1, expect.stringContaining('DATA_DIR ')]);
+    expect(output).toMatch(/ENOTDIR|EEXIST/);
+    expect(output).not.toContain('    at ');
   });
 });
 

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
+import { makeDataFolder } from '../../core/process/data-folder.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
@@ -48,7 +49,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    await mkdir(this.workFolder, { recursive: true, mode: 0o700 });
+    await makeDataFolder(this.workFolder);
   }
 
   /**

@@ -1,15 +1,15 @@
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { OnModuleInit } from '@nestjs/common';
 import type { Env } from '../../core/env.js';
+import { makeDataFolder } from '../../core/process/data-folder.js';
 import { flushFolder, ignoreMissing } from '../../storage/disk/disk-files.js';
 import { GrowingBytes, type Hold, ResumableBytes } from './resumable-bytes.js';
 
 /** Where uploads grow, below `DATA_DIR`. */
 const FOLDER = 'uploads';
-const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -23,7 +23,7 @@ export class DiskResumableBytes extends ResumableBytes implements OnModuleInit {
   }
 
   async onModuleInit(): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
+    await makeDataFolder(this.folder);
   }
 
   /** What it tells is flushed. */

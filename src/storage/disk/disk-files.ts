@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 
 /** Files and folders for their owner alone. */
 export const FILE_MODE = 0o600;
-export const FOLDER_MODE = 0o700;
+const FOLDER_MODE = 0o700;
 
 /**
  * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import {
   lstat,
-  mkdir,
   open,
   readdir,
   realpath,
@@ -16,9 +15,9 @@ import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { OnModuleInit } from '@nestjs/common';
 import type { Env } from '../../core/env.js';
+import { makeDataFolder } from '../../core/process/data-folder.js';
 import {
   FILE_MODE,
-  FOLDER_MODE,
   flushFile,
   flushFolder,
   hasCode,
@@ -83,7 +82,7 @@ export class DiskStorage extends Storage implements OnModuleInit {
 
   /** Makes the folders. Comes before all else. */
   async onModuleInit(): Promise<void> {
-    await mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
+    await makeDataFolder(this.root);
     this.root = await realpath(this.root);
     await makeFolder(this.incoming);
   }
