@@ -103,6 +103,35 @@ describe('the environment', () => {
     );
   });
 
+  it.each([
+    'https://a.b/?x',
+    'https://a.b/#y',
+    'https://a.b?',
+    'https://a.b/c#',
+    'https://user:hunter2@a.b',
+    'https://@a.b',
+    'https://a.b/"><script>',
+    'https://a.b/\\c',
+    'https://a.b/c d',
+    'https://a.b/{c}',
+    'https:a.b',
+    'ftp://a.b',
+  ])('refuses %s as an address that others are made from', (url) => {
+    const [problem, ...others] = problemsOf({ PUBLIC_URL: url });
+    expect([problem, others]).toEqual([expect.stringMatching(/^PUBLIC_URL must be an http/), []]);
+    expect(problem).not.toContain('hunter2');
+    expect(problemsOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url })).toHaveLength(1);
+  });
+
+  it.each([
+    'http://localhost:3000',
+    'https://a.b/',
+    'https://a.b/c/d-e_f.~%20',
+    "http://[::1]:3000/c;d=1,2/!$&'()*+:@",
+  ])('takes %s as such an address', (url) => {
+    expect(readEnv({ ...REQUIRED, PUBLIC_URL: url }).PUBLIC_URL).toBe(url.replace(/\/$/, ''));
+  });
+
   it.each(['https://a.example/', 'https://a.example/path', 'a.example', '*'])(
     'refuses %s as an origin',
     (origin) => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { documented } from './documented.js';
-import { bearerToken, headers, whole } from './values.js';
+import { bearerToken, headers, httpUrl, whole } from './values.js';
 
 export const telemetryVariables = {
   METRICS_TOKEN: documented(bearerToken(16).optional(), {
@@ -10,13 +10,10 @@ export const telemetryVariables = {
   WORKER_METRICS_PORT: documented(whole(0, { min: 0, max: 65_535 }), {
     help: 'The port on which the worker serves /metrics and /health, at HOST; 0 takes any free one. `npm start` keeps the one that it took.',
   }),
-  OTEL_EXPORTER_OTLP_ENDPOINT: documented(
-    z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
-    {
-      help: 'The collector that traces are sent to, by OTLP over HTTP, at /v1/traces below it. Default: nothing is traced.',
-      example: 'http://localhost:4318',
-    },
-  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: documented(httpUrl.optional(), {
+    help: 'The collector that traces are sent to, by OTLP over HTTP, at /v1/traces below it. Default: nothing is traced.',
+    example: 'http://localhost:4318',
+  }),
   OTEL_EXPORTER_OTLP_HEADERS: documented(headers.optional(), {
     help: 'Headers for the collector, as name=value, URL-encoded and separated by commas.',
     example: 'authorization=Bearer%20token',

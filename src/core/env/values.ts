@@ -47,9 +47,18 @@ const list = z
       .filter((item) => item !== ''),
   );
 
-/** An address, without the slashes at its end. */
+/** A scheme, a host, perhaps a port and a path, of characters that RFC 3986 section 2 lets stand. */
+const HOST_AND_PATH = /^https?:\/\/[\w.~%!$&'()*+,;=:[\]-]+(\/[\w.~%!$&'()*+,;=:@/-]*)?$/i;
+
+/**
+ * An address that others are made from by putting a path behind it: so without a query, a fragment
+ * and credentials. Without the slashes at its end.
+ */
 export const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
+  .regex(HOST_AND_PATH, {
+    error: 'must be an http:// or https:// URL of a host and a path alone, escaped where need be',
+  })
   .transform((value) => value.replace(/\/+$/, ''))
   .describe('an `http://` or `https://` URL');
 
