@@ -175,6 +175,34 @@ describe('the environment', () => {
     expect(problem).not.toContain(value);
   });
 
+  it.each(['1e3', '0x1000', '0b1', '+5000', '5000.0', '5_000', '5,000', '٥٠٠٠', '5 000', ' ', 'x'])(
+    'refuses %j as a whole number',
+    (value) => {
+      expect(problemsOf({ PORT: value })).toEqual(['PORT must be a whole number']);
+      expect(problemsOf({ IMAGE_RETENTION_DAYS: value })).toHaveLength(1);
+    },
+  );
+
+  it.each(['5000', ' 5000 ', '05000'])('takes %j as a whole number', (value) => {
+    expect(readEnv({ ...REQUIRED, PORT: value }).PORT).toBe(5000);
+  });
+
+  it('tells the bounds of a number', () => {
+    expect(problemsOf({ PORT: '-1' })).toEqual(['PORT must be at least 0']);
+    expect(problemsOf({ PORT: '65536' })).toEqual(['PORT must be at most 65535']);
+    expect(problemsOf({ PORT: '9'.repeat(400) })).toEqual(['PORT must be at most 65535']);
+  });
+
+  it('takes parts of one in plain decimals alone', () => {
+    const name = 'OTEL_TRACES_SAMPLER_ARG';
+    for (const value of ['0.25', '.25', ' 0.25']) {
+      expect(readEnv({ ...REQUIRED, [name]: value })[name]).toBe(0.25);
+    }
+    for (const value of ['25e-2', '0x0', '1.', '-0.1', ' ']) {
+      expect([value, problemsOf({ [name]: value })]).toEqual([value, [expect.any(String)]]);
+    }
+  });
+
   it('refuses a way out that leaves no time to answer', () => {
     const refusal = ['SHUTDOWN_LEAVE_MS must be less than SHUTDOWN_TIMEOUT_MS'];
     expect(problemsOf({ SHUTDOWN_TIMEOUT_MS: '2000' })).toEqual(refusal);

@@ -2,7 +2,7 @@ import { listVariables, type ListedVariable } from './listing.js';
 
 const HEADER = `# Configuration
 
-Every variable that Atelier reads, from [core/env.ts](../src/core/env.ts) by \`npm run env:example\`, which also makes [.env.example](../.env.example). All processes read the same variables, once, at their start; one that is missing or wrong stops the start and is named. An empty variable counts as unset. \`npm start\` needs none of them.
+Every variable that Atelier reads, from [core/env.ts](../src/core/env.ts) by \`npm run env:example\`, which also makes [.env.example](../.env.example). All processes read the same variables, once, at their start; one that is missing or wrong stops the start and is named. An empty variable counts as unset. Numbers are written in decimal digits. \`npm start\` needs none of them.
 `;
 
 const COLUMNS = ['variable', 'for', 'values', 'default'];

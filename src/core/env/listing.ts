@@ -40,10 +40,9 @@ function list(name: string, schema: z.ZodType): ListedVariable {
 /** By the schema itself, so that no bound is written down twice. */
 function describeValues(schema: z.ZodType): string {
   const given = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-  const { minimum, maximum, format, minLength = 0, maxLength } = given;
+  const { format, minLength = 0, maxLength } = given;
   if (given.description !== undefined) return given.description;
   if (given.enum) return given.enum.map((value) => `\`${String(value)}\``).join(', ');
-  if (minimum !== undefined && maximum !== undefined) return `${minimum} to ${maximum}`;
   const { type } = z.toJSONSchema(schema, { io: 'output', unrepresentable: 'any' });
   if (type === 'boolean') return '`true`, `false`';
   if (format === 'uri') return 'a URL';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { documented } from './documented.js';
-import { bearerToken, headers, httpUrl, whole } from './values.js';
+import { bearerToken, decimalNumber, headers, httpUrl, whole } from './values.js';
 
 export const telemetryVariables = {
   METRICS_TOKEN: documented(bearerToken(16).optional(), {
@@ -18,16 +18,9 @@ export const telemetryVariables = {
     help: 'Headers for the collector, as name=value, URL-encoded and separated by commas.',
     example: 'authorization=Bearer%20token',
   }),
-  OTEL_TRACES_SAMPLER_ARG: documented(
-    z.coerce
-      .number({ error: 'must be a number' })
-      .min(0, 'must be at least 0')
-      .max(1, 'must be at most 1')
-      .default(1),
-    {
-      help: 'The part of the traces that is recorded, from 0 to 1; one that a client began goes on as that decided.',
-    },
-  ),
+  OTEL_TRACES_SAMPLER_ARG: documented(decimalNumber({ min: 0, max: 1 }).default(1), {
+    help: 'The part of the traces that is recorded, from 0 to 1; one that a client began goes on as that decided.',
+  }),
   OTEL_SERVICE_NAME: documented(z.string().min(1).default('atelier'), {
     help: 'The name of the product in traces.',
   }),

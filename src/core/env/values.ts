@@ -13,13 +13,33 @@ interface Bounds {
   max: number;
 }
 
-/** A whole number within bounds, both included. */
-export function wholeNumber({ min, max }: Bounds) {
-  return z.coerce
-    .number({ error: 'must be a whole number' })
-    .int('must be a whole number')
+/**
+ * A whole number within bounds, both included, in decimal digits alone: what `1e3` or `0x10` was meant
+ * to be is a guess.
+ */
+export function wholeNumber(bounds: Bounds) {
+  return numberLike(/^-?\d+$/, 'must be a whole number', bounds);
+}
+
+/** A number within bounds, both included, in decimal digits with a point or without. */
+export function decimalNumber(bounds: Bounds) {
+  return numberLike(/^-?\d*\.?\d+$/, 'must be a number', bounds);
+}
+
+/** Blanks around it are left aside. */
+function numberLike(pattern: RegExp, error: string, { min, max }: Bounds) {
+  const within = z
+    // All that digits can be besides a number is too large for one.
+    .number(`must be at most ${max}`)
     .min(min, `must be at least ${min}`)
     .max(max, `must be at most ${max}`);
+  return z
+    .string(error)
+    .trim()
+    .regex(pattern, error)
+    .transform(Number)
+    .pipe(within)
+    .describe(`${min} to ${max}`);
 }
 
 /** {@link wholeNumber} with a default. */
