@@ -105,6 +105,15 @@ describe('A measured storage', () => {
     expect(await counted()).toMatchObject({ 'download completed': 1 });
   });
 
+  it.each([-5, NaN, Infinity])('counts no %d bytes, and nobody falls over them', async (count) => {
+    metrics = new Metrics();
+    const measured = new StorageMetrics(metrics);
+    expect(() => {
+      measured.moved('disk', 'read', count);
+    }).not.toThrow();
+    expect(await bytes('read')).toBe(0);
+  });
+
   it('blames its callers for what they break off, and the store for its own failures', async () => {
     const refused = new Readable({ read: () => undefined });
     const storing = storage.upload(KEY, refused);

@@ -35,7 +35,8 @@ export class StorageMetrics {
     this.durations.observe({ driver, operation, outcome }, secondsSince(startedAt));
   }
 
+  /** It is told where nobody could catch an error, so what is no number of bytes is passed over. */
   moved(driver: string, direction: 'read' | 'written', bytes: number): void {
-    this.bytes.inc({ driver, direction }, bytes);
+    if (Number.isFinite(bytes) && bytes >= 0) this.bytes.inc({ driver, direction }, bytes);
   }
 }

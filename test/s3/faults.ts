@@ -30,6 +30,8 @@ export type Trouble =
   | { hang: true }
   /** The store keeps other bytes than it was sent. */
   | { garble: true }
+  /** The answer to a GET of an object has this status, and these headers in the place of its own. */
+  | { claim: { status?: number; headers: Record<string, string> } }
   /** The work is done, and the connection breaks before the answer. */
   | { loseAnswer: true };
 

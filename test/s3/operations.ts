@@ -93,10 +93,12 @@ function GetObject(call: Call): void {
   const size = object.body.length;
   const range = rangeOf(request.headers.range, size);
   const body = range ? object.body.subarray(range.start, range.end + 1) : object.body;
-  response.writeHead(range ? 206 : 200, {
+  const claim = trouble && 'claim' in trouble ? trouble.claim : undefined;
+  response.writeHead(claim?.status ?? (range ? 206 : 200), {
     ...describe(call, object),
     'content-length': body.length,
     ...(range && { 'content-range': `bytes ${range.start}-${range.end}/${size}` }),
+    ...claim?.headers,
   });
   sendBody(trouble, response, body);
 }

@@ -33,7 +33,8 @@ export function headOf(
 }
 
 /**
- * What GET tells.
+ * What GET tells, when it can be so: what a store claims decides how many bytes go out, and under
+ * which headers.
  *
  * @param range what was asked for
  * @throws RangeNotSatisfiable, StoreFault
@@ -46,23 +47,41 @@ export function describeAnswer(
   const body = answer.Body as Readable | undefined;
   if (!body) throw incomplete();
   try {
-    const [, start, end, size] = (CONTENT_RANGE.exec(answer.ContentRange ?? '') ?? []).map(Number);
-    const isPart = start !== undefined && end !== undefined;
-    const bytes = isPart ? size : answer.ContentLength;
+    const part = partOf(answer);
+    const bytes = part?.bytes ?? answer.ContentLength;
     const head = headOf(key, bytes, answer.ContentType, answer.LastModified);
-    const carried = isPart ? { start, end } : undefined;
-    if (range) requireRange(key, head.bytes, range, carried);
-    return { ...head, range: carried, body, etag: answer.ETag };
+    requireRange(key, head.bytes, range, part?.carried);
+    return { ...head, range: part?.carried, body, etag: answer.ETag };
   } catch (error) {
     body.destroy();
     throw error;
   }
 }
 
-/** Some stores answer a range of an empty object with the object, and others with 416. */
-function requireRange(key: string, bytes: number, asked: AskedRange, carried?: ByteRange): void {
-  const { start, end } = resolveRange(key, bytes, asked);
-  if (carried?.start !== start || carried.end !== end) throw incomplete();
+/**
+ * Which part of an object an answer carries, and the size of the whole; undefined when it says
+ * nothing of parts. RFC 9110 section 14.4.
+ *
+ * @throws StoreFault for what is no part of any object, or not as long as the answer
+ */
+function partOf({ ContentRange, ContentLength }: GetObjectCommandOutput) {
+  if (ContentRange === undefined) return undefined;
+  const [, start = NaN, end = NaN, bytes = NaN] = (CONTENT_RANGE.exec(ContentRange) ?? []).map(
+    Number,
+  );
+  const isPart = Number.isSafeInteger(bytes) && start <= end && end < bytes;
+  const length = end - start + 1;
+  if (!isPart || (ContentLength ?? length) !== length) throw incomplete();
+  return { carried: { start, end }, bytes };
+}
+
+/**
+ * Whoever asked for no range would be told of one. Some stores answer a range of an empty object
+ * with the object, and others with 416.
+ */
+function requireRange(key: string, bytes: number, asked?: AskedRange, carried?: ByteRange): void {
+  const due = asked && resolveRange(key, bytes, asked);
+  if (carried?.start !== due?.start || carried?.end !== due?.end) throw incomplete();
 }
 
 function incomplete(): StoreFault {

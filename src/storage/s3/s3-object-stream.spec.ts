@@ -59,6 +59,13 @@ it('closes what it opens for a reader that has gone meanwhile', async () => {
   expect(opened[0]?.destroyed).toBe(true);
 });
 
+it('fails when more bytes come than there are to be', async () => {
+  const range = { start: 0, end: 999 };
+  const stream = new S3ObjectStream(ended(0), range, () => Promise.reject(new Error('never')));
+  await expect(buffer(stream)).rejects.toMatchObject({ code: 'IncompleteAnswer' });
+  expect(stream.bytesRead).toBeLessThanOrEqual(1_000);
+});
+
 it('tells how many bytes came, of whatever part was asked for', async () => {
   const range = { start: 1_000, end: 4_999 };
   const body = connection(1_000, 3_500);

@@ -12,7 +12,7 @@ export type Reopen = (range: ByteRange, signal: AbortSignal) => Promise<Readable
 
 /**
  * The bytes of an object. Where the connection to the store breaks it goes on with the rest, a few
- * times; then it fails. It never ends before its last byte.
+ * times; then it fails. It never ends before its last byte, nor goes on after it.
  */
 export class S3ObjectStream extends Readable {
   private readonly closing = new AbortController();
@@ -53,6 +53,10 @@ export class S3ObjectStream extends Readable {
   private follow(body: Readable): void {
     this.body = body;
     body.on('data', (chunk: Buffer) => {
+      if (this.position + chunk.length > this.range.end + 1) {
+        this.destroy(new StoreFault('IncompleteAnswer'));
+        return;
+      }
       this.position += chunk.length;
       if (this.push(chunk)) return;
       this.isWanted = false;

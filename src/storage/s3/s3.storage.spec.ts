@@ -246,6 +246,39 @@ describe('the s3 driver', () => {
     });
   });
 
+  describe('a store that claims another range than it was asked for', () => {
+    const content = Buffer.from('0123456789');
+
+    it.each([
+      ['a part of what is to come whole', undefined, 'bytes 0-99999999/100000000'],
+      ['a range that ends before it begins', undefined, 'bytes 10-5/3'],
+      ['all of it', undefined, 'bytes 0-9/10'],
+      ['a range that ends before it begins', { start: 2, end: 5 }, 'bytes 5-2/10'],
+      ['a range past the end', { start: 2, end: 5 }, 'bytes 2-5/5'],
+      ['another range', { start: 2, end: 5 }, 'bytes 1-4/10'],
+      ['no size', { start: 2, end: 5 }, 'bytes 2-5/*'],
+      ['no range that can be read', { start: 2, end: 5 }, '2-5'],
+      ['more than numbers hold', { last: 4 }, `bytes ${'9'.repeat(400)}-${'9'.repeat(401)}/10`],
+      ['fewer of the last bytes', { last: 4 }, 'bytes 7-9/10'],
+    ])('is at fault: %s for %j', async (_name, range, claimed) => {
+      const key = await store(content);
+      const headers = { 'content-range': claimed };
+      server.faults.add({ on: 'GetObject', claim: { status: 206, headers } });
+      await expect(storage.get(key, { range })).rejects.toMatchObject({
+        name: 'Unavailable',
+        code: 'IncompleteAnswer',
+      });
+    });
+
+    it('is at fault when its answer is not as long as the range', async () => {
+      const key = await store(content);
+      const range = { start: 2, end: 5 };
+      const headers = { 'content-range': 'bytes 2-5/10', 'content-length': '3' };
+      server.faults.add({ on: 'GetObject', claim: { headers } });
+      await expect(storage.get(key, { range })).rejects.toThrow(Unavailable);
+    });
+  });
+
   describe('a store that fails', () => {
     it('is unavailable, and tells neither its address nor its keys', async () => {
       const wrong = openStorage(server, { S3_SECRET_ACCESS_KEY: 'not the secret' });
