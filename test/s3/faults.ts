@@ -32,6 +32,8 @@ export type Trouble =
   | { garble: true }
   /** The answer to a GET of an object has this status, and these headers in the place of its own. */
   | { claim: { status?: number; headers: Record<string, string> } }
+  /** The answer has this status, and a body that never ends. */
+  | { endless: number }
   /** The work is done, and the connection breaks before the answer. */
   | { loseAnswer: true };
 
@@ -74,8 +76,21 @@ export async function beforeWork(
   if (!trouble) return true;
   if ('fail' in trouble) throw new S3Error(STATUS[trouble.fail], trouble.fail);
   if ('hang' in trouble) return false;
+  if ('endless' in trouble) {
+    void sendWithoutEnd(response.writeHead(trouble.endless, { 'content-type': 'application/xml' }));
+    return false;
+  }
   if ('delayMs' in trouble) await sleep(trouble.delayMs, undefined, { ref: false });
   return !response.destroyed;
+}
+
+/** Twelve megabytes in a second, or what the other side takes, for as long as that listens. */
+async function sendWithoutEnd(response: ServerResponse): Promise<void> {
+  const chunk = Buffer.alloc(128 * 1024, ' ');
+  while (!response.destroyed) {
+    if (!response.writableNeedDrain) response.write(chunk);
+    await sleep(10, undefined, { ref: false });
+  }
 }
 
 /** Breaks the connection while the request comes in, where that is the trouble. */

@@ -1,6 +1,7 @@
 import { HeadBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Env } from '../../core/env.js';
 import { Unavailable } from '../../core/problems/unavailable.js';
+import { boundAnswers } from './s3-answer-bounds.js';
 
 export type S3Settings = Pick<
   Env,
@@ -32,12 +33,12 @@ const MISTAKES = new Set(['TypeError', 'RangeError', 'ReferenceError']);
 const QUIET = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /**
- * A client with limits of time for all that it does, for R2, MinIO and AWS alike: no checksums in
+ * A client with limits of time and memory for all that it does, for R2, MinIO and AWS alike: no checksums in
  * trailers, which compatible stores refuse or keep as content, and no waiting for `100 Continue`.
  */
 export function createS3Client(env: S3Settings): S3Client {
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
-  return new S3Client({
+  const client = new S3Client({
     region: env.S3_REGION ?? 'auto',
     ...(env.S3_ENDPOINT !== undefined && { endpoint: env.S3_ENDPOINT }),
     forcePathStyle: env.S3_FORCE_PATH_STYLE ?? env.S3_ENDPOINT !== undefined,
@@ -58,6 +59,8 @@ export function createS3Client(env: S3Settings): S3Client {
       logger: QUIET,
     },
   });
+  boundAnswers(client);
+  return client;
 }
 
 /** Without a key, the SDK looks where machines have theirs, and renews what expires. */

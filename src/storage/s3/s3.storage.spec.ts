@@ -317,6 +317,22 @@ describe('the s3 driver', () => {
       await expect(storage.get(newKey())).rejects.toThrow(Unavailable);
     });
 
+    it.each([
+      ['an error', 400, 'GetObject', (key: string) => storage.get(key)],
+      ['an error', 500, 'DeleteObject', (key: string) => storage.delete(key)],
+      ['a refusal', 403, 'PutObject', (key: string) => storage.uploadBuffer(key, Buffer.from('x'))],
+      ['a list', 200, 'ListObjectsV2', () => Readable.from(storage.listAll()).toArray()],
+      ['word', 200, 'DeleteObject', (key: string) => storage.delete(key)],
+    ] as const)('without end is not listened to: %s with %d', async (_name, status, on, call) => {
+      server.faults.add({ on, endless: status });
+      await expect(call(newKey())).rejects.toMatchObject({ code: 'AnswerTooLong' });
+      const stillOpen = await eventually(
+        async () => server.openRequests,
+        (open) => open === 0,
+      );
+      expect(stillOpen).toBe(0);
+    });
+
     it('that never answers is not ready', async () => {
       server.faults.add({ hang: true });
       const began = Date.now();
