@@ -316,12 +316,25 @@ describe('a file that the API fetches from the bucket', () => {
   });
 
   it('is not found when it has gone, and unavailable when the store is', async () => {
-    store.faults.add({ fail: 'AccessDenied' });
-    expect((await ask(link)).status).toBe(503);
-    store.faults.clear();
+    for (const fail of ['AccessDenied', 'NoSuchBucket'] as const) {
+      store.faults.add({ fail });
+      expect((await ask(link)).status).toBe(503);
+      expect((await ask(link, { method: 'HEAD' })).status).toBe(503);
+      store.faults.clear();
+    }
     store.bucket.objects.delete(key);
     expect((await ask(link)).status).toBe(404);
   });
+
+  it.each(['bytes 10-5/3', 'bytes 0-99999999/100000000'])(
+    'does not come as a part that nobody asked for: %s',
+    async (range) => {
+      await plain.app.get(Storage).uploadBuffer(key, content);
+      const headers = { 'content-range': range };
+      store.faults.add({ on: 'GetObject', claim: { status: 206, headers } });
+      expect((await ask(link)).status).toBe(503);
+    },
+  );
 
   it('breaks off with its connection when the store breaks it off for good', async () => {
     await plain.app.get(Storage).uploadBuffer(key, Buffer.alloc(300_000));

@@ -315,6 +315,15 @@ describe('the s3 driver', () => {
     it('does not make objects look lost when its bucket is gone', async () => {
       server.faults.add({ fail: 'NoSuchBucket' });
       await expect(storage.get(newKey())).rejects.toThrow(Unavailable);
+      await expect(storage.head(newKey())).rejects.toThrow(Unavailable);
+    });
+
+    it('is asked for its bucket only when an object is missing', async () => {
+      const key = await store(Buffer.from('x'));
+      await storage.head(key);
+      expect(server.count('HeadBucket')).toBe(0);
+      await expect(storage.head(newKey())).rejects.toThrow(ObjectNotFound);
+      expect(server.count('HeadBucket')).toBe(1);
     });
 
     it.each([

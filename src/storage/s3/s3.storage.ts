@@ -126,9 +126,11 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     const command = new HeadObjectCommand(this.place(key));
     const { ContentLength, ContentType, LastModified } = await this.call((abortSignal) =>
       this.client.send(command, { abortSignal }),
-    ).catch((error: unknown) => {
-      // There is no body that could tell a missing bucket from a missing object.
-      throw hasStatus(error, 404) ? new ObjectNotFound(key) : error;
+    ).catch(async (error: unknown) => {
+      if (!hasStatus(error, 404)) throw error;
+      // There was no body that could tell a missing bucket, which is a fault, from a missing object.
+      await requireBucket(this.client, this.bucket, CALL_MS);
+      throw new ObjectNotFound(key);
     });
     return headOf(key, ContentLength, ContentType, LastModified);
   }
