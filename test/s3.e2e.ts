@@ -326,6 +326,13 @@ describe('a file that the API fetches from the bucket', () => {
     expect((await ask(link)).status).toBe(404);
   });
 
+  it('does not come shorter than the store said of it', async () => {
+    await plain.app.get(Storage).uploadBuffer(key, content);
+    const headers = { 'content-range': 'bytes 0-3/4', 'content-length': '4' };
+    store.faults.add({ on: 'GetObject', claim: { headers } });
+    expect((await ask(link, { headers: { range: 'bytes=0-3' } })).status).toBe(503);
+  });
+
   it.each(['bytes 10-5/3', 'bytes 0-99999999/100000000'])(
     'does not come as a part that nobody asked for: %s',
     async (range) => {
@@ -342,6 +349,31 @@ describe('a file that the API fetches from the bucket', () => {
     const answer = await ask(link);
     expect(answer.status).toBe(200);
     await expect(answer.arrayBuffer()).rejects.toThrow();
+  });
+});
+
+describe('a file that the store has in another size than its row', () => {
+  it('is a fault of the store, whole, in parts or as headers', async () => {
+    const { body: image } = await uploadPicture(app, owner, picture);
+    const url = fileOf(image.id, '?size=original');
+    const key = store.bucket.keys('images/').find((each) => each.includes(`${image.id}/original-`));
+    const object = store.bucket.get(key ?? '');
+    object.body = object.body.subarray(0, -5_000);
+    for (const request of [
+      app.as(owner).get(url),
+      app.as(owner).get(url).set('range', 'bytes=0-9'),
+      app.as(owner).head(url),
+    ]) {
+      const answer = await request;
+      expect([answer.status, answer.headers['content-range']]).toEqual([503, undefined]);
+      expect(answer.headers).not.toHaveProperty('etag');
+    }
+    expect(
+      await eventually(
+        async () => store.openRequests,
+        (open) => open === 0,
+      ),
+    ).toBe(0);
   });
 });
 

@@ -61,6 +61,7 @@ export class ImageFiles {
       file: {
         storage: this.storage,
         key: file.storageKey,
+        bytes: file.bytes,
         etag: `"${file.checksum.slice(0, 32)}"`,
         lastModified: new Date(file.createdAt),
         cacheControl: isPublic && query.v === image.version ? FOREVER : ASK_EACH_TIME,

@@ -58,6 +58,7 @@ export class FilesController {
     await sendStoredFile(request, reply, {
       storage: this.storage,
       key,
+      bytes: head.bytes,
       etag: etagOf(key, head),
       lastModified: head.lastModified,
       cacheControl: cacheControlOf(expires),

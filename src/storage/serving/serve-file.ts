@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { notFound, Problem } from '../../core/problems/problem.js';
+import { Unavailable } from '../../core/problems/unavailable.js';
 import { mayCutRange, type Validators, weighConditions } from './conditions.js';
 import { parseRange } from './range-header.js';
 import { type Lifetime, redirectHeaders, redirectOf } from './redirect.js';
@@ -18,6 +19,8 @@ import { contentTypeOf, inlineAs } from '../storage-key.js';
 export interface ServedFile extends Validators {
   storage: Storage;
   key: string;
+  /** Its size by its row, or by what the store told before: it has no other. */
+  bytes: number;
   cacheControl: string;
   /** For who saves the file. Other characters than letters, digits and `-._` become `_`. */
   fileName: string;
@@ -44,6 +47,7 @@ const FILE_POLICY =
  * are weighed by what the caller says of the file, so 304 and 412 do not ask the store at all.
  *
  * @throws Problem `not-found`, `precondition-failed`, `range-not-satisfiable`
+ * @throws Unavailable when the store has it in another size
  */
 export async function sendStoredFile(
   request: FastifyRequest,
@@ -61,8 +65,8 @@ export async function sendStoredFile(
     setVary(reply, file);
     await sendNothing(request, reply);
   } else if (request.method === 'HEAD') {
-    const { bytes } = await orProblem(file.storage.head(file.key));
-    setFileHeaders(reply, file, bytes);
+    requireSize(file, await orProblem(file.storage.head(file.key)));
+    setFileHeaders(reply, file, file.bytes);
     await sendNothing(request, reply);
   } else {
     const object = await open(file, rangeOf(request, file));
@@ -79,8 +83,27 @@ function rangeOf({ headers }: FastifyRequest, file: ServedFile): AskedRange | un
   return mayCutRange(headers, file) ? parseRange(headers.range) : undefined;
 }
 
-function open({ storage, key }: ServedFile, range?: AskedRange): Promise<StoredObject> {
-  return orProblem(storage.get(key, { range }));
+async function open(file: ServedFile, range?: AskedRange): Promise<StoredObject> {
+  const object = await orProblem(
+    file.storage.get(file.key, { range }).catch((error: unknown) => {
+      if (error instanceof RangeNotSatisfiable) requireSize(file, error);
+      throw error;
+    }),
+  );
+  try {
+    requireSize(file, object);
+  } catch (error) {
+    object.stream.destroy();
+    throw error;
+  }
+  return object;
+}
+
+/** Caches and clients would take a file that was cut off, or is another one, for the whole. */
+function requireSize({ bytes }: ServedFile, stored: { bytes: number }): void {
+  if (stored.bytes === bytes) return;
+  const sizes = `${stored.bytes} bytes instead of ${bytes}`;
+  throw new Unavailable(`The store has a file in another size: ${sizes}`, 'WrongSize');
 }
 
 /** What a store refuses, as problems. Nothing of the file may be in the reply's headers yet. */
