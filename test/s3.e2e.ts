@@ -377,6 +377,94 @@ describe('a file that the store has in another size than its row', () => {
   });
 });
 
+describe('an upload that the store does not give back as it was', () => {
+  let id: string;
+  let key: string;
+
+  /** Takes an upload for a worker to convert, in the first of its attempts or in the last. */
+  async function accept({ attempts = 0 } = {}): Promise<void> {
+    await app.worker?.stop();
+    const request = app.as(owner).post('/api/v1/images/upload?force=true');
+    ({
+      body: { id },
+    } = await request.attach('image', picture, 'x').expect(202));
+    await app.database.query('update images set attempts = $2 where id = $1', [id, attempts]);
+    key = store.bucket.keys('images/').find((each) => each.includes(id)) ?? '';
+  }
+
+  async function row() {
+    const [found] = await app.database.query<{
+      status: string;
+      attempts: number;
+      error_code: string | null;
+      is_resting: boolean;
+    }>(
+      `select status, attempts, error_code, lease_id is null as is_resting
+       from images where id = $1`,
+      [id],
+    );
+    return found!;
+  }
+
+  async function reprocess() {
+    const request = app.as(owner).post(`/api/v1/images/${id}/reprocess`);
+    return (await request.set('prefer', 'wait=30')).body;
+  }
+
+  it.each([
+    ['garbles it', async (upload: Buffer) => Buffer.from(upload).reverse()],
+    ['has another picture in its place', () => makePicture()],
+  ])('is tried again, and made in the end, when the store %s', async (_name, damage) => {
+    await accept();
+    const { body, headers } = store.bucket.get(key);
+    const damaged = await damage(body);
+    store.bucket.put(key, damaged, headers);
+    await app.startWorker();
+    const tried = await eventually(row, ({ attempts, is_resting }) => attempts > 0 && is_resting);
+    expect(tried).toMatchObject({ status: 'PROCESSING', error_code: null });
+
+    store.bucket.put(key, body, headers);
+    const made = await eventually(row, ({ status }) => status === 'COMPLETED', 30_000);
+    expect(made).toMatchObject({ status: 'COMPLETED', error_code: null });
+  });
+
+  it('fails for good without any blame, and can be taken up again', async () => {
+    store.faults.add({ on: 'PutObject', garble: true, times: 1 });
+    await accept({ attempts: 9 });
+    await app.startWorker();
+    const failed = await eventually(row, ({ status }) => status === 'FAILED');
+    expect(failed).toMatchObject({ status: 'FAILED', error_code: 'internal-error' });
+
+    store.bucket.get(key).body.reverse();
+    expect(await reprocess()).toMatchObject({ status: 'COMPLETED', error: null });
+  });
+
+  it('is told to be missing when its last attempt does not find it either', async () => {
+    await accept({ attempts: 9 });
+    const { body, headers } = store.bucket.get(key);
+    store.bucket.objects.delete(key);
+    await app.startWorker();
+    const failed = await eventually(row, ({ status }) => status === 'FAILED');
+    expect(failed).toMatchObject({ status: 'FAILED', error_code: 'file-missing' });
+
+    store.bucket.put(key, body, headers);
+    expect(await reprocess()).toMatchObject({ status: 'COMPLETED', error: null });
+  });
+
+  it('is the same for an original that is to be made anew', async () => {
+    ({
+      body: { id },
+    } = await uploadPicture(app, owner, picture));
+    key = store.bucket.keys('images/').find((each) => each.includes(`${id}/original-`)) ?? '';
+    store.bucket.get(key).body.reverse();
+    await app.as(owner).post(`/api/v1/images/${id}/reprocess`).expect(202);
+    await eventually(row, ({ attempts, is_resting }) => attempts > 0 && is_resting);
+    store.bucket.get(key).body.reverse();
+    const made = await eventually(row, ({ status }) => status === 'COMPLETED', 30_000);
+    expect(made).toMatchObject({ status: 'COMPLETED', error_code: null });
+  });
+});
+
 describe('while the store fails', () => {
   it('requests answer 503 with Retry-After and nothing of the store, and work again after', async () => {
     const { body: image } = await uploadPicture(app, owner, picture);

@@ -7,6 +7,7 @@ import { ImageConversion } from './conversion/conversion.service.js';
 import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
 import { ResumableCompletion } from './resumable/resumable-completion.js';
+import { SourceFile } from './conversion/source-file.js';
 import { VersionFiles } from './conversion/version-files.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 import { ImageRetention } from './upkeep/image-retention.js';
@@ -23,6 +24,7 @@ const HOUR_MS = 60 * MINUTE_MS;
     ConversionMetrics,
     ImageConversion,
     ImageConversionProcessor,
+    SourceFile,
     VersionFiles,
     {
       provide: DecoderPool,

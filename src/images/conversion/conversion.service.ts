@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { makeDataFolder } from '../../core/process/data-folder.js';
-import { JobRefusal } from '../../queue/job-errors.js';
 import { type Attempt, type WriteOutcome } from '../../queue/job-processor.js';
-import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { DecoderPool, type RunOptions } from '../decoding/decoder-pool.js';
 import { estimateMemoryMb } from '../decoding/memory-estimate.js';
 import type { DecodeResult, DecodeTask } from '../decoding/variants.js';
-import { FILE_MISSING, type Image } from '../image.entity.js';
+import type { Image } from '../image.entity.js';
 import { ConversionMetrics } from './conversion-metrics.js';
 import { asRefusal, isFatalToDecoder } from './refusals.js';
+import { SourceFile } from './source-file.js';
 import { VersionFiles } from './version-files.js';
 
 /** Where files lie while they are decoded, below `DATA_DIR`. */
@@ -25,7 +24,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
   private readonly workFolder: string;
 
   constructor(
-    private readonly storage: Storage,
+    private readonly sources: SourceFile,
     private readonly versions: VersionFiles,
     private readonly decoders: DecoderPool,
     private readonly metrics: ConversionMetrics,
@@ -61,9 +60,7 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
     const folder = await mkdtemp(join(this.workFolder, 'image-'));
     try {
       const source = join(folder, 'source');
-      await this.metrics.measure('fetch', () =>
-        this.download(image.storageKey, source, attempt.signal),
-      );
+      await this.metrics.measure('fetch', () => this.sources.fetch(image, source, attempt));
       const decoded = await this.decode(image, source, folder, attempt);
       const stored = await this.metrics.measure('store', () =>
         this.versions.store(image, decoded, attempt.signal),
@@ -76,15 +73,6 @@ export class ImageConversion implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await this.decoders.close();
-  }
-
-  private async download(key: string, path: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.storage.download(key, path, { signal });
-    } catch (error) {
-      if (!(error instanceof ObjectNotFound)) throw error;
-      throw new JobRefusal(FILE_MISSING, 'The file of the picture is gone.', { cause: error });
-    }
   }
 
   private async decode(
