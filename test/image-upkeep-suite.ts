@@ -351,6 +351,21 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
         await expectAllWell({ repair: true });
       });
 
+      it('is made after all when its upload was missing and is there again', async () => {
+        const { id, source } = await createImage({ status: 'FAILED', errorCode: 'file-missing' });
+        await storage.delete(source);
+        await expectAllWell({ repair: true });
+        await store(source);
+        expect((await round()).reported).toMatchObject([
+          { kind: 'found-again', imageId: id, key: source, remedy: 'reprocess', outcome: 'found' },
+        ]);
+        expect(await round({ repair: true })).toMatchObject({ repaired: 1, left: 0 });
+        expect(await imageRow(id)).toMatchObject({
+          ...{ status: 'PENDING', error_code: null, next_attempt_at: expect.any(Date) },
+        });
+        await expectAllWell({ repair: true });
+      });
+
       it('becomes FAILED when it was refused to be made anew already', async () => {
         const refused = await createImage({ errorCode: 'undecodable' });
         const unlucky = await createImage({ errorCode: 'internal-error' });

@@ -414,11 +414,13 @@ describe('an upload that the store does not give back as it was', () => {
   it.each([
     ['garbles it', async (upload: Buffer) => Buffer.from(upload).reverse()],
     ['has another picture in its place', () => makePicture()],
+    ['has lost it', async () => undefined],
   ])('is tried again, and made in the end, when the store %s', async (_name, damage) => {
     await accept();
     const { body, headers } = store.bucket.get(key);
     const damaged = await damage(body);
-    store.bucket.put(key, damaged, headers);
+    if (damaged) store.bucket.put(key, damaged, headers);
+    else store.bucket.objects.delete(key);
     await app.startWorker();
     const tried = await eventually(row, ({ attempts, is_resting }) => attempts > 0 && is_resting);
     expect(tried).toMatchObject({ status: 'PROCESSING', error_code: null });

@@ -9,6 +9,7 @@ import type { Attempt } from '../../queue/job-processor.js';
 import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageVariant } from '../image-variant.entity.js';
+import { convertImage } from './conversion.jobs.js';
 
 /** The file that a picture is made from: its upload, or later its original without metadata. */
 @Injectable()
@@ -22,14 +23,19 @@ export class SourceFile {
    * Brings the file to this machine, and makes sure that it is what was stored: nobody is to be
    * blamed for what a store made of it, and no picture made of that, whose upload is then deleted.
    *
-   * @throws JobRefusal when there is no such file
+   * A file that is missing may lie on a disk that is not mounted, or in a store that this worker is
+   * not told of, so that only the last attempt takes it for lost.
+   *
+   * @throws JobRefusal when there is no such file, and this is the last attempt
+   * @throws ObjectNotFound when it is not
    * @throws Unavailable when the store gives other bytes
    */
-  async fetch(image: Image, path: string, { signal }: Attempt): Promise<void> {
+  async fetch(image: Image, path: string, { number, signal }: Attempt): Promise<void> {
     try {
       await this.storage.download(image.storageKey, path, { signal });
     } catch (error) {
-      if (!(error instanceof ObjectNotFound)) throw error;
+      const isLast = number >= convertImage.retry.attempts;
+      if (!(error instanceof ObjectNotFound) || !isLast) throw error;
       throw new JobRefusal(FILE_MISSING, 'The file of the picture is gone.', { cause: error });
     }
     const recorded = await this.recordedChecksum(image);

@@ -14,7 +14,7 @@ export type FindingKind = (typeof FINDING_KINDS)[number];
  * What repairs a finding.
  *
  * - `delete`: the image is deleted as by its owner
- * - `reprocess`: the files of the image are made anew from its original
+ * - `reprocess`: the files of the image are made anew from its original, or at last from its upload
  * - `mark-failed`: the image becomes FAILED, because nothing is left to make the file from
  * - `restore`: the image, which was marked FAILED, is COMPLETED again
  * - `remove`: the file is removed from storage
@@ -39,7 +39,7 @@ export interface Finding {
 
 /** What one round has seen and done. */
 export interface UpkeepSummary {
-  /** Files in storage, and images that were made, that were looked at. */
+  /** Files in storage, and images that are to have files, that were looked at. */
   files: number;
   images: number;
   findings: Record<FindingKind, number>;

@@ -25,8 +25,11 @@ interface RecordedFile {
   checksum: string | null;
 }
 
-/** An image that was made: it is COMPLETED, or FAILED because files of it were lost. */
-interface MadeImage {
+/**
+ * An image that is to have its files: it is COMPLETED, or FAILED because they were lost, perhaps
+ * before it was made for the first time: then its version is 0, and its only file the upload.
+ */
+interface KeptImage {
   id: string;
   user_id: string;
   status: 'COMPLETED' | 'FAILED';
@@ -44,7 +47,7 @@ interface Fault {
 /** An image whose state is not that of its files, at the version that was looked at. */
 export interface FaultyImage {
   id: string;
-  status: MadeImage['status'];
+  status: KeptImage['status'];
   version: number;
   faults: Fault[];
   remedy: Remedy;
@@ -52,7 +55,7 @@ export interface FaultyImage {
 
 /**
  * Rows of completed images whose files are not there, or not as they were stored; and rows that were
- * marked FAILED for that, and whose files are there again.
+ * marked FAILED for that, or for an upload that was missing, and whose files are there again.
  */
 @Injectable()
 export class LostFiles {
@@ -63,7 +66,7 @@ export class LostFiles {
   ) {}
 
   /**
-   * Walks all images that were made, by id, and holds them against storage.
+   * Walks all images that are to have files, by id, and holds them against storage.
    *
    * @param checksums whether each file is read and compared with its SHA-256
    */
@@ -109,13 +112,13 @@ export class LostFiles {
   }
 
   /** A file may have been replaced between the reading of its row and that of storage: look twice. */
-  private async check(image: MadeImage, checksums: boolean): Promise<FaultyImage | undefined> {
+  private async check(image: KeptImage, checksums: boolean): Promise<FaultyImage | undefined> {
     if (!(await this.examine(image, checksums))) return undefined;
     const again = await this.read(image.id);
     return again && this.examine(again, checksums);
   }
 
-  private async examine(image: MadeImage, checksums: boolean): Promise<FaultyImage | undefined> {
+  private async examine(image: KeptImage, checksums: boolean): Promise<FaultyImage | undefined> {
     const sizes = await this.sizesIn(image);
     const faults: Fault[] = [];
     for (const file of recordedFiles(image)) {
@@ -130,11 +133,11 @@ export class LostFiles {
     // Known to be lost already.
     if (faults.length > 0) return undefined;
     const found = { kind: 'found-again' as const, key: image.storage_key };
-    return { id, status, version, faults: [found], remedy: 'restore' };
+    return { id, status, version, faults: [found], remedy: version > 0 ? 'restore' : 'reprocess' };
   }
 
   /** What lies in the folder of an image: one request to the store for all its files. */
-  private async sizesIn({ user_id, storage_key }: MadeImage): Promise<Map<string, number>> {
+  private async sizesIn({ user_id, storage_key }: KeptImage): Promise<Map<string, number>> {
     const folder = folderOf(storage_key).split('/').slice(2).join('/');
     const sizes = new Map<string, number>();
     for await (const { key, bytes } of this.storage.list(user_id, folder)) sizes.set(key, bytes);
@@ -165,33 +168,33 @@ export class LostFiles {
     return hash.digest('hex');
   }
 
-  private async readPage(after: string | undefined): Promise<MadeImage[]> {
-    const { rows } = await sql<MadeImage>`
-      ${MADE} ${after === undefined ? sql`` : sql`and id > ${after}::uuid`}
+  private async readPage(after: string | undefined): Promise<KeptImage[]> {
+    const { rows } = await sql<KeptImage>`
+      ${KEPT} ${after === undefined ? sql`` : sql`and id > ${after}::uuid`}
       order by id limit ${PAGE_SIZE}
     `.execute(this.em.fork().getKysely());
     return rows;
   }
 
-  private async read(id: string): Promise<MadeImage | undefined> {
-    const { rows } = await sql<MadeImage>`${MADE} and id = ${id}::uuid`.execute(
+  private async read(id: string): Promise<KeptImage | undefined> {
+    const { rows } = await sql<KeptImage>`${KEPT} and id = ${id}::uuid`.execute(
       this.em.fork().getKysely(),
     );
     return rows[0];
   }
 }
 
-const MADE = sql`
+const KEPT = sql`
   select id, user_id, status, version, storage_key, error_code,
     (select coalesce(json_agg(json_build_object(
        'key', file.storage_key, 'bytes', file.bytes, 'checksum', file.checksum)
        order by file.storage_key), '[]')
      from image_variants as file where file.image_id = images.id) as files
   from images
-  where (status = 'COMPLETED' or (status = 'FAILED' and version > 0 and error_code = ${FILE_MISSING}))`;
+  where (status = 'COMPLETED' or (status = 'FAILED' and error_code = ${FILE_MISSING}))`;
 
 /** The source is among the variants, as the original; a row that says otherwise is believed. */
-function recordedFiles({ storage_key, files }: MadeImage): RecordedFile[] {
+function recordedFiles({ storage_key, files }: KeptImage): RecordedFile[] {
   return files.some(({ key }) => key === storage_key)
     ? files
     : [{ key: storage_key, bytes: null, checksum: null }, ...files];
@@ -201,7 +204,7 @@ function recordedFiles({ storage_key, files }: MadeImage): RecordedFile[] {
  * All files are made anew from the original, so long as that is sound. What was tried already, and
  * refused for the picture's own sake, would be refused again.
  */
-function remedyFor({ storage_key, error_code }: MadeImage, faults: Fault[]): Remedy {
+function remedyFor({ storage_key, error_code }: KeptImage, faults: Fault[]): Remedy {
   const source = faults.find(({ key }) => key === storage_key);
   const isLost = (fault: Fault) => fault.kind !== 'wrong-checksum';
   if (source) return isLost(source) ? 'mark-failed' : 'none';
