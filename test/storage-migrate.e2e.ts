@@ -154,6 +154,7 @@ describe('npm run storage:migrate', () => {
     expect(found.code).toBe(1);
     expect(found.output).toContain(`missing   ${lost}`);
     for (const key of [damaged, shorter]) expect(found.output).toContain(`different ${key}`);
+    expect(found.output).toContain('npm run storage:migrate -- --again');
     expect(store.count('PutObject')).toBe(0);
 
     const mended = await migrate('--again');
@@ -165,11 +166,26 @@ describe('npm run storage:migrate', () => {
     expect(await migrate('--verify')).toMatchObject({ code: 0 });
   });
 
+  it('does not take for known what it has found to be different since', async () => {
+    await migrate();
+    const [damaged = ''] = files.keys();
+    damage(damaged);
+    expect(await migrate('--verify')).toMatchObject({ code: 1 });
+    const { code, output } = await migrate();
+    expect([code, output]).toEqual([0, expect.stringContaining(`mended    ${damaged}`)]);
+    expectAllThere();
+    store.asked.length = 0;
+    expect(await migrate()).toMatchObject({ code: 0 });
+    expect(store.count('GetObject')).toBe(0);
+  });
+
   it('says what it could not copy, and nothing of addresses and keys', async () => {
     store.faults.add({ on: 'PutObject', fail: 'AccessDenied', times: 3 });
     const { code, output } = await migrate();
     expect(code).toBe(1);
     expect(output.match(/^failed .*AccessDenied, 403\)$/gm)).toHaveLength(3);
+    // What is not there is copied by any run; nothing needs to be read again.
+    expect(output).toMatch(/Run it again\.\n$/);
     expect(output).not.toMatch(/127\.0\.0\.1|AKIA/);
     expect(await migrate()).toMatchObject({ code: 0 });
     expectAllThere();

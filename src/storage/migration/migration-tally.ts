@@ -52,10 +52,16 @@ export class MigrationTally {
       const count = this.counts.get(outcome as Outcome);
       return count ? [line(count, words)] : [];
     });
-    const verdict = this.isAllThere
-      ? 'Every file is in the bucket as it is here.'
-      : 'Not every file is in the bucket as it is here. Run it again.';
-    return [...lines, line(this.total(), 'in all'), verdict].join('\n');
+    return [...lines, line(this.total(), 'in all'), this.verdict()].join('\n');
+  }
+
+  /** A store that has changed one file may have changed others that an earlier run has compared. */
+  private verdict(): string {
+    if (this.isAllThere) return 'Every file is in the bucket as it is here.';
+    const remedy = this.counts.has('different')
+      ? 'Compare all, and copy what differs: npm run storage:migrate -- --again'
+      : 'Run it again.';
+    return `Not every file is in the bucket as it is here. ${remedy}`;
   }
 
   private total() {

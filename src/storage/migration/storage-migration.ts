@@ -94,6 +94,7 @@ export class StorageMigration {
       await this.record.add(file);
       return 'verified';
     }
+    await this.record.forget(file);
     if (options.verify) return foundBytes === undefined ? 'missing' : 'different';
     return this.copy(file, checksum, foundBytes !== undefined, options.signal);
   }
