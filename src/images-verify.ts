@@ -5,7 +5,7 @@ import { CoreModule } from './core/core.module.js';
 import { readEnv } from './core/env.js';
 import { Shutdown } from './core/process/shutdown.js';
 import { onStopSignal } from './core/process/stop-signals.js';
-import { runTool } from './core/process/tool.js';
+import { onUnreadReport, runTool } from './core/process/tool.js';
 import { DatabaseModule } from './database.module.js';
 import { ImageUpkeepModule } from './images/upkeep/image-upkeep.module.js';
 import { ImageUpkeep } from './images/upkeep/image-upkeep.service.js';
@@ -35,7 +35,7 @@ runTool(USAGE, FLAGS, async (flags) => {
   try {
     const summary = await verify(instance.settings, flags);
     print(flags, { summary }, () => describeSummary(summary, flags.repair));
-    if (summary.left > 0) process.exitCode = FINDINGS_LEFT;
+    if (summary.left > 0) process.exitCode ??= FINDINGS_LEFT;
   } finally {
     await instance.close();
   }
@@ -51,6 +51,9 @@ async function verify(settings: NodeJS.ProcessEnv, flags: Flags): Promise<Upkeep
   try {
     const shutdown = app.get(Shutdown);
     onStopSignal(() => {
+      shutdown.begin();
+    });
+    onUnreadReport(() => {
       shutdown.begin();
     });
     const report = (finding: Finding) => {

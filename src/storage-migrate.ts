@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CannotStart } from './core/process/cannot-start.js';
 import { onStopSignal } from './core/process/stop-signals.js';
-import { runTool } from './core/process/tool.js';
+import { onUnreadReport, runTool } from './core/process/tool.js';
 import { type Env, readOfflineEnv } from './core/env.js';
 import { DiskStorage } from './storage/disk/disk.storage.js';
 import { MigrationRecord } from './storage/migration/migration-record.js';
@@ -31,6 +31,9 @@ runTool(USAGE, ['again', 'verify'], async (flags) => {
   onStopSignal(() => {
     stop.abort(new CannotStart('Stopped before the end. Run it again to go on.'));
   });
+  onUnreadReport(() => {
+    stop.abort(new CannotStart('Stopped before the end: nobody reads the report.'));
+  });
   const tally = new MigrationTally();
   const progress = setInterval(() => {
     print(tally.progress());
@@ -44,7 +47,7 @@ runTool(USAGE, ['again', 'verify'], async (flags) => {
     to.onApplicationShutdown();
   }
   print(tally.summary());
-  if (!tally.isAllThere) process.exitCode = NOT_ALL_THERE;
+  if (!tally.isAllThere) process.exitCode ??= NOT_ALL_THERE;
 });
 
 /** @throws CannotStart when there are no files here, or no bucket there */

@@ -647,9 +647,13 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
     });
 
     describe('npm run images:verify', () => {
-      async function verify(...flags: string[]) {
+      function spawnVerify(...flags: string[]): ProductProcess {
         const variables = { ...app.variables, MIGRATION_DATABASE_URL: '' };
-        const child = ProductProcess.spawn('images-verify', variables, flags);
+        return ProductProcess.spawn('images-verify', variables, flags);
+      }
+
+      async function verify(...flags: string[]) {
+        const child = spawnVerify(...flags);
         return { code: await child.ended(), output: child.output };
       }
 
@@ -689,6 +693,15 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
           { finding: { kind: 'wrong-checksum', imageId: id, outcome: 'left' } },
           { summary: { images: 1, files: 4, left: 1, repaired: 0 } },
         ]);
+      });
+
+      it('ends with 2 when nobody reads its report, and repairs no more', async () => {
+        for (let index = 0; index < 10; index += 1) await store(`images/${newId()}/1-x/a.jpg`);
+        const child = spawnVerify('--repair');
+        child.stopReading();
+        expect([await child.ended(), child.output]).toEqual([2, expect.stringMatching(/^Stopped/)]);
+        // The word that nobody reads comes a moment after the first line.
+        expect((await round()).left).toBeGreaterThan(5);
       });
     });
   });

@@ -67,6 +67,11 @@ export class ProductProcess {
     return longestStallMs;
   }
 
+  /** Closes its standard output from this side, as `| head` does when it has enough. */
+  stopReading(): void {
+    this.child.stdout?.destroy();
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }

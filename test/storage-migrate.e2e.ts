@@ -200,6 +200,17 @@ describe('npm run storage:migrate', () => {
     expectAllThere();
   });
 
+  it('ends with 2 when nobody reads what it says', async () => {
+    await migrate();
+    for (const key of [...files.keys()].slice(0, 3)) damage(key);
+    const child = start('--verify');
+    child.stopReading();
+    expect([await child.ended(), child.output]).toEqual([
+      2,
+      'Stopped before the end: nobody reads the report.\n',
+    ]);
+  });
+
   it('finds the keys that the machine has, when it is given none', async () => {
     const { PATH = '' } = process.env;
     const { S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, ...variables } = store.variables;

@@ -19,6 +19,19 @@ export function runTool<Flag extends string>(
   runEntryPoint(async () => main(readFlags(usage, flags)), FAILED);
 }
 
+/**
+ * Has a tool stop when nobody reads its report any more, as behind `| head`, and end with 2. Without
+ * it the error would end the process at once, with the 1 that may mean something else.
+ *
+ * @param stop may be called more than once
+ */
+export function onUnreadReport(stop: () => void): void {
+  process.stdout.on('error', () => {
+    process.exitCode = FAILED;
+    stop();
+  });
+}
+
 /** @throws CannotStart */
 function readFlags<Flag extends string>(
   usage: string,
