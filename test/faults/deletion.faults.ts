@@ -45,7 +45,7 @@ describe('a deletion', () => {
         await eventually(() => workOf(app, id), isProcessing);
         if (n % 2 === 0) await deleteWhileDecoding(id, n);
         else if (n % 10 === 9) await deleteLongBeforeStoring(id, worker);
-        else await deleteWhenStored(id);
+        else await deleteWhenStored(id, worker);
         await app.as(account).get(`/api/v1/images/${id}`).expect(404);
       }
     });
@@ -81,27 +81,34 @@ describe('a deletion', () => {
     await app.as(account).delete(`/api/v1/images/${id}`).expect(204);
   }
 
-  /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
-  async function deleteLongBeforeStoring(id: string, { pid }: ProductProcess): Promise<void> {
+  /** Does something while nothing is decoded. */
+  async function whileDecodersStop({ pid }: ProductProcess, work: () => Promise<void>) {
     const decoders = await eventually(
       async () => childrenOf(pid),
       (children) => children.length > 0,
     );
     for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
     try {
+      await work();
+    } finally {
+      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
+    }
+  }
+
+  /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
+  async function deleteLongBeforeStoring(id: string, worker: ProductProcess): Promise<void> {
+    await whileDecodersStop(worker, async () => {
       await deleteWhileDecoding(id, 0);
       const names = await eventually(
         () => filesOf(id),
         (all) => all.length === 0,
       );
       expect(names).toEqual([]);
-    } finally {
-      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
-    }
+    });
   }
 
   /** Holds the row until all files are stored: the deletion waits for it, and the worker behind it. */
-  async function deleteWhenStored(id: string): Promise<void> {
+  async function deleteWhenStored(id: string, worker: ProductProcess): Promise<void> {
     const holder = new pg.Client({ connectionString: app.database.ownerUrl });
     await holder.connect();
     try {
@@ -111,11 +118,11 @@ describe('a deletion', () => {
         [id],
       );
       expect(rows).toMatchObject([{ status: 'PROCESSING' }]);
-      const deletion = app.as(account).delete(`/api/v1/images/${id}`).expect(204).then();
-      await eventually(
-        () => waitingFor(rows[0]!.pid),
-        (count) => count > 0,
-      );
+      let deletion: Promise<unknown> | undefined;
+      await whileDecodersStop(worker, async () => {
+        deletion = app.as(account).delete(`/api/v1/images/${id}`).expect(204).then();
+        expect(await eventually(() => isDeletionWaitingFor(rows[0]!.pid), Boolean)).toBe(true);
+      });
       const names = await eventually(
         () => filesOf(id),
         (all) => all.length === 5,
@@ -136,13 +143,14 @@ describe('a deletion', () => {
     return folder === undefined ? [] : readdir(folder).catch(() => []);
   }
 
-  /** How many wait for a lock of a connection. */
-  async function waitingFor(pid: number): Promise<number> {
+  /** Whether a deletion waits for a lock of a connection; the worker does as well. */
+  async function isDeletionWaitingFor(pid: number): Promise<boolean> {
     const waiting = await app.database.query(
-      'select 1 from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
+      `select 1 from pg_stat_activity
+       where $1 = any(pg_blocking_pids(pid)) and query like 'delete from images %'`,
       [pid],
     );
-    return waiting.length;
+    return waiting.length > 0;
   }
 
   interface Outcome {
