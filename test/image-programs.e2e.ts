@@ -4,24 +4,30 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { freePort } from '../src/standalone/free-port.js';
+import { TestingApp } from './testing-app.js';
 
-let server: Server | undefined;
+/** Instead of a status: the answer never comes. */
+const HANGS = 0;
+
+const servers: Server[] = [];
 
 afterEach(async () => {
-  if (!server) return;
-  server.close();
-  await once(server, 'close');
-  server = undefined;
+  for (const server of servers.splice(0)) {
+    server.close();
+    await once(server, 'close');
+  }
 });
 
 /** A loopback server that answers with these statuses, by method. */
 async function serve(statuses: Record<string, number>): Promise<{ port: number; seen: string[] }> {
   const seen: string[] = [];
-  server = createServer((request: IncomingMessage, response) => {
+  const server = createServer((request: IncomingMessage, response) => {
     const signed = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=key/');
     seen.push([request.method, request.url, ...(signed ? ['signed'] : [])].join(' '));
-    response.writeHead(statuses[request.method ?? ''] ?? 405, { connection: 'close' }).end();
+    const status = statuses[request.method ?? ''] ?? 405;
+    if (status !== HANGS) response.writeHead(status, { connection: 'close' }).end();
   }).listen(0, '127.0.0.1');
+  servers.push(server);
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port, seen };
 }
@@ -37,22 +43,46 @@ function run(program: string, env: Record<string, string>, args: string[] = []) 
 }
 
 describe('the health check of the image', () => {
-  const check = (port: number, args = ['PORT']) => run('health', { PORT: `${port}` }, args);
+  /** In a container in which nothing else listens. */
+  const check = async (ports: { PORT?: number; WORKER_METRICS_PORT?: number }) => {
+    const { PORT = await freePort(), WORKER_METRICS_PORT = await freePort() } = ports;
+    return run('health', { PORT: `${PORT}`, WORKER_METRICS_PORT: `${WORKER_METRICS_PORT}` });
+  };
 
-  it('is content with a process that answers, whatever else is wrong', async () => {
-    const { port, seen } = await serve({ GET: 200 });
-    expect(await check(port)).toEqual({ code: 0, output: '' });
-    expect(seen).toEqual(['GET /health']);
+  it.each(['PORT', 'WORKER_METRICS_PORT'])(
+    'is content with a process that answers at %s, whatever else is wrong',
+    async (name) => {
+      const { port, seen } = await serve({ GET: 200 });
+      expect(await check({ [name]: port })).toEqual({ code: 0, output: '' });
+      expect(seen).toEqual(['GET /health']);
+    },
+  );
+
+  it('finds a worker that is alone', async () => {
+    const app = await TestingApp.start({ worker: false });
+    const port = await freePort();
+    const worker = await app.startWorker({ WORKER_METRICS_PORT: `${port}` });
+    try {
+      expect((await check({ WORKER_METRICS_PORT: port })).code).toBe(0);
+      await worker.stop();
+      expect((await check({ WORKER_METRICS_PORT: port })).code).toBe(1);
+    } finally {
+      await app.close();
+    }
   });
 
-  it('is not with one that answers an error, with none, or without a port', async () => {
+  it('is not with one that answers an error, nor with none', async () => {
     const { port } = await serve({ GET: 500 });
-    expect((await check(port)).code).toBe(1);
-    expect((await check(await freePort())).code).toBe(1);
-    expect(await check(port, ['WORKER_METRICS_PORT'])).toEqual({
-      code: 1,
-      output: expect.stringContaining('WORKER_METRICS_PORT is not set'),
-    });
+    expect((await check({ PORT: port })).code).toBe(1);
+    expect((await check({})).code).toBe(1);
+  });
+
+  it('is not with one that hangs, and does not wait for it where the other answers', async () => {
+    const hanging = await serve({ GET: HANGS });
+    expect((await check({ PORT: hanging.port })).code).toBe(1);
+    const { port } = await serve({ GET: 200 });
+    const both = { PORT: hanging.port, WORKER_METRICS_PORT: port };
+    expect((await check(both)).code).toBe(0);
   });
 });
 
