@@ -129,11 +129,14 @@ describe('a resumable upload whose bytes are in a bucket', () => {
     const path = await create();
     const call = await beginPart(here.url, path, 5 * MEBIBYTE);
     call.destroy();
+    // The last bytes go that Node had read, and nobody had taken, when it found the connection broken.
+    const least = 5 * MEBIBYTE - 256 * 1024;
     const offset = await eventually(
       () => offsetAt(there, path),
-      (offset) => offset === 5 * MEBIBYTE,
+      (offset) => offset >= least,
     );
-    expect(offset).toBe(5 * MEBIBYTE);
+    expect(offset).toBeGreaterThanOrEqual(least);
+    expect(offset).toBeLessThanOrEqual(5 * MEBIBYTE);
     expect((await send(there, path, offset, picture.subarray(offset))).status).toBe(204);
   });
 

@@ -51,7 +51,13 @@ import {
 } from './image.schema.js';
 import { ImageFiles } from './image-files.service.js';
 import { FILE_SIZES } from './image-variant.entity.js';
-import { containerProblems, fileTooLarge, imageFailed, quotaExceeded } from './images.problems.js';
+import {
+  containerProblems,
+  fileTooLarge,
+  imageFailed,
+  quotaExceeded,
+  tooManyUploads,
+} from './images.problems.js';
 import { ImagesService } from './images.service.js';
 import { ImageUploads } from './upload/uploads.service.js';
 
@@ -94,6 +100,7 @@ export class ImagesController {
       malformed,
       quotaExceeded,
       requestTimeout,
+      tooManyUploads,
       unsupportedMediaType,
       validationFailed,
     ],

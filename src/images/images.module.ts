@@ -16,6 +16,7 @@ import { ResumableReception } from './resumable/resumable-reception.js';
 import { ResumableUploadsController } from './resumable/resumable-uploads.controller.js';
 import { ResumableUploads } from './resumable/resumable-uploads.service.js';
 import { UploadFiles } from './upload/upload-files.js';
+import { UploadPlaces } from './upload/upload-places.js';
 import { ImageUploads } from './upload/uploads.service.js';
 import { convertImage } from './conversion/conversion.jobs.js';
 import { ImagesController } from './images.controller.js';
@@ -43,6 +44,7 @@ import { ImagesService } from './images.service.js';
     ResumableReception,
     ResumableUploads,
     UploadFiles,
+    UploadPlaces,
   ],
   exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],
 })

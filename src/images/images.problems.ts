@@ -57,6 +57,13 @@ export const quotaExceeded = defineProblem({
   help: 'The files of your account would take more than your quota. Delete some, then try again.',
 });
 
+export const tooManyUploads = defineProblem({
+  code: 'too-many-uploads',
+  status: 429,
+  title: 'You have too many uploads under way',
+  help: 'Your account sends more files at once than the server takes. Send a few at a time; try this one again after `Retry-After` seconds.',
+});
+
 export const imageFailed = defineProblem({
   code: 'image-failed',
   status: 409,

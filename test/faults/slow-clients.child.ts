@@ -27,19 +27,20 @@ async function holdAll(attack: Attack): Promise<void> {
   const { ways, perSecond } = attack;
   const together = Math.ceil((perSecond * PAUSE_MS) / 1_000);
   for (const { name } of ways) lasted.ways[name] = { opened: 0, closed: 0, longest: 0 };
+  const rests = new Map(ways.map((way) => [way, Buffer.from(way.rest ?? '', 'base64')]));
   const most = Math.max(...ways.map(({ starts }) => starts.length));
   for (let n = 0; n < most; n += 1) {
     for (const way of ways) {
       const start = way.starts[n];
       if (start === undefined) continue;
-      hold(attack, way, Buffer.from(start, 'base64'));
+      hold(attack, way, [Buffer.from(start, 'base64'), rests.get(way) ?? '']);
       if (lasted.openedAt.length % together === 0) await sleep(PAUSE_MS);
     }
   }
   process.send?.('open');
 }
 
-function hold({ port, localAddress }: Attack, way: SlowWay, start: Buffer): void {
+function hold({ port, localAddress }: Attack, way: SlowWay, start: (Buffer | string)[]): void {
   const figures = lasted.ways[way.name];
   if (!figures) return;
   // Node would read 64 KiB ahead of whoever reads from it.
@@ -50,7 +51,7 @@ function hold({ port, localAddress }: Attack, way: SlowWay, start: Buffer): void
   lasted.openedAt.push(Date.now());
   figures.opened += 1;
   socket.on('error', () => undefined);
-  socket.write(start);
+  for (const bytes of start) socket.write(bytes);
   if (way.reads === 'nothing') socket.pause();
   else socket.resume();
   if (way.reads === 'all') reading += 1;

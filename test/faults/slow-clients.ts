@@ -5,6 +5,8 @@ export interface SlowWay {
   name: string;
   /** What each of them sends first, in base64. */
   starts: string[];
+  /** What each sends after its start, in base64; the same for all, as it may be large. */
+  rest?: string;
   /** What each sends every two seconds after that; nothing when empty. */
   again: string;
   /** What it reads of what comes: `drops` are a few bytes every two seconds. */

@@ -1,4 +1,4 @@
-import { Admission } from './admission.js';
+import { Admission } from '../../core/admission.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
 import { type DecodeResult, type DecodeTask } from './variants.js';
 

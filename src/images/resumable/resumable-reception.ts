@@ -18,7 +18,10 @@ export interface UploadProgress {
   upload: ResumableUpload;
   /** How many bytes have come, durably; all of them once it is settled. */
   offset: number;
-  /** Whether the request was ended before its body: by a time limit, or because the API stops. */
+  /**
+   * Whether the request was ended before its body: by a time limit, to make room for others, or
+   * because the API stops.
+   */
   isCutShort: boolean;
 }
 
@@ -36,6 +39,7 @@ export class ResumableReception {
    * end takes its whole part with it.
    *
    * @param from where the client believes that it goes on
+   * @param displaced ends the request, as time that runs out does
    * @throws Problem `upload-offset-mismatch`, `payload-too-large`, `upload-locked`
    */
   async receive(
@@ -43,12 +47,13 @@ export class ResumableReception {
     lease: ResumableLease,
     from: number,
     request: FastifyRequest,
+    displaced: AbortSignal,
   ): Promise<UploadProgress> {
     const file = await this.bytes.open(upload.id, lease);
     try {
       requireOffset(file.size, from);
       requireRoom(request, upload.bytes - from);
-      await this.pour(request, file, upload.bytes);
+      await this.pour(request, file, upload.bytes, displaced);
       await file.flush();
       return { upload, offset: file.size, isCutShort: !request.raw.readableEnded };
     } catch (error) {
@@ -60,13 +65,19 @@ export class ResumableReception {
     }
   }
 
-  /** Lets the body run into the file until it ends, stands still, or the process is to stop. */
-  private async pour(request: FastifyRequest, file: GrowingBytes, end: number): Promise<void> {
+  /** Lets the body run into the file until it ends, stands still, or has to end. */
+  private async pour(
+    request: FastifyRequest,
+    file: GrowingBytes,
+    end: number,
+    displaced: AbortSignal,
+  ): Promise<void> {
     const watch = watchProgress(request, {
       idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
       totalMs: this.env.UPLOAD_TIMEOUT_MS * SHARE_OF_TOTAL_TIME,
+      displaced,
     });
-    // Time that runs out ends the request, and is no error of the upload.
+    // That ends the request, and is no error of the upload.
     watch.givenUp.catch(() => undefined);
     const stop = AbortSignal.any([watch.signal, this.shutdown.signal]);
     try {

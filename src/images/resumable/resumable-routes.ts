@@ -6,7 +6,7 @@ import {
   unsupportedMediaType,
   validationFailed,
 } from '../../core/problems/problem.js';
-import { containerProblems, quotaExceeded } from '../images.problems.js';
+import { containerProblems, quotaExceeded, tooManyUploads } from '../images.problems.js';
 import { IMAGE_ID_HEADER, OFFSET_STREAM, TUS_VERSION } from './resumable-protocol.js';
 import type { UploadProgress } from './resumable-reception.js';
 import { tusVersion, uploadLocked, uploadOffsetMismatch } from './resumable.problems.js';
@@ -45,6 +45,7 @@ export const APPEND_PROBLEMS = [
   notFound,
   payloadTooLarge,
   quotaExceeded,
+  tooManyUploads,
   tusVersion,
   unsupportedMediaType,
   uploadLocked,

@@ -7,6 +7,7 @@ import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/http/idempotency.js';
 import { conflict, findProblem, notFound, Problem } from '../../core/problems/problem.js';
 import { ImageQuota } from '../upload/image-quota.js';
+import { UploadPlaces } from '../upload/upload-places.js';
 import { ResumableBytes } from './resumable-bytes.js';
 import { ResumableCompletion } from './resumable-completion.js';
 import { type ResumableLease, ResumableLeases } from './resumable-leases.js';
@@ -40,6 +41,7 @@ export class ResumableUploads {
   constructor(
     private readonly em: EntityManager,
     private readonly bytes: ResumableBytes,
+    private readonly places: UploadPlaces,
     private readonly leases: ResumableLeases,
     private readonly reception: ResumableReception,
     private readonly completion: ResumableCompletion,
@@ -101,7 +103,7 @@ export class ResumableUploads {
    *
    * @param from where the client believes that it goes on
    * @throws Problem `not-found`, `upload-locked`, `upload-offset-mismatch`, `payload-too-large`,
-   * `quota-exceeded`, and what is wrong with the file
+   * `quota-exceeded`, `too-many-uploads`, and what is wrong with the file
    */
   async append(
     principal: Principal,
@@ -116,11 +118,13 @@ export class ResumableUploads {
       requireRoom(request, 0);
       return progress;
     }
-    return this.holding(upload, async (lease) => {
-      const { offset, isCutShort } = await this.reception.receive(upload, lease, from, request);
-      if (offset < upload.bytes) return { upload, offset, isCutShort };
-      return this.finish(upload, lease);
-    });
+    // In this order: a lease would run out while the request waits for a place.
+    return this.places.hold(request, principal.userId, (displaced) =>
+      this.holding(upload, async (lease) => {
+        const received = await this.reception.receive(upload, lease, from, request, displaced);
+        return received.offset < upload.bytes ? received : this.finish(upload, lease);
+      }),
+    );
   }
 
   /**

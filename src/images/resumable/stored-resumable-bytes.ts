@@ -1,4 +1,5 @@
-import { Readable } from 'node:stream';
+import { once } from 'node:events';
+import { PassThrough, Readable } from 'node:stream';
 import type { Storage } from '../../storage/storage.js';
 import { UPLOADS_FOLDER } from '../../storage/storage-key.js';
 import { GrowingBytes, type Hold, ResumableBytes } from './resumable-bytes.js';
@@ -6,8 +7,8 @@ import { GrowingBytes, type Hold, ResumableBytes } from './resumable-bytes.js';
 /** Where uploads grow in the store: beside the pictures, not among them. */
 const FOLDER = `${UPLOADS_FOLDER}/`;
 /**
- * How many bytes of a request are held in memory before they are stored; a process that is killed
- * loses no more of them. Less than what a store takes in one request.
+ * How many bytes of a request come together before they are stored; a process that is killed loses
+ * no more of them. Less than what a store takes in one request.
  */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const PIECE_KEY = /^uploads\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/(\d{12})\.part$/;
@@ -79,9 +80,17 @@ export class StoredResumableBytes extends ResumableBytes {
   }
 }
 
-/** Holds a few megabytes at a time, and stores them as an object each. */
+/** A piece that grows, and is stored when its stream ends. */
+interface GrowingPiece {
+  stream: PassThrough;
+  stored: Promise<unknown>;
+  /** Lets go of it. */
+  drop: () => Promise<void>;
+}
+
+/** Stores a few megabytes at a time as an object each. How those are held meanwhile is the store's. */
 class GrowingPieces extends GrowingBytes {
-  private held: Buffer[] = [];
+  private piece: GrowingPiece | undefined;
   /** How many of the bytes are stored. */
   private stored: number;
 
@@ -96,13 +105,15 @@ class GrowingPieces extends GrowingBytes {
   }
 
   protected override async add(chunk: Buffer): Promise<void> {
-    this.held.push(chunk);
+    const { stream, stored } = (this.piece ??= this.begin());
     this.size += chunk.length;
+    // A store that fails destroys the stream, which then has nothing to say any more.
+    if (!stream.write(chunk)) await Promise.race([once(stream, 'drain'), stored]);
     if (this.size - this.stored >= PIECE_BYTES) await this.flush();
   }
 
   override async cutTo(size: number): Promise<void> {
-    this.held = [];
+    await this.close();
     this.size = this.stored = size;
     for await (const { key } of this.storage.listFolder(`${FOLDER}${this.id}/`)) {
       const [, , start] = PIECE_KEY.exec(key) ?? [];
@@ -111,18 +122,37 @@ class GrowingPieces extends GrowingBytes {
   }
 
   override async flush(): Promise<void> {
-    if (this.held.length === 0) return;
+    if (!this.piece) return;
     await this.hold.keep();
-    const key = `${FOLDER}${this.id}/${String(this.stored).padStart(12, '0')}.part`;
-    const piece = Buffer.concat(this.held);
-    await this.hold.during(() => this.storage.uploadBuffer(key, piece));
-    this.held = [];
+    const { stream, stored } = this.piece;
+    stream.end();
+    await this.hold.during(() => stored);
+    this.piece = undefined;
     this.stored = this.size;
   }
 
-  override close(): Promise<void> {
-    return Promise.resolve();
+  override async close(): Promise<void> {
+    await this.piece?.drop();
+    this.piece = undefined;
   }
+
+  private begin(): GrowingPiece {
+    const key = `${FOLDER}${this.id}/${String(this.stored).padStart(12, '0')}.part`;
+    const stream = new PassThrough();
+    const controller = new AbortController();
+    const stored = this.storage.upload(key, stream, { signal: controller.signal });
+    // It may fail while nobody waits for it.
+    const settled = stored.then(ignore, ignore);
+    const drop = (): Promise<void> => {
+      controller.abort();
+      return settled;
+    };
+    return { stream, stored, drop };
+  }
+}
+
+function ignore(): void {
+  // Whoever waits for the piece hears of it.
 }
 
 /** Those that make up the upload from its first byte on, without a gap; each adds something. */

@@ -34,14 +34,16 @@ const FORM_OVERHEAD = 1024 * 1024;
 /** How long a client may go on sending what has been refused already, in milliseconds. */
 const DISCARD_MS = 5_000;
 
-interface TimeLimits {
+interface ProgressLimits {
   /** How long each {@link LEAST_BYTES} may take, in milliseconds. */
   idleMs: number;
   /** How long the upload may take in all, in milliseconds. */
   totalMs: number;
+  /** Aborts when the upload has to make room for others, with the Problem to answer with. */
+  displaced: AbortSignal;
 }
 
-export interface UploadLimits extends FileLimits, TimeLimits {}
+export interface UploadLimits extends FileLimits, ProgressLimits {}
 
 export interface ReceivedUpload extends ReceivedFile {
   fields: UploadFields;
@@ -98,8 +100,11 @@ async function readForm(
   return { ...file, fields: parseOrRefuse(uploadFieldsSchema, { ...fields }, 'body') };
 }
 
-/** Gives an upload up that comes too slowly, goes on for too long, or whose connection is gone. */
-export function watchProgress({ raw }: FastifyRequest, limits: TimeLimits) {
+/**
+ * Gives an upload up that comes too slowly, goes on for too long, has to make room, or whose
+ * connection is gone.
+ */
+export function watchProgress({ raw }: FastifyRequest, limits: ProgressLimits) {
   const controller = new AbortController();
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const giveUp = (problem: Problem): void => {
@@ -113,8 +118,13 @@ export function watchProgress({ raw }: FastifyRequest, limits: TimeLimits) {
   const stopTimers = whenTooSlow(raw, limits, () => {
     giveUp(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
   });
+  const makeRoom = (): void => {
+    giveUp(limits.displaced.reason as Problem);
+  };
   raw.once('close', close);
+  limits.displaced.addEventListener('abort', makeRoom);
   if (raw.closed) close();
+  else if (limits.displaced.aborted) makeRoom();
   return {
     /** Ends what is being stored. */
     signal: controller.signal,
@@ -123,6 +133,7 @@ export function watchProgress({ raw }: FastifyRequest, limits: TimeLimits) {
     stop: () => {
       stopTimers();
       raw.off('close', close);
+      limits.displaced.removeEventListener('abort', makeRoom);
     },
   };
 }
@@ -130,7 +141,7 @@ export function watchProgress({ raw }: FastifyRequest, limits: TimeLimits) {
 /** @returns what ends the watch */
 function whenTooSlow(
   raw: FastifyRequest['raw'],
-  { idleMs, totalMs }: TimeLimits,
+  { idleMs, totalMs }: ProgressLimits,
   timeOut: () => void,
 ): () => void {
   const idle = setTimeout(timeOut, idleMs);
@@ -143,11 +154,17 @@ function whenTooSlow(
     progress = 0;
     idle.refresh();
   };
+  // Whoever has sent all is not to blame for what comes after.
+  const rest = (): void => {
+    clearTimeout(idle);
+  };
   raw.on('data', count);
+  raw.once('end', rest);
   return () => {
     clearTimeout(idle);
     clearTimeout(total);
     raw.off('data', count);
+    raw.off('end', rest);
   };
 }
 

@@ -18,6 +18,7 @@ import { ImageQuota } from './image-quota.js';
 import { fileLimitsOf, type StoreFile } from './incoming-file.js';
 import { type StoredUpload, UploadFiles } from './upload-files.js';
 import { type ReceivedUpload, receiveUpload } from './upload-form.js';
+import { UploadPlaces } from './upload-places.js';
 
 const UPLOAD_ROUTE = 'images.upload';
 
@@ -58,6 +59,7 @@ export class ImageUploads {
   constructor(
     private readonly em: EntityManager,
     private readonly files: UploadFiles,
+    private readonly places: UploadPlaces,
     private readonly removals: FileRemovals,
     private readonly dispatcher: Dispatcher,
     private readonly idempotency: Idempotency,
@@ -71,7 +73,8 @@ export class ImageUploads {
   /**
    * Takes an upload that comes as a form.
    *
-   * @throws Problem naming what is wrong with the request, `quota-exceeded`, `idempotency-…`
+   * @throws Problem naming what is wrong with the request, `quota-exceeded`, `too-many-uploads`,
+   * `idempotency-…`
    */
   async receive(
     request: FastifyRequest,
@@ -80,7 +83,11 @@ export class ImageUploads {
   ): Promise<UploadAnswer> {
     // Not with a key: the request may have been answered already, before the account was full.
     if (options.idempotencyKey === undefined) await this.quota.require(this.em, userId, 0);
-    return this.take(userId, options, (store) => receiveUpload(request, this.limits(), store));
+    return this.take(userId, options, (store) =>
+      this.places.hold(request, userId, (displaced) =>
+        receiveUpload(request, { ...this.limits(), displaced }, store),
+      ),
+    );
   }
 
   /**

@@ -17,7 +17,7 @@ import type { Env } from '../../core/env.js';
 import { describeAnswer, headOf, rangeHeader } from './s3-answers.js';
 import { createS3Client, requireBucket, type S3Settings, StoreFault, within } from './s3-client.js';
 import { S3ObjectStream } from './s3-object-stream.js';
-import { sendToS3 } from './s3-upload.js';
+import { S3Uploads } from './s3-upload.js';
 import { assertLifetime, type FileUrlSigner } from '../signed-url.js';
 import {
   type AskedRange,
@@ -48,7 +48,8 @@ const CALL_MS = 10_000;
 /** Readiness gives its checks two seconds. */
 const CHECK_MS = 1_800;
 
-export type S3StorageSettings = S3Settings & Pick<Env, 'S3_PUBLIC_BASE_URL' | 'STORAGE_REDIRECT'>;
+export type S3StorageSettings = S3Settings &
+  Pick<Env, 'DATA_DIR' | 'S3_PUBLIC_BASE_URL' | 'STORAGE_REDIRECT' | 'UPLOAD_MEMORY_MB'>;
 
 /**
  * Files in a bucket of an S3-compatible store, for any number of machines.
@@ -63,6 +64,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   override readonly driver = 's3';
   override readonly servesPublicFiles: boolean;
   private readonly client: S3Client;
+  private readonly uploads: S3Uploads;
   private readonly bucket: string;
   private readonly publicBaseUrl: string | undefined;
   private readonly isDirect: boolean;
@@ -73,6 +75,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   ) {
     super();
     this.client = createS3Client(env);
+    this.uploads = new S3Uploads(this.client, env);
     this.bucket = env.S3_BUCKET;
     this.publicBaseUrl = env.S3_PUBLIC_BASE_URL;
     this.isDirect = env.STORAGE_REDIRECT;
@@ -93,7 +96,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     try {
       assertStorageKey(key);
       const contentType = options.contentType ?? contentTypeOf(key);
-      const bytes = await sendToS3(this.client, {
+      const bytes = await this.uploads.send({
         ...this.place(key),
         stream,
         contentType,
