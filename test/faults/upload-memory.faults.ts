@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryWatch, residentBytes } from '../../bench/process-usage.js';
-import { freePort } from '../../src/standalone/free-port.js';
 import { eventually } from '../eventually.js';
 import { makePicture } from '../pictures.js';
 import { uploadTo } from '../product-requests.js';
@@ -60,9 +59,8 @@ beforeAll(async () => {
 
 /** Each attack meets a process that has not grown yet. */
 beforeEach(async () => {
-  port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  api = await ProductProcess.start('main', { ...app.variables, PORT: String(port) });
+  ({ api, url } = await ProductProcess.startApi(app.variables));
+  port = Number(new URL(url).port);
   // Once for the compiler.
   for (let n = 0; n < 20; n += 1) await uploadTo(url, honest.token, picture);
 });

@@ -3,10 +3,10 @@ import { copyFile, link, mkdir, open, realpath, rmdir } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { FOLDER_MODE } from '../../core/process/data-folder.js';
 
-/** Files and folders for their owner alone. */
+/** Files for their owner alone. */
 export const FILE_MODE = 0o600;
-const FOLDER_MODE = 0o700;
 
 /**
  * Writes a new file and flushes it. Nothing is awaited before the pipeline listens to the stream: an

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FILE_MODE, FOLDER_MODE } from '../disk/disk-files.js';
+import { FOLDER_MODE } from '../../core/process/data-folder.js';
+import { FILE_MODE } from '../disk/disk-files.js';
 
 /** How much of it is read at once, in bytes. */
 const READ_BYTES = 256 * 1024;
