@@ -25,8 +25,8 @@ const SOON_MS = 5_000;
  */
 const PER_SECOND = 100;
 const IDLE_MS = 10_000;
-/** Within which all that stand still are gone: they may wait 10 s, send nothing, be drained for 5. */
-const GONE_MS = 17_000 + IDLE_MS;
+/** Within which all that stand still are gone: they may wait 20 s, send nothing, be drained for 5. */
+const GONE_MS = 27_000 + IDLE_MS;
 /**
  * What the API may take more, in bytes: UPLOAD_MEMORY_MB (128), as much again that waits to be
  * collected, and some 100 kB for each connection.

@@ -11,11 +11,11 @@ export const limitVariables = {
   UPLOAD_TIMEOUT_MS: documented(whole(10 * MINUTES, { min: 1 * SECONDS, max: 60 * MINUTES }), {
     help: 'How long an upload may take in all, in milliseconds.',
   }),
-  UPLOADS_PER_ACCOUNT: documented(whole(32, { min: 1, max: 100_000 }), {
-    help: 'How many uploads of one account an API process takes in at once; as many more wait a while, and the rest is refused (429).',
+  UPLOADS_PER_ACCOUNT: documented(whole(64, { min: 1, max: 100_000 }), {
+    help: 'How many uploads of one account an API process takes in at once; others wait for 20 seconds, and are refused then (429).',
   }),
   UPLOADS_AT_ONCE: documented(whole(200, { min: 1, max: 100_000 }), {
-    help: 'How many uploads an API process takes in at once, each with up to UPLOAD_MAX_BYTES on its disk, also when files go to S3; then whoever has most makes room, or the next is refused (503).',
+    help: 'How many uploads an API process takes in at once, each with up to UPLOAD_MAX_BYTES on its disk, also when files go to S3; then whoever has most makes room, or the next is refused (503). As many may wait.',
   }),
   UPLOAD_MEMORY_MB: documented(whole(128, { min: 8, max: 1024 * 1024 }), {
     help: 'What files that one process is sending to S3 may take in memory, in MiB: 10 each at the most; others wait a while on the disk.',

@@ -52,11 +52,11 @@ async function states(uploads: Upload[]): Promise<string[]> {
 }
 
 describe('UploadPlaces', () => {
-  it('gives an account its share, lets as many wait, and refuses the rest', async () => {
-    const uploads = begin('a', 7);
+  it('gives an account its share, lets so many wait as there are places, and refuses the rest', async () => {
+    const uploads = begin('a', 10);
     expect(await states(uploads)).toEqual([
       ...['runs', 'runs', 'runs'],
-      ...['waits', 'waits', 'waits'],
+      ...['waits', 'waits', 'waits', 'waits', 'waits', 'waits'],
       'too-many-uploads',
     ]);
     expect(await states(begin('b'))).toEqual(['runs']);
@@ -70,7 +70,7 @@ describe('UploadPlaces', () => {
 
   it('refuses who has waited for long', async () => {
     const uploads = begin('a', 4);
-    await jest.advanceTimersByTimeAsync(9_000);
+    await jest.advanceTimersByTimeAsync(19_000);
     expect(await states(uploads)).toEqual(['runs', 'runs', 'runs', 'waits']);
     await jest.advanceTimersByTimeAsync(1_000);
     expect(await states(uploads)).toEqual(['runs', 'runs', 'runs', 'too-many-uploads']);
@@ -96,9 +96,9 @@ describe('UploadPlaces', () => {
   it('lets nobody wait for long for those that have no more than it would have', async () => {
     const each = ['a', 'b', 'c', 'd', 'e', 'f'].flatMap((account) => begin(account));
     const [late] = begin('g');
-    await jest.advanceTimersByTimeAsync(10_000);
+    await jest.advanceTimersByTimeAsync(20_000);
     expect(await states([...each, late!])).toEqual([...each.map(() => 'runs'), 'unavailable']);
-    await jest.advanceTimersByTimeAsync(50_000);
+    await jest.advanceTimersByTimeAsync(40_000);
     expect(await states([...each, ...begin('g')])).toEqual([
       'unavailable',
       ...['runs', 'runs', 'runs', 'runs', 'runs', 'runs'],

@@ -7,7 +7,7 @@ import { brokenOff } from './incoming-file.js';
 import { discardBody } from './upload-form.js';
 
 /** How long an upload waits for a place, in milliseconds. Nothing of its body is read meanwhile. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 20_000;
 /** From what age on an upload makes room, when nobody has more places than others, in milliseconds. */
 const OLD_MS = 60_000;
 const RETRY_AFTER_SECONDS = '5';
@@ -72,8 +72,7 @@ export class UploadPlaces {
     const hasShare = countOf(this.taken, userId) >= this.env.UPLOADS_PER_ACCOUNT;
     if (!hasShare && this.isFull) this.makeRoomFor(userId);
     if (!hasShare && !this.isFull) return this.take(userId);
-    const areTooMany = countOf(this.waiting, userId) >= this.env.UPLOADS_PER_ACCOUNT;
-    if (areTooMany || this.waiting.size >= this.env.UPLOADS_AT_ONCE) throw this.refusal(userId);
+    if (this.waiting.size >= this.env.UPLOADS_AT_ONCE) throw this.refusal(userId);
     return this.wait(raw, userId);
   }
 
