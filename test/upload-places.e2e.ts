@@ -53,8 +53,8 @@ interface Held {
   received: () => string;
 }
 
-function hold(start: Buffer, bytes: number): Held {
-  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+function hold(start: Buffer, bytes: number, url = app.url): Held {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
   let received = '';
   socket.on('error', () => undefined);
   socket.on('data', (some) => (received += some.toString('latin1')));
@@ -65,7 +65,7 @@ function hold(start: Buffer, bytes: number): Held {
   return one;
 }
 
-function holdForm({ token }: Account, bytes = 1_000): Held {
+function holdForm({ token }: Account, bytes = 1_000, url = app.url): Held {
   const head = rawRequest('POST', '/api/v1/images/upload?force=true', {
     connection: 'keep-alive',
     authorization: `Bearer ${token}`,
@@ -73,7 +73,7 @@ function holdForm({ token }: Account, bytes = 1_000): Held {
     'content-length': String(10 * MEBIBYTE),
   });
   const part = '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n';
-  return hold(Buffer.concat([head, Buffer.from(part)]), bytes);
+  return hold(Buffer.concat([head, Buffer.from(part)]), bytes, url);
 }
 
 async function holdPart(owner: Account, bytes: number): Promise<Held> {
@@ -194,6 +194,26 @@ describe('uploads that stand still', () => {
     socket.destroy();
     expect(await eventually(leftovers, (names) => names.length === 0)).toEqual([]);
     expect(asked()).toBe(before);
+  });
+});
+
+describe('a client that waits for its turn and sends nothing', () => {
+  it('is there no longer than one that has its turn at once', async () => {
+    const variables = { UPLOAD_IDLE_TIMEOUT_MS: '2500', UPLOADS_PER_ACCOUNT: '1' };
+    const strict = await TestingApp.start({ worker: false, variables });
+    try {
+      const owner = await strict.register();
+      const from = performance.now();
+      const both = [holdForm(owner, 1_000, strict.url), holdForm(owner, 1_000, strict.url)];
+      const answers = await eventually(
+        async () => both.map(({ received }) => received().slice(0, 12)),
+        (all) => all.every((answer) => answer !== ''),
+      );
+      expect(answers).toEqual(['HTTP/1.1 408', 'HTTP/1.1 408']);
+      expect(performance.now() - from).toBeLessThan(4_000);
+    } finally {
+      await strict.close();
+    }
   });
 });
 

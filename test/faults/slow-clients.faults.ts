@@ -42,9 +42,7 @@ let large: string;
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   account = await app.register();
-  // Held by time alone: how many an account may have is looked at elsewhere.
-  const places = { UPLOADS_AT_ONCE: '5000', UPLOADS_PER_ACCOUNT: '5000' };
-  ({ api, url } = await ProductProcess.startApi({ ...app.variables, ...places }));
+  ({ api, url } = await ProductProcess.startApi(app.variables));
   port = Number(new URL(url).port);
   small = await writeServedFile(app, 'small', 100_000);
   large = await writeServedFile(app, 'large', LARGE_BYTES);

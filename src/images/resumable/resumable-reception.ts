@@ -8,7 +8,7 @@ import { type GrowingBytes, ResumableBytes } from './resumable-bytes.js';
 import type { ResumableLease } from './resumable-leases.js';
 import type { ResumableUpload } from './resumable-upload.entity.js';
 import { uploadOffsetMismatch } from './resumable.problems.js';
-import { watchProgress } from '../upload/upload-form.js';
+import { type UploadTurn, watchProgress } from '../upload/upload-form.js';
 
 /** A request ends itself before Node would end it, with an answer that clients go on from. */
 const SHARE_OF_TOTAL_TIME = 0.9;
@@ -39,7 +39,7 @@ export class ResumableReception {
    * end takes its whole part with it.
    *
    * @param from where the client believes that it goes on
-   * @param displaced ends the request, as time that runs out does
+   * @param turn ends the request when it makes room, as time that runs out does
    * @throws Problem `upload-offset-mismatch`, `payload-too-large`, `upload-locked`
    */
   async receive(
@@ -47,13 +47,13 @@ export class ResumableReception {
     lease: ResumableLease,
     from: number,
     request: FastifyRequest,
-    displaced: AbortSignal,
+    turn: UploadTurn,
   ): Promise<UploadProgress> {
     const file = await this.bytes.open(upload.id, lease);
     try {
       requireOffset(file.size, from);
       requireRoom(request, upload.bytes - from);
-      await this.pour(request, file, upload.bytes, displaced);
+      await this.pour(request, file, upload.bytes, turn);
       await file.flush();
       return { upload, offset: file.size, isCutShort: !request.raw.readableEnded };
     } catch (error) {
@@ -70,12 +70,12 @@ export class ResumableReception {
     request: FastifyRequest,
     file: GrowingBytes,
     end: number,
-    displaced: AbortSignal,
+    turn: UploadTurn,
   ): Promise<void> {
     const watch = watchProgress(request, {
       idleMs: this.env.UPLOAD_IDLE_TIMEOUT_MS,
       totalMs: this.env.UPLOAD_TIMEOUT_MS * SHARE_OF_TOTAL_TIME,
-      displaced,
+      turn,
     });
     // That ends the request, and is no error of the upload.
     watch.givenUp.catch(() => undefined);

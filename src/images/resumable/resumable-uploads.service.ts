@@ -119,9 +119,9 @@ export class ResumableUploads {
       return progress;
     }
     // In this order: a lease would run out while the request waits for a place.
-    return this.places.hold(request, principal.userId, (displaced) =>
+    return this.places.hold(request, principal.userId, (turn) =>
       this.holding(upload, async (lease) => {
-        const received = await this.reception.receive(upload, lease, from, request, displaced);
+        const received = await this.reception.receive(upload, lease, from, request, turn);
         return received.offset < upload.bytes ? received : this.finish(upload, lease);
       }),
     );

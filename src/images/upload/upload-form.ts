@@ -34,13 +34,21 @@ const FORM_OVERHEAD = 1024 * 1024;
 /** How long a client may go on sending what has been refused already, in milliseconds. */
 const DISCARD_MS = 5_000;
 
+/** What an upload is given to be read. */
+export interface UploadTurn {
+  /** Aborts when the upload has to make room for others, with the Problem to answer with. */
+  displaced: AbortSignal;
+  /** How long it has waited for its turn, in milliseconds, while its client may have sent some. */
+  waitedMs: number;
+}
+
 interface ProgressLimits {
   /** How long each {@link LEAST_BYTES} may take, in milliseconds. */
   idleMs: number;
   /** How long the upload may take in all, in milliseconds. */
   totalMs: number;
-  /** Aborts when the upload has to make room for others, with the Problem to answer with. */
-  displaced: AbortSignal;
+  /** The turn that the upload has. */
+  turn: UploadTurn;
 }
 
 export interface UploadLimits extends FileLimits, ProgressLimits {}
@@ -105,6 +113,7 @@ async function readForm(
  * connection is gone.
  */
 export function watchProgress({ raw }: FastifyRequest, limits: ProgressLimits) {
+  const { displaced } = limits.turn;
   const controller = new AbortController();
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const giveUp = (problem: Problem): void => {
@@ -119,12 +128,12 @@ export function watchProgress({ raw }: FastifyRequest, limits: ProgressLimits) {
     giveUp(new Problem(requestTimeout, undefined, { headers: { connection: 'close' } }));
   });
   const makeRoom = (): void => {
-    giveUp(limits.displaced.reason as Problem);
+    giveUp(displaced.reason as Problem);
   };
   raw.once('close', close);
-  limits.displaced.addEventListener('abort', makeRoom);
+  displaced.addEventListener('abort', makeRoom);
   if (raw.closed) close();
-  else if (limits.displaced.aborted) makeRoom();
+  else if (displaced.aborted) makeRoom();
   return {
     /** Ends what is being stored. */
     signal: controller.signal,
@@ -133,7 +142,7 @@ export function watchProgress({ raw }: FastifyRequest, limits: ProgressLimits) {
     stop: () => {
       stopTimers();
       raw.off('close', close);
-      limits.displaced.removeEventListener('abort', makeRoom);
+      displaced.removeEventListener('abort', makeRoom);
     },
   };
 }
@@ -141,10 +150,12 @@ export function watchProgress({ raw }: FastifyRequest, limits: ProgressLimits) {
 /** @returns what ends the watch */
 function whenTooSlow(
   raw: FastifyRequest['raw'],
-  { idleMs, totalMs }: ProgressLimits,
+  { idleMs, totalMs, turn }: ProgressLimits,
   timeOut: () => void,
 ): () => void {
   const idle = setTimeout(timeOut, idleMs);
+  // The wait counts, or who sends nothing would be there for longer than anybody else.
+  const first = setTimeout(timeOut, idleMs - turn.waitedMs);
   const total = setTimeout(timeOut, totalMs);
   // A byte now and then is no progress.
   let progress = 0;
@@ -152,16 +163,18 @@ function whenTooSlow(
     progress += length;
     if (progress < LEAST_BYTES) return;
     progress = 0;
+    clearTimeout(first);
     idle.refresh();
   };
   // Whoever has sent all is not to blame for what comes after.
   const rest = (): void => {
+    clearTimeout(first);
     clearTimeout(idle);
   };
   raw.on('data', count);
   raw.once('end', rest);
   return () => {
-    clearTimeout(idle);
+    rest();
     clearTimeout(total);
     raw.off('data', count);
     raw.off('end', rest);

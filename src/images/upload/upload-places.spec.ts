@@ -24,7 +24,7 @@ class Upload {
 
   constructor(userId: string) {
     const request = { raw: this.client } as unknown as FastifyRequest;
-    const held = places.hold(request, userId, (displaced) => {
+    const held = places.hold(request, userId, ({ displaced }) => {
       this.state = 'runs';
       displaced.addEventListener('abort', () => {
         this.work.reject(displaced.reason);

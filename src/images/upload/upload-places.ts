@@ -4,7 +4,7 @@ import { ENV, type Env } from '../../core/env.js';
 import { Problem, unavailable } from '../../core/problems/problem.js';
 import { tooManyUploads } from '../images.problems.js';
 import { brokenOff } from './incoming-file.js';
-import { discardBody } from './upload-form.js';
+import { discardBody, type UploadTurn } from './upload-form.js';
 
 /** How long an upload waits for a place, in milliseconds. Nothing of its body is read meanwhile. */
 const WAIT_MS = 20_000;
@@ -46,22 +46,22 @@ export class UploadPlaces {
   /**
    * Works on an upload while it has a place.
    *
-   * @param work is given the signal by which it hears that it has to make room; its reason is the
-   * Problem to answer with
    * @throws Problem `too-many-uploads` when the account has its share, `unavailable` when all places
    * are taken, `malformed` when the client goes away before it had its turn; what `work` throws
    */
   async hold<T>(
     request: FastifyRequest,
     userId: string,
-    work: (displaced: AbortSignal) => Promise<T>,
+    work: (turn: UploadTurn) => Promise<T>,
   ): Promise<T> {
+    const from = performance.now();
     const place = await this.enter(request.raw, userId).catch((error: unknown) => {
       discardBody(request);
       throw error;
     });
     try {
-      return await work(place.displaced.signal);
+      const { signal: displaced } = place.displaced;
+      return await work({ displaced, waitedMs: performance.now() - from });
     } finally {
       this.taken.delete(place);
       this.admit();

@@ -84,8 +84,8 @@ export class ImageUploads {
     // Not with a key: the request may have been answered already, before the account was full.
     if (options.idempotencyKey === undefined) await this.quota.require(this.em, userId, 0);
     return this.take(userId, options, (store) =>
-      this.places.hold(request, userId, (displaced) =>
-        receiveUpload(request, { ...this.limits(), displaced }, store),
+      this.places.hold(request, userId, (turn) =>
+        receiveUpload(request, { ...this.limits(), turn }, store),
       ),
     );
   }
