@@ -105,6 +105,19 @@ function expectPostgresErrorsToEnd(backAt: number): void {
   expect(errors.filter(({ at }) => at > backAt + SETTLED_AFTER_MS)).toEqual([]);
 }
 
+/** Faults that no client hears of: all is answered with success, and all is made. */
+function goUnnoticed(faults: [name: string, fault: () => Promise<void>][]): void {
+  it.each(faults)(
+    '%s is noticed by nobody',
+    async (_name, fault) => {
+      const backAt = await underLoad(fault);
+      expectOnlySuccess();
+      await expectAllWell(backAt);
+    },
+    120_000,
+  );
+}
+
 describeWith('redis-server', 'under load on Redis', () => {
   let server: RedisServer;
 
@@ -153,15 +166,7 @@ describeWith('redis-server', 'under load on Redis', () => {
     ],
   ];
 
-  it.each(faults)(
-    '%s is noticed by nobody',
-    async (_name, fault) => {
-      const backAt = await underLoad(fault);
-      expectOnlySuccess();
-      await expectAllWell(backAt);
-    },
-    120_000,
-  );
+  goUnnoticed(faults);
 
   survivesRestartsOfPostgres();
 });
@@ -179,19 +184,11 @@ describeWith('redis-server', 'under load on Redis behind a Sentinel', () => {
     await redis.close();
   });
 
-  it.each([
+  goUnnoticed([
     ['a primary that is killed', () => redis.loseThePrimary()],
     ['a primary that hangs and comes back as a replica', () => redis.hangThePrimary()],
     ['a failover that somebody asked for', () => redis.swap()],
-  ])(
-    '%s is noticed by nobody',
-    async (_name, fault) => {
-      const backAt = await underLoad(fault);
-      expectOnlySuccess();
-      await expectAllWell(backAt);
-    },
-    120_000,
-  );
+  ]);
 });
 
 describe('under load on PostgreSQL alone', () => {
