@@ -148,10 +148,11 @@ describe('uploads that stand still', () => {
 
   it('make room for those of other accounts', async () => {
     const [many, some, other] = [await app.register(), await app.register(), await app.register()];
-    const uploads = Array.from({ length: 3 }, () => holdForm(many));
-    await underWay(3);
-    uploads.push(...Array.from({ length: 2 }, () => holdForm(some)));
-    await underWay(AT_ONCE);
+    const uploads: Held[] = [];
+    for (const owner of [many, many, many, some, some]) {
+      uploads.push(holdForm(owner));
+      await underWay(uploads.length);
+    }
     await upload(other).expect(202);
 
     const answers = () => uploads.map(({ received }) => received());
