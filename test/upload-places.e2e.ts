@@ -123,7 +123,8 @@ describe('uploads that stand still', () => {
   it('are at most so many of one account; some wait, and more are told to come again', async () => {
     const [many, other] = [await app.register(), await app.register()];
     const refused = 2;
-    const uploads = Array.from({ length: PER_ACCOUNT + AT_ONCE + refused }, () => holdForm(many));
+    const waiting = 4 * AT_ONCE;
+    const uploads = Array.from({ length: PER_ACCOUNT + waiting + refused }, () => holdForm(many));
     const refusals = () => uploads.filter(({ received }) => received().includes('HTTP/1.1 429'));
     await eventually(
       async () => refusals().length,

@@ -15,7 +15,7 @@ export const limitVariables = {
     help: 'How many uploads of one account an API process takes in at once; others wait for 20 seconds, and are refused then (429).',
   }),
   UPLOADS_AT_ONCE: documented(whole(200, { min: 1, max: 100_000 }), {
-    help: 'How many uploads an API process takes in at once, each with up to UPLOAD_MAX_BYTES on its disk, also when files go to S3; then whoever has most makes room, or the next is refused (503). As many may wait.',
+    help: 'How many uploads an API process takes in at once, each with up to UPLOAD_MAX_BYTES on its disk, also when files go to S3; then whoever has most or is slowest makes room, or the next waits for 20 seconds and is refused (503). Four times as many may wait.',
   }),
   UPLOAD_MEMORY_MB: documented(whole(128, { min: 8, max: 1024 * 1024 }), {
     help: 'What files that one process is sending to S3 may take in memory, in MiB: 10 each at the most; others wait a while on the disk.',

@@ -19,7 +19,15 @@ afterEach(() => {
 /** An upload that goes on until it is told to end. */
 class Upload {
   state = 'waits';
-  readonly client = Object.assign(new EventEmitter(), { readableEnded: true, errored: null });
+  readonly client = Object.assign(new EventEmitter(), {
+    readableEnded: false,
+    errored: null,
+    closed: false,
+    unpipe: () => undefined,
+    resume: () => undefined,
+    destroy: () => undefined,
+    socket: { bytesRead: 1_000 },
+  });
   private readonly work = Promise.withResolvers<undefined>();
 
   constructor(userId: string) {
@@ -52,14 +60,23 @@ async function states(uploads: Upload[]): Promise<string[]> {
 }
 
 describe('UploadPlaces', () => {
-  it('gives an account its share, lets so many wait as there are places, and refuses the rest', async () => {
-    const uploads = begin('a', 10);
+  it('gives an account its share, lets four times as many wait as there are places, and refuses the rest', async () => {
+    const uploads = begin('a', 3 + 4 * 6 + 1);
     expect(await states(uploads)).toEqual([
-      ...['runs', 'runs', 'runs'],
-      ...['waits', 'waits', 'waits', 'waits', 'waits', 'waits'],
+      ...Array<string>(3).fill('runs'),
+      ...Array<string>(4 * 6).fill('waits'),
       'too-many-uploads',
     ]);
     expect(await states(begin('b'))).toEqual(['runs']);
+  });
+
+  it('lets an account with fewer wait in the place of the newest of the account with most', async () => {
+    const many = begin('a', 3 + 4 * 6);
+    const some = begin('b', 3 + 2);
+    const ofMany = await states(many);
+    expect(ofMany.slice(0, -2).filter((state) => state === 'waits')).toHaveLength(4 * 6 - 2);
+    expect(ofMany.slice(-2)).toEqual(['too-many-uploads', 'too-many-uploads']);
+    expect(await states(some)).toEqual(['runs', 'runs', 'runs', 'waits', 'waits']);
   });
 
   it('lets those that wait in when others end, first come first', async () => {
@@ -93,15 +110,51 @@ describe('UploadPlaces', () => {
     ]);
   });
 
-  it('lets nobody wait for long for those that have no more than it would have', async () => {
-    const each = ['a', 'b', 'c', 'd', 'e', 'f'].flatMap((account) => begin(account));
-    const [late] = begin('g');
-    await jest.advanceTimersByTimeAsync(20_000);
-    expect(await states([...each, late!])).toEqual([...each.map(() => 'runs'), 'unavailable']);
-    await jest.advanceTimersByTimeAsync(40_000);
-    expect(await states([...each, ...begin('g')])).toEqual([
-      'unavailable',
-      ...['runs', 'runs', 'runs', 'runs', 'runs', 'runs'],
-    ]);
+  describe('when all places are taken and no account has more', () => {
+    const SECOND = 1_000;
+    let each: Upload[];
+
+    beforeEach(() => {
+      each = ['a', 'b', 'c', 'd', 'e', 'f'].flatMap((account) => begin(account));
+    });
+
+    function receive(bytes: number, uploads: Upload[]): void {
+      for (const { client } of uploads) client.socket.bytesRead += bytes;
+    }
+
+    it('has the slowest make room for one that waits, once it had ten seconds', async () => {
+      const [late] = begin('g');
+      await jest.advanceTimersByTimeAsync(9 * SECOND);
+      expect(await states([...each, late!])).toEqual([...each.map(() => 'runs'), 'waits']);
+      receive(40_000, each);
+      receive(-1, [each[3]!]);
+      await jest.advanceTimersByTimeAsync(2 * SECOND);
+      expect(await states([...each, late!])).toEqual([
+        ...['runs', 'runs', 'runs', 'unavailable', 'runs', 'runs'],
+        'runs',
+      ]);
+    });
+
+    it('leaves those that are not slow a minute', async () => {
+      await jest.advanceTimersByTimeAsync(39 * SECOND);
+      receive(61 * 32 * 1024, each);
+      const [late, later] = begin('g', 2);
+      await jest.advanceTimersByTimeAsync(20 * SECOND);
+      expect(await states([...each, late!])).toEqual([...each.map(() => 'runs'), 'unavailable']);
+      expect(await states([later!])).toEqual(['unavailable']);
+      await jest.advanceTimersByTimeAsync(1 * SECOND);
+      expect(await states([...each, ...begin('g')])).toEqual([
+        'unavailable',
+        ...['runs', 'runs', 'runs', 'runs', 'runs', 'runs'],
+      ]);
+    });
+
+    it('lets those end that have sent all', async () => {
+      for (const { client } of each) client.readableEnded = true;
+      await jest.advanceTimersByTimeAsync(90 * SECOND);
+      const [late] = begin('g');
+      await jest.advanceTimersByTimeAsync(20 * SECOND);
+      expect(await states([...each, late!])).toEqual([...each.map(() => 'runs'), 'unavailable']);
+    });
   });
 });
