@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { allProblems } from '../src/core/problems/problem.js';
 import { rawRequest, sendRaw } from './raw-http.js';
+import { readiness } from './readiness.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 let app: TestingApp;
@@ -229,10 +230,10 @@ describe('health', () => {
     const [last] = await app.database.query<{ name: string }>(
       'delete from mikro_orm_migrations where id = (select max(id) from mikro_orm_migrations) returning name',
     );
-    const answer = await app.http.get('/health/ready').expect(503);
-    expect(answer.body).toMatchObject({ code: 'unavailable', detail: 'Not ready: migrations.' });
+    const answer = await readiness(app.url, 503);
+    expect(answer).toMatchObject({ code: 'unavailable', detail: 'Not ready: migrations.' });
     await app.database.query('insert into mikro_orm_migrations (name) values ($1)', [last?.name]);
-    await app.http.get('/health/ready').expect(200);
+    await readiness(app.url, 200);
   });
 });
 

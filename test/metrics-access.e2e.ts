@@ -215,6 +215,26 @@ describe("the worker's server", () => {
     for (const socket of [used, ...others]) socket.destroy();
   });
 
+  it('cuts a connection with many requests behind each other, and answers a few', async () => {
+    const get = 'GET /health/ready HTTP/1.1\r\nhost: x\r\n';
+    const few = await sendRaw(
+      workerUrl,
+      `${get}\r\n`.repeat(3) + `${get}connection: close\r\n\r\n`,
+    );
+    expect(few.status).toBe(200);
+    const flood = open();
+    let received = 0;
+    flood.on('data', ({ length }) => (received += length));
+    flood.write(`${get}\r\n`.repeat(500));
+    expect(
+      await eventually(
+        async () => flood.closed,
+        (isClosed) => isClosed,
+      ),
+    ).toBe(true);
+    expect(received).toBe(0);
+  });
+
   const outside = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;

@@ -11,6 +11,7 @@ import { Exposition } from './exposition.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { sendRaw } from './raw-http.js';
+import { readiness } from './readiness.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -290,11 +291,7 @@ describe('an attempt', () => {
     await uploadLarge();
     const stopping = app.worker;
     stopping?.signal('SIGTERM');
-    const status = await eventually(
-      async () => (await fetch(`${workerUrl}/health/ready`)).status,
-      (each) => each === 503,
-    );
-    expect(status).toBe(503);
+    await readiness(workerUrl, 503);
     expect((await scrapeWorker()).families.has(outcomes)).toBe(true);
     expect(await stopping?.ended()).toBe(0);
   });
@@ -434,8 +431,7 @@ describe('while the database is away', () => {
       await Promise.all([scrapeApi(), scrapeWorker()]);
       expect(performance.now() - startedAt).toBeLessThan(3_000);
       expect((await fetch(`${workerUrl}/health`)).status).toBe(200);
-      const ready = await fetch(`${workerUrl}/health/ready`);
-      expect([ready.status, await ready.json()]).toMatchObject([503, { code: 'unavailable' }]);
+      expect(await readiness(workerUrl, 503)).toMatchObject({ code: 'unavailable' });
     } finally {
       proxy.mend();
     }

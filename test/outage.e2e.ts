@@ -3,6 +3,7 @@ import { Shutdown } from '../src/core/process/shutdown.js';
 import { eventually } from './eventually.js';
 import { holdingAccount } from './image-requests.js';
 import { makePicture } from './pictures.js';
+import { readiness } from './readiness.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -44,8 +45,7 @@ describe('while the database is away', () => {
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
       expect(JSON.stringify(answer.body)).not.toMatch(/127\.0\.0\.1|ECONN|terminated/);
     }
-    const ready = await app.http.get('/health/ready').expect(503);
-    expect(ready.body.detail).toContain('database');
+    expect((await readiness(app.url, 503)).detail).toContain('database');
     await app.http.get('/health').expect(200);
 
     proxy.mend();
@@ -54,11 +54,7 @@ describe('while the database is away', () => {
       (status) => status === 200,
     );
     expect(statuses).toBe(200);
-    await eventually(
-      async () => (await app.http.get('/health/ready')).status,
-      (status) => status === 200,
-    );
-    await app.http.get('/health/ready').expect(200);
+    await readiness(app.url, 200);
   });
 
   it('connections that break in a transaction are not lost to the pool', async () => {

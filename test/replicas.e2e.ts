@@ -9,6 +9,7 @@ import { eventually } from './eventually.js';
 import { uploadPicture } from './image-requests.js';
 import { OwnPostgres, type Standby } from './own-postgres.js';
 import { makePicture } from './pictures.js';
+import { readiness } from './readiness.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -141,7 +142,7 @@ describe('with a replica', () => {
     await standby.query('select pg_wal_replay_resume()');
     await eventually(whereListsAreRead, (where) => where === 'replica');
     expect((await list()).ids).toContain(id);
-    await app.http.get('/health/ready').expect(200);
+    await readiness(app.url, 200);
   });
 
   it('that is idle, because nothing is written, it is not taken for late', async () => {
@@ -165,7 +166,7 @@ describe('with a replica', () => {
       (count) => count > before + 100,
     );
     expect(await whereListsAreRead()).toBe('primary');
-    await app.http.get('/health/ready').expect(200);
+    await readiness(app.url, 200);
     proxy.mend();
     await eventually(whereListsAreRead, (where) => where === 'replica');
     await end();

@@ -10,6 +10,7 @@ import { eventually } from './eventually.js';
 import { plainNames, uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
+import { readiness } from './readiness.js';
 import { S3Server } from './s3/s3-server.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -56,11 +57,6 @@ function fileOf(imageId: string, query = ''): string {
 /** An answer as it comes, without going where it leads. */
 function ask(url: string, init: RequestInit = {}): Promise<Response> {
   return fetch(url, { redirect: 'manual', ...init });
-}
-
-async function storageErrors(): Promise<number> {
-  const ready = await app.http.get('/health/ready');
-  return ready.status;
 }
 
 describe('a picture whose files are in a bucket', () => {
@@ -133,7 +129,7 @@ describe('a picture whose files are in a bucket', () => {
     const { body } = await app.http.get('/health/capabilities').expect(200);
     const capabilities = JSON.stringify(body);
     expect(capabilities).toContain('{"part":"files","driver":"s3","embedded":false}');
-    await app.http.get('/health/ready').expect(200);
+    await readiness(app.url, 200);
   });
 });
 
@@ -485,9 +481,9 @@ describe('while the store fails', () => {
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
       expect(JSON.stringify(answer.body)).not.toMatch(/127\.0\.0\.1|SlowDown|AKIA|pictures/);
     }
-    expect(await storageErrors()).toBe(503);
+    await readiness(app.url, 503);
     store.faults.clear();
-    expect(await eventually(storageErrors, (status) => status === 200)).toBe(200);
+    await readiness(app.url, 200);
     expect((await uploadPicture(app, owner, await makePicture())).status).toBe(201);
   });
 });

@@ -5,13 +5,17 @@ import { Logger } from '@nestjs/common';
 /** Below this part of the limit there is room again, and the next time it is full is another. */
 const ROOM = 0.9;
 
+/** How many requests may be on a connection at once. A probe sends none before the last is answered. */
+const MAX_REQUESTS = 4;
+
 /**
  * Keeps the connections of a server to a number, and lets everybody in all the same: one too many
  * costs the connection that has been without a whole request for longest, if there is one on which
  * nothing is being answered.
  *
  * So who opens connections and sends nothing, or not enough, only ever displaces others of the kind:
- * a probe has sent its request long before as many have come after it.
+ * a probe has sent its request long before as many have come after it. And who sends many requests
+ * behind each other loses the connection.
  */
 export class ConnectionLimit {
   private readonly logger = new Logger('Http');
@@ -46,10 +50,12 @@ export class ConnectionLimit {
 
   /** Notes that a request has begun or ended. */
   private count(socket: Socket, change: 1 | -1): void {
-    const requests = this.open.get(socket);
-    if (requests === undefined) return;
+    const before = this.open.get(socket);
+    if (before === undefined) return;
+    const requests = before + change;
     this.open.delete(socket);
-    this.open.set(socket, requests + change);
+    this.open.set(socket, requests);
+    if (requests > MAX_REQUESTS) socket.resetAndDestroy();
   }
 
   private cutOne(): void {

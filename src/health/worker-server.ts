@@ -59,6 +59,8 @@ export class WorkerServer implements OnApplicationBootstrap, OnApplicationShutdo
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
     };
     this.server = createServer(options, (request, response) => {
+      // What the parser has read of a connection that was cut meanwhile is nobody's any more.
+      if (request.socket.destroyed) return;
       useHostOfTarget(request);
       void this.answer(request, response);
     });

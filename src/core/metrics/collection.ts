@@ -1,5 +1,6 @@
 import type { Gauge } from 'prom-client';
 import { inTime } from '../in-time.js';
+import { SharedAnswer } from '../shared-answer.js';
 
 /** How long a look at the database or the queue may take, in milliseconds. */
 const TIMEOUT_MS = 1_000;
@@ -27,10 +28,9 @@ export interface Collector {
  * everyone for some seconds. Without an answer the gauges are absent, which tells more than old values.
  */
 export class Collection {
-  private askedAt = -Infinity;
+  private readonly refreshed = new SharedAnswer(() => this.ask(), FRESH_MS);
   /** Settles with the answer, however late; a second question would only wait behind it. */
   private pending: Promise<readonly Reading[]> | undefined;
-  private refreshing: Promise<void> | undefined;
 
   constructor(
     private readonly collector: Collector,
@@ -39,13 +39,8 @@ export class Collection {
   ) {}
 
   /** Brings the gauges up to date, or clears them. Never rejects. */
-  async refresh(): Promise<void> {
-    if (!this.refreshing && performance.now() - this.askedAt < FRESH_MS) return;
-    this.refreshing ??= this.ask().finally(() => {
-      this.askedAt = performance.now();
-      this.refreshing = undefined;
-    });
-    await this.refreshing;
+  refresh(): Promise<void> {
+    return this.refreshed.get();
   }
 
   private async ask(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { VERSION } from '../process/version.js';
+import { SharedAnswer } from '../shared-answer.js';
 import { type Collector, Collection } from './collection.js';
 
 interface InstrumentOptions<Label extends string> {
@@ -33,6 +34,7 @@ export class Metrics {
   private readonly registry = new Registry();
   private readonly collections: Collection[] = [];
   private readonly scrapeErrors: Counter<'collector'>;
+  private readonly rendered = new SharedAnswer(() => this.render(), 0);
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -92,7 +94,11 @@ export class Metrics {
   }
 
   /** Everything measured so far, in Prometheus' text format. It never fails as a whole. */
-  async text(): Promise<string> {
+  text(): Promise<string> {
+    return this.rendered.get();
+  }
+
+  private async render(): Promise<string> {
     await Promise.all(this.collections.map((collection) => collection.refresh()));
     return this.registry.metrics();
   }

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { inTime } from '../in-time.js';
+import { SharedAnswer } from '../shared-answer.js';
 
 /** Answers when a part can do its work, and throws when it cannot. */
 type Check = () => Promise<unknown>;
@@ -12,6 +13,8 @@ export interface CheckResult {
 }
 
 const CHECK_TIMEOUT_MS = 2_000;
+/** How long results serve all who ask, in milliseconds: anybody may, and the checks are work. */
+const FRESH_MS = 1_000;
 
 /** The checks behind `GET /health/ready`; each part registers its own. */
 @Injectable()
@@ -19,13 +22,19 @@ export class Readiness {
   private readonly logger = new Logger(Readiness.name);
   private readonly checks = new Map<string, { check: Check; isRequired: boolean }>();
   private readonly failing = new Set<string>();
+  private readonly results = new SharedAnswer(() => this.runAll(), FRESH_MS);
 
   register(name: string, check: Check, { isRequired = true } = {}): void {
     this.checks.set(name, { check, isRequired });
   }
 
-  /** Runs all checks side by side; one that takes longer than two seconds has failed. */
+  /** What the checks have found within the last second, or find now. */
   run(): Promise<CheckResult[]> {
+    return this.results.get();
+  }
+
+  /** Runs all checks side by side; one that takes longer than two seconds has failed. */
+  private runAll(): Promise<CheckResult[]> {
     return Promise.all(
       [...this.checks].map(async ([name, { check, isRequired }]) => {
         const error = await failureOf(check);
