@@ -13,7 +13,7 @@ import {
 import { DatabasePools } from './core/database/database-pools.js';
 import { ENV, type Env } from './core/env.js';
 import { Readiness } from './core/process/readiness.js';
-import { serverLimits } from './core/database/session-limits.js';
+import { serverLimits, sessionLimits } from './core/database/session-limits.js';
 import { ormOptions } from './mikro-orm.config.js';
 
 /** The connection to PostgreSQL, and whether it is there and migrated. */
@@ -66,14 +66,17 @@ async function requireDatabase(env: Env): Promise<void> {
   const options = { connectionTimeoutMillis: env.DATABASE_POOL_TIMEOUT_MS };
   const address = { variable: 'DATABASE_URL', url: env.DATABASE_URL };
   requireReadable(env);
-  const client = await connectOrRefuse(address, options);
+  const client = await connectOrRefuse(address, {
+    ...options,
+    ...sessionLimits(env, hasPooler(env)),
+  });
   try {
     if (!hasPooler(env)) return;
     await tellOtherLimits(client, env);
   } finally {
     await client.end();
   }
-  const direct = await connectOrRefuse(directAddress(env), options);
+  const direct = await connectOrRefuse(directAddress(env), { ...options, ...serverLimits(env) });
   await direct.end();
 }
 

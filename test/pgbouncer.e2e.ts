@@ -187,6 +187,23 @@ describeWith('pgbouncer', 'with PgBouncer in transaction mode in between', () =>
     expect(status).toBe(200);
   });
 
+  it.each([
+    ['DATABASE_URL', () => undefined],
+    ['DATABASE_DIRECT_URL', (pooled: string) => `${pooled}?application_name=direct`],
+  ])('a %s that leads through it, and should not, stops the start', async (name, makeDirect) => {
+    const { DATABASE_DIRECT_URL: _right, DATABASE_URL: pooled = '', ...others } = app.variables;
+    const direct = makeDirect(pooled);
+    const variables = { ...others, DATABASE_URL: pooled };
+    const child = ProductProcess.spawn('main', {
+      ...variables,
+      ...(direct && { DATABASE_DIRECT_URL: direct }),
+    });
+    expect(await child.ended()).toBe(1);
+    expect(child.output).toContain(`The database of ${name} cannot be used: it leads through`);
+    expect(child.output).toContain('DATABASE_DIRECT_URL has to name the way around it');
+    expect(child.output).not.toContain('    at ');
+  });
+
   it('time-outs that were changed and not migrated are told at the start', async () => {
     const changes = { DATABASE_STATEMENT_TIMEOUT_MS: '9000' };
     const variables = { ...app.variables, LOG_LEVEL: 'warn' };

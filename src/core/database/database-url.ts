@@ -15,6 +15,11 @@ type AddressEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_DIRECT_URL'>;
 /** What a URL can say of TLS. */
 const TLS_PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'];
 
+/** PostgreSQL's code, which poolers use, too. */
+const PROTOCOL_VIOLATION = '08P01';
+const POOLER =
+  'it leads through a pooler, which refuses the limits of a session. DATABASE_DIRECT_URL has to name the way around it.';
+
 /**
  * The way for what a pooler in transaction mode cannot carry: LISTEN, settings of a session, locks of
  * a session.
@@ -94,5 +99,7 @@ export async function connectOrRefuse(
 function reasonOf(error: unknown): string {
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
   const { message, code } = first as { message?: string; code?: string };
+  // PostgreSQL itself knows all that we send.
+  if (code === PROTOCOL_VIOLATION && message?.includes('startup parameter')) return POOLER;
   return message ?? code ?? 'no reason given';
 }
