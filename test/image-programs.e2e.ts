@@ -83,6 +83,8 @@ describe('the health check of the image', () => {
     const { port } = await serve({ GET: 200 });
     const both = { PORT: hanging.port, WORKER_METRICS_PORT: port };
     expect((await check(both)).code).toBe(0);
+    const wrong = await serve({ GET: 404 });
+    expect((await check({ ...both, WORKER_METRICS_PORT: wrong.port })).code).toBe(1);
   });
 });
 

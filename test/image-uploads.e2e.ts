@@ -282,7 +282,8 @@ describe('a worker', () => {
       const slow = await uploadPicture(strict, account, picture);
       expect(slow.body.error.code).toBe('decode-timeout');
       expect(await strict.database.query('select 1 from failed_jobs')).toEqual([]);
-      expect(await readdir(join(strict.variables['DATA_DIR'] ?? '', 'work'))).toEqual([]);
+      const work = () => readdir(join(strict.variables['DATA_DIR'] ?? '', 'work'));
+      expect(await eventually(work, (names) => names.length === 0)).toEqual([]);
     } finally {
       await strict.close();
     }

@@ -11,9 +11,10 @@ export interface ReadinessBody {
 /** Asks a process whether it is ready until the status is as expected: results serve for a second. */
 export async function readiness(url: string, expected: 200 | 503): Promise<ReadinessBody> {
   const answer = await eventually(
-    () => fetch(`${url}/health/ready`),
-    ({ status }) => status === expected,
+    // While it starts, there may be nobody.
+    () => fetch(`${url}/health/ready`).catch(() => undefined),
+    (each) => each?.status === expected,
   );
-  expect(answer.status).toBe(expected);
-  return (await answer.json()) as ReadinessBody;
+  expect(answer?.status).toBe(expected);
+  return (await answer?.json()) as ReadinessBody;
 }

@@ -70,7 +70,8 @@ describe('a picture whose files are in a bucket', () => {
     );
     expect(stored).toEqual(made);
     expect(existsSync(join(app.variables['DATA_DIR'] ?? '', 'files'))).toBe(false);
-    expect(await readdir(join(app.variables['DATA_DIR'] ?? '', 'work'))).toEqual([]);
+    const work = () => readdir(join(app.variables['DATA_DIR'] ?? '', 'work'));
+    expect(await eventually(work, (names) => names.length === 0)).toEqual([]);
 
     await app.as(owner).delete(`/api/v1/images/${body.id}`).expect(204);
     expect(
@@ -116,11 +117,12 @@ describe('a picture whose files are in a bucket', () => {
       '--x\r\ncontent-disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n',
     ];
     socket.write(head.join('\r\n'));
-    socket.write(cut, () => socket.destroy());
-    await eventually(
-      () => app.database.query(`select 1 from file_removals where target like '%/upload-%'`),
-      (rows) => rows.length === 0,
-    );
+    socket.write(cut);
+    const begun = () =>
+      app.database.query(`select 1 from file_removals where target like '%/upload-%'`);
+    expect(await eventually(begun, (rows) => rows.length === 1)).toHaveLength(1);
+    socket.destroy();
+    expect(await eventually(begun, (rows) => rows.length === 0)).toEqual([]);
     expect(store.bucket.keys('').filter((key) => key.includes('/upload-'))).toEqual([]);
     expect(unfinished()).toBe(0);
   });

@@ -49,6 +49,15 @@ function npmStart(): { child: ChildProcess; output: () => string } {
   return { child, output: () => output };
 }
 
+/** What was listed a moment ago may have ended by itself. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 async function startUntilReady(): Promise<ChildProcess> {
   const { child, output } = npmStart();
   await eventually(
@@ -127,8 +136,9 @@ describe('npm start', () => {
         const environ = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
         expect(environ).not.toContain('atelier_owner');
       }
-      for (const pid of [first.pid ?? 0, ...tree]) process.kill(pid, 'SIGKILL');
-      await once(first, 'exit');
+      const ended = once(first, 'exit');
+      for (const pid of [first.pid ?? 0, ...tree]) killIfThere(pid);
+      await ended;
 
       const second = await startUntilReady();
       const statuses = await eventually(

@@ -71,7 +71,7 @@ describe('a client generated from openapi.json', () => {
       problems: ['404 not-found', '422 validation-failed query.limit', '409 email-taken'],
       deleted: true,
     });
-  });
+  }, 120_000);
 });
 
 /** Fails with what the compiler says, which it writes to its standard output. */

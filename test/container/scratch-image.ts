@@ -187,28 +187,38 @@ export class ScratchProcess {
 
   /** To the first process itself, as an engine sends it. */
   signal(signal: NodeJS.Signals): void {
-    const pid = this.child.pid ?? 0;
-    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
-    if (first) process.kill(Number(first), signal);
+    const first = this.first();
+    if (first) process.kill(first, signal);
   }
 
   /** What the kernel says of the first process. */
   async status(): Promise<string> {
-    const pid = this.child.pid ?? 0;
-    const [first = ''] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ');
-    return readFile(`/proc/${first}/status`, 'utf8');
+    return readFile(`/proc/${this.first() ?? 0}/status`, 'utf8');
   }
 
   async ended(): Promise<number | null> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      await once(this.child, 'close');
-    }
+    if (!this.hasEnded) await once(this.child, 'close');
     return this.child.exitCode;
   }
 
+  /** With the first process end all that it has started. */
   async kill(): Promise<void> {
+    if (this.hasEnded) return;
+    // It has changed its user, and hears no more of the end of what has started it.
+    this.signal('SIGKILL');
     this.child.kill('SIGKILL');
     await this.ended();
+  }
+
+  private get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Once there is one. */
+  private first(): number | undefined {
+    const pid = this.child.pid ?? 0;
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    return first ? Number(first) : undefined;
   }
 }
 

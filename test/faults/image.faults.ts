@@ -16,6 +16,7 @@ import { eventually } from '../eventually.js';
 import { fixture, makePicture } from '../pictures.js';
 import { registerAt, uploadTo } from '../product-requests.js';
 import { describeWhere } from '../programs.js';
+import { readiness } from '../readiness.js';
 import { createDatabase, type TestDatabase } from '../test-database.js';
 
 const HEALTH = ['node', 'docker/image/health.ts'];
@@ -126,6 +127,7 @@ describeWhere(canMount(), mounts, 'the image that docker/Dockerfile describes', 
       expect(await api.status()).toMatch(/^NoNewPrivs:\s+1$/m);
 
       const url = `http://127.0.0.1:${port}`;
+      await readiness(url, 200);
       const token = await registerAt(url);
       // The largest that libvips decodes whole, and one that is decoded by WebAssembly.
       const large = await makePicture({ width: 6000, height: 4000 });

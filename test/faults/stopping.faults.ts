@@ -55,7 +55,7 @@ describe('an API process alone that is asked to stop under 200 requests a second
       for (let n = 0; n < times; n += 1) {
         const { api, url } = await startApi({ SHUTDOWN_LEAVE_MS: '100' });
         load.begin(honest(url, kept));
-        await sleep(ALONE_MS);
+        await sleep(2 * ALONE_MS);
         api.signal('SIGTERM');
         expect(await api.ended()).toBe(0);
         const { sent, answered, refused, dropped } = await load.end();

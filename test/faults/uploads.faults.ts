@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -45,7 +45,7 @@ describe('uploads that are broken off', () => {
   it('while their file is written down for removal, leave no removal', async () => {
     await app.database.query(
       `create function linger() returns trigger language plpgsql as
-         $$ begin perform pg_sleep(1); return new; end $$;
+         $$ begin perform pg_sleep(2); return new; end $$;
        create trigger linger before insert on file_removals
          for each row execute function linger()`,
     );
@@ -55,8 +55,9 @@ describe('uploads that are broken off', () => {
            and state = 'active' and query like 'insert into file_removals%'`,
       );
     // So few bytes that the connection is still read, and its end is noticed.
-    await abortAfter(2_000);
-    expect(await inserting()).toHaveLength(1);
+    const socket = begin(2_000);
+    expect(await eventually(inserting, (rows) => rows.length === 1)).toHaveLength(1);
+    socket.destroy();
     expect(await eventually(inserting, (rows) => rows.length === 0)).toEqual([]);
     await app.database.query('drop function linger cascade');
     expect(await eventually(written, (rows) => rows.length === 0)).toEqual([]);
@@ -68,7 +69,7 @@ describe('uploads that are broken off', () => {
   const timers = () =>
     Promise.resolve(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length);
 
-  async function abortAfter(bytes: number): Promise<void> {
+  function begin(bytes: number): Socket {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(
@@ -77,6 +78,11 @@ describe('uploads that are broken off', () => {
         '--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n',
     );
     socket.write(picture.subarray(0, bytes));
+    return socket;
+  }
+
+  async function abortAfter(bytes: number): Promise<void> {
+    const socket = begin(bytes);
     await sleep(20 + (bytes % 30));
     if (bytes % 2) socket.resetAndDestroy();
     else socket.destroy();
