@@ -169,6 +169,9 @@ describeWith('redis-server', 'the product on Redis', () => {
     const redis = await startRedis();
     await redis.stop();
     await withApp({ REDIS_URL: redis.url }, async (app, account) => {
+      // It tells of the outage in its log, and in no other way.
+      const lines = app.worker?.output.trim().split('\n') ?? [];
+      expect(lines.filter((line) => !line.startsWith('{'))).toEqual([]);
       const { checks } = await readiness(app.url, 200);
       expect(checks).toMatchObject({ database: 'ok', queue: 'unavailable' });
       const askedAt = performance.now();

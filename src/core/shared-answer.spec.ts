@@ -39,7 +39,12 @@ describe('A shared answer', () => {
 
   it('serves from when it came', async () => {
     const slow = new SharedAnswer(
-      () => new Promise((resolve) => setTimeout(() => { resolve(performance.now()); }, 5_000)),
+      () =>
+        new Promise((resolve) =>
+          setTimeout(() => {
+            resolve(performance.now());
+          }, 5_000),
+        ),
       FRESH_MS,
     );
     const first = slow.get();

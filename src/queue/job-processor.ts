@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { WorkerHost } from '@nestjs/bullmq';
+import { OnWorkerEvent, WorkerHost } from '@nestjs/bullmq';
 import {
   type BeforeApplicationShutdown,
   Inject,
@@ -73,6 +73,7 @@ export abstract class JobProcessor<Row extends WorkRow>
   implements OnModuleInit, BeforeApplicationShutdown
 {
   private readonly logger: Logger;
+  private readonly errors: ConnectionErrors;
   private readonly interrupt = new AbortController();
   private isConnected = false;
 
@@ -84,6 +85,7 @@ export abstract class JobProcessor<Row extends WorkRow>
   ) {
     super();
     this.logger = new Logger(job.name);
+    this.errors = new ConnectionErrors(`worker ${job.name}`);
   }
 
   /**
@@ -101,14 +103,6 @@ export abstract class JobProcessor<Row extends WorkRow>
 
   async onApplicationBootstrap(): Promise<void> {
     this.worker.concurrency = this.concurrency;
-    this.worker.on('failed', (carrier, error) => {
-      this.logger.error({
-        err: error,
-        carrier: carrier?.id,
-        msg: 'A carrier could not be worked on',
-      });
-    });
-    new ConnectionErrors(`worker ${this.job.name}`).listenTo(this.worker);
     this.worker.waitUntilReady().then(
       () => {
         this.isConnected = true;
@@ -116,6 +110,21 @@ export abstract class JobProcessor<Row extends WorkRow>
       () => undefined, // which the worker reports
     );
     await untilConnected(this.worker);
+  }
+
+  /** From when the worker is made: BullMQ prints what nobody listens to. */
+  @OnWorkerEvent('error')
+  onError(error: Error): void {
+    this.errors.note(error);
+  }
+
+  @OnWorkerEvent('failed')
+  onFailed(carrier: Job<Carried> | undefined, error: Error): void {
+    this.logger.error({
+      err: error,
+      carrier: carrier?.id,
+      msg: 'A carrier could not be worked on',
+    });
   }
 
   /** Takes nothing new, lets running work finish, and interrupts it when time is nearly up. */
