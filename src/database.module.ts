@@ -1,7 +1,7 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { EntityManager, MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Inject, Logger, Module, type OnModuleInit } from '@nestjs/common';
-import type { Client } from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import { Capabilities } from './core/process/capabilities.js';
 import { CannotStart } from './core/process/cannot-start.js';
 import {
@@ -73,11 +73,27 @@ async function requireDatabase(env: Env): Promise<void> {
   try {
     if (!hasPooler(env)) return;
     await tellOtherLimits(client, env);
+    await requireSameDatabase(client, env, { ...options, ...serverLimits(env) });
   } finally {
     await client.end();
   }
-  const direct = await connectOrRefuse(directAddress(env), { ...options, ...serverLimits(env) });
-  await direct.end();
+}
+
+/** The direct way has to lead to where the other one leads, or half of the work went elsewhere. */
+async function requireSameDatabase(pooled: Client, env: Env, options: ClientConfig): Promise<void> {
+  const direct = await connectOrRefuse(directAddress(env), options);
+  try {
+    const [one, other] = await Promise.all([pooled, direct].map(databaseOf));
+    if (one === other) return;
+    throw new CannotStart('DATABASE_DIRECT_URL leads to another database than DATABASE_URL.');
+  } finally {
+    await direct.end();
+  }
+}
+
+async function databaseOf(client: Client): Promise<string | undefined> {
+  const { rows } = await client.query<{ name: string }>('select current_database() as name');
+  return rows[0]?.name;
 }
 
 /** A replica may be away, but what is written of it has to make sense. */

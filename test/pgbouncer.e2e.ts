@@ -204,6 +204,15 @@ describeWith('pgbouncer', 'with PgBouncer in transaction mode in between', () =>
     expect(child.output).not.toContain('    at ');
   });
 
+  it('a way around it to another database stops the start', async () => {
+    const other = await createDatabase();
+    const variables = { ...app.variables, DATABASE_DIRECT_URL: other.appUrl };
+    const child = ProductProcess.spawn('main', variables);
+    expect(await child.ended()).toBe(1);
+    await other.drop();
+    expect(child.output).toContain('DATABASE_DIRECT_URL leads to another database');
+  });
+
   it('time-outs that were changed and not migrated are told at the start', async () => {
     const changes = { DATABASE_STATEMENT_TIMEOUT_MS: '9000' };
     const variables = { ...app.variables, LOG_LEVEL: 'warn' };

@@ -490,6 +490,21 @@ describe('while the store fails', () => {
   });
 });
 
+describe('a store that is not what the environment says', () => {
+  it.each(['S3_BUCKET', 'S3_SECRET_ACCESS_KEY'])(
+    'is told of at the start, which goes on: another %s',
+    async (name) => {
+      const { api } = await ProductProcess.startApi({ ...app.variables, [name]: 'elsewhere' });
+      const told = await eventually(
+        async () => api.output,
+        (output) => output.includes('look at S3_ENDPOINT, S3_BUCKET and the keys'),
+      );
+      expect(told).toContain('look at S3_ENDPOINT, S3_BUCKET and the keys');
+      expect(await api.stop()).toBe(0);
+    },
+  );
+});
+
 describe('npm run images:verify on a bucket', () => {
   async function verify(...flags: string[]) {
     const child = ProductProcess.spawn('images-verify', app.variables, flags);

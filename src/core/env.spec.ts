@@ -229,8 +229,34 @@ describe('the environment', () => {
     }
   });
 
-  it.each(['10.0.0.0/33', 'true', '1', '10.0.0'])('refuses %s as proxies', (networks) => {
-    expect(problemsOf({ TRUST_PROXY: networks })).toHaveLength(1);
+  it.each(['10.0.0.0/33', 'true', '1', '10.0.0', '0.0.0.0/0', '10.0.0.0/8/9', '::/00'])(
+    'refuses %s as proxies',
+    (networks) => {
+      expect(problemsOf({ TRUST_PROXY: networks })).toHaveLength(1);
+    },
+  );
+});
+
+describe('the variables of a store', () => {
+  it.each([
+    ['S3_BUCKET', ['AB_c', 'pictures/x', '?x=1', 'a..b', '-ab', 'ab']],
+    ['S3_REGION', ['eu west', 'auto\r\nx: y']],
+    ['S3_ACCESS_KEY_ID', ['a b', 'ä']],
+    ['S3_SESSION_TOKEN', ['x\ty']],
+  ])('are refused by their names when they cannot be right: %s', (name, values) => {
+    const keys = { S3_ACCESS_KEY_ID: 'key', S3_SECRET_ACCESS_KEY: 'secret' };
+    for (const value of values) {
+      const problems = problemsOf({ S3_BUCKET: 'b12', S3_REGION: 'r', ...keys, [name]: value });
+      expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name} must be `))]);
+    }
+  });
+});
+
+describe('the address of a database', () => {
+  it.each(['banana', '', 'REQUIRE'])('is refused with the sslmode %p', (mode) => {
+    expect(problemsOf({ DATABASE_URL: `postgres://a@b/c?sslmode=${mode}` })).toEqual([
+      expect.stringMatching(/^DATABASE_URL must have an sslmode of disable, /),
+    ]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Logger, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { Capabilities } from '../core/process/capabilities.js';
 import { ENV, type Env } from '../core/env.js';
 import { Readiness } from '../core/process/readiness.js';
@@ -30,11 +30,28 @@ const DRIVER = Symbol('STORAGE_DRIVER');
   ],
   exports: [FileRemovals, Storage],
 })
-export class StorageModule {
-  constructor(storage: Storage, capabilities: Capabilities, readiness: Readiness) {
+export class StorageModule implements OnApplicationBootstrap {
+  private readonly logger = new Logger(StorageModule.name);
+
+  constructor(
+    private readonly storage: Storage,
+    capabilities: Capabilities,
+    readiness: Readiness,
+  ) {
     const embedded = storage.driver === 'disk';
     capabilities.register({ part: 'files', driver: storage.driver, embedded });
     readiness.register('storage', () => storage.check());
+  }
+
+  /** A store that is away for a while keeps nothing from starting, but what is wrong is said at once. */
+  onApplicationBootstrap(): void {
+    this.storage.check().catch((error: unknown) => {
+      this.logger.warn({ err: error, msg: `Files cannot be kept now: look at ${this.settings}` });
+    });
+  }
+
+  private get settings(): string {
+    return this.storage.driver === 'disk' ? 'DATA_DIR' : 'S3_ENDPOINT, S3_BUCKET and the keys';
   }
 }
 

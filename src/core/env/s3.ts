@@ -1,10 +1,19 @@
 import { z } from 'zod';
 import { documented } from './documented.js';
 import { type Misfit, misfitsBy } from './misfits.js';
-import { httpUrl } from './values.js';
+import { httpUrl, visible } from './values.js';
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; others have the same. */
+const BUCKET = /^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+
+const bucket = z
+  .string()
+  .regex(BUCKET, 'must be 3 to 63 lower-case letters, digits, dots and hyphens')
+  .describe('3 to 63 characters');
+const region = z.string().regex(/^[\w-]+$/, 'must be letters, digits and hyphens');
 
 export const s3Variables = {
-  S3_BUCKET: documented(z.string().min(3).max(63).optional(), {
+  S3_BUCKET: documented(bucket.optional(), {
     help: 'The bucket of an S3-compatible store that keeps the files: R2, MinIO, AWS. Default: files lie in DATA_DIR.',
     example: 'atelier',
   }),
@@ -12,11 +21,11 @@ export const s3Variables = {
     help: 'The address of the store, without the bucket. Default: that of AWS in S3_REGION.',
     example: 'https://ACCOUNT.r2.cloudflarestorage.com',
   }),
-  S3_REGION: documented(z.string().min(1).optional(), {
+  S3_REGION: documented(region.optional(), {
     help: 'The region of the bucket. Default: `auto` with S3_ENDPOINT, as R2 wants it; required without.',
     example: 'eu-central-1',
   }),
-  S3_ACCESS_KEY_ID: documented(z.string().min(1).optional(), {
+  S3_ACCESS_KEY_ID: documented(visible.optional(), {
     help: 'The key for the store. Default: what the machine has, such as the role of its instance or pod.',
     example: '<access key id>',
   }),
@@ -24,7 +33,7 @@ export const s3Variables = {
     help: 'The secret of S3_ACCESS_KEY_ID.',
     example: '<secret access key>',
   }),
-  S3_SESSION_TOKEN: documented(z.string().min(1).optional(), {
+  S3_SESSION_TOKEN: documented(visible.optional(), {
     help: 'The session of S3_ACCESS_KEY_ID, when it is a temporary one.',
     example: '<session token>',
   }),

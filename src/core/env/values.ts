@@ -82,10 +82,25 @@ export const httpUrl = z
   .transform((value) => value.replace(/\/+$/, ''))
   .describe('an `http://` or `https://` URL');
 
+/** As libpq has them (https://www.postgresql.org/docs/current/libpq-ssl.html), and one of pg's own. */
+const SSL_MODES = [
+  'disable',
+  'allow',
+  'prefer',
+  'require',
+  'verify-ca',
+  'verify-full',
+  'no-verify',
+];
+
 export const postgresUrl = z
   .url({
     protocol: /^postgres(ql)?$/,
     error: (issue) => (issue.input === undefined ? 'is required' : 'must be a postgres:// URL'),
+    abort: true,
+  })
+  .refine((value) => SSL_MODES.includes(new URL(value).searchParams.get('sslmode') ?? 'disable'), {
+    error: `must have an sslmode of ${SSL_MODES.join(', ')}, or none`,
   })
   .describe('a `postgres://` URL');
 
@@ -110,6 +125,11 @@ export function bearerToken(bytes: number) {
     .regex(/^[\w.~+/-]+=*$/, 'must be letters, digits and -._~+/ alone')
     .min(bytes, `must be at least ${bytes} bytes, for example from: openssl rand -base64 24`);
 }
+
+/** What is put into headers as it is. */
+export const visible = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters without blanks');
 
 /** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
 export const origins = list
@@ -164,8 +184,10 @@ function decoded(value: string | undefined): string | undefined {
   }
 }
 
+/** A range of all addresses is none: it would trust anybody. */
 function isNetwork(value: string): boolean {
-  const [address = '', bits] = value.split('/');
+  const [address = '', bits, ...rest] = value.split('/');
+  if (isIP(address) === 0 || rest.length > 0) return false;
   const width = isIP(address) === 4 ? 32 : 128;
-  return isIP(address) !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= width));
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= width);
 }
