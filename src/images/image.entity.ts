@@ -71,6 +71,11 @@ const ImageSchema = defineEntity({
     { properties: ['userId', 'createdAt', 'id'] },
     { properties: ['userId', 'checksum'] },
     {
+      name: 'images_at_work_index',
+      expression:
+        'create index images_at_work_index on images (user_id) where queued_at is not null or leased_until is not null',
+    },
+    {
       name: 'images_next_attempt_at_index',
       expression:
         'create index images_next_attempt_at_index on images (user_id, next_attempt_at) where next_attempt_at is not null',

@@ -14,6 +14,12 @@ import type { JobDefinition } from './job.js';
 const CARRIER_LOST_AFTER_SECONDS = 10;
 /** What was handed over then, or earlier, has lost its carrier. */
 const LOST = `now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS})`;
+/** A row that may be handed over. */
+const DUE = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
+  and (queued_at is null or queued_at <= ${LOST})`;
+/** A row that takes one of its owner's places: in the words of the index of such rows. */
+const BUSY = `(queued_at is not null or leased_until is not null) and next_attempt_at is not null
+  and (leased_until > now() or queued_at > ${LOST})`;
 /** The most rows that one round hands over. */
 const ROUND_SIZE = 500;
 /** How long a request waits for the round of another process, in milliseconds. A round takes a few. */
@@ -64,11 +70,8 @@ export class Dispatcher {
    */
   async enqueue(job: JobDefinition, rowId: string): Promise<void> {
     try {
-      await this.dispatchBriefly(
-        job,
-        `= (select ${this.names(job).owner} from ${this.names(job).table} where id = ?)`,
-        rowId,
-      );
+      const { table, owner } = this.names(job);
+      await this.dispatchBriefly(job, `select ${owner} as owner from ${table} where id = ?`, rowId);
     } catch (error) {
       this.failuresOf(job).note(error);
     }
@@ -77,7 +80,7 @@ export class Dispatcher {
   /** Hands over the next rows of an owner whose work has just been done. Never throws. */
   async refill(job: JobDefinition, ownerId: string): Promise<void> {
     try {
-      await this.dispatchBriefly(job, '= ?', ownerId);
+      await this.dispatchBriefly(job, 'select ?::uuid as owner', ownerId);
     } catch (error) {
       this.failuresOf(job).note(error);
     }
@@ -88,17 +91,19 @@ export class Dispatcher {
     const queue = this.queueOf(job);
     if (await isAway(queue)) return 0;
     if (await noticeLoss(queue)) await this.forgetCarriers(job);
-    return this.dispatch(job, 'is not null', [], this.env.DATABASE_LOCK_TIMEOUT_MS);
+    const { table, owner } = this.names(job);
+    const owners = `select distinct ${owner} as owner from ${table} where ${DUE}`;
+    return this.dispatch(job, owners, [], this.env.DATABASE_LOCK_TIMEOUT_MS);
   }
 
   /**
    * Dispatches for those who have better to do than to wait, and who hold a connection meanwhile. When
    * one has waited in vain, the others do not wait at all, until one finds the way free.
    */
-  private async dispatchBriefly(job: JobDefinition, ownerIs: string, owner: string): Promise<void> {
+  private async dispatchBriefly(job: JobDefinition, owners: string, owner: string): Promise<void> {
     const patienceMs = Math.min(PATIENCE_MS, this.env.DATABASE_LOCK_TIMEOUT_MS);
     try {
-      await this.dispatch(job, ownerIs, [owner], this.heldUp.has(job.name) ? 1 : patienceMs);
+      await this.dispatch(job, owners, [owner], this.heldUp.has(job.name) ? 1 : patienceMs);
       this.heldUp.delete(job.name);
     } catch (error) {
       if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) this.heldUp.add(job.name);
@@ -108,19 +113,19 @@ export class Dispatcher {
   }
 
   /**
-   * @param ownerIs a condition on the owner's column
+   * @param owners a query of the owners whose rows are looked at, with its parameters
    * @param patienceMs how long to wait for the rounds of others, in milliseconds
    */
   private async dispatch(
     job: JobDefinition,
-    ownerIs: string,
+    owners: string,
     parameters: string[],
     patienceMs: number,
   ): Promise<number> {
     const queue = this.queueOf(job);
     // The queue has told of its outage itself, and its return is when the rows are looked at again.
     if (await isAway(queue)) return 0;
-    const rows = await this.take(job, ownerIs, parameters, patienceMs);
+    const rows = await this.take(job, owners, parameters, patienceMs);
     if (rows.length === 0) return 0;
     await this.handOver(job, queue, rows);
     return rows.length;
@@ -163,18 +168,17 @@ export class Dispatcher {
    * Marks the rows of the next round as queued. Rounds of one job run one after the other, because
    * two at once would both see the same free places of an owner. A process that freezes in its own
    * loses it soon.
+   *
+   * Of each owner no more rows are read than it has places, by the indexes: a round must not take
+   * longer because thousands wait.
    */
   private take(
     job: JobDefinition,
-    ownerIs: string,
+    owners: string,
     parameters: string[],
     patienceMs: number,
   ): Promise<TakenRow[]> {
     const { table, owner } = this.names(job);
-    const due = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
-      and (queued_at is null or queued_at <= ${LOST})`;
-    const busy = `next_attempt_at is not null and (leased_until > now()
-      or queued_at > ${LOST})`;
     return this.em.fork().transactional(async (em) => {
       await em.execute(
         `select set_config('lock_timeout', ?, true),
@@ -183,21 +187,22 @@ export class Dispatcher {
       );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(
-        `with waiting as (
-           select id, ${owner} as owner, next_attempt_at, queued_at is not null as was_queued,
-                  row_number() over (partition by ${owner} order by next_attempt_at, id) as turn
-           from ${table} where ${owner} ${ownerIs} and ${due}
-         ), occupied as (
-           select ${owner} as owner, count(*) as places
-           from ${table} where ${owner} ${ownerIs} and ${busy} group by ${owner}
-         ), chosen as (
-           select id, was_queued from waiting left join occupied using (owner)
-           where turn + coalesce(places, 0) <= ? order by turn, next_attempt_at limit ?
+        `with owners as (${owners}), chosen as (
+           select waiting.id, waiting.was_queued from owners cross join lateral (
+             select id, next_attempt_at, queued_at is not null as was_queued,
+                    row_number() over (order by next_attempt_at, id) as turn
+             from ${table} where ${owner} = owners.owner and ${DUE}
+             order by next_attempt_at, id
+             limit greatest(0, ? - (
+               select count(*) from ${table} where ${owner} = owners.owner and ${BUSY}
+             ))
+           ) as waiting
+           order by turn, next_attempt_at limit ?
          )
          update ${table} as work set queued_at = now()
-         from chosen where chosen.id = work.id and ${due}
+         from chosen where chosen.id = work.id and ${DUE}
          returning work.id, attempts, request_id, trace_parent, was_queued`,
-        [...parameters, ...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
+        [...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });
   }
