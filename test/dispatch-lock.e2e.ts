@@ -90,14 +90,13 @@ it('who holds up the handing over holds up neither uploads nor lists', async () 
   expect(unfinished).toEqual([]);
 }, 120_000);
 
-it('a process that falls silent while it hands over soon loses its turn', async () => {
+/** Has a process fall silent in the middle of an upload, at a moment that a trigger makes longer. */
+async function fallSilentWhile(event: string): Promise<{ end: () => Promise<void> }> {
   await app.worker?.stop();
-  // So that there is a moment in which to cut it off.
   await app.database.query(`
-    create function linger() returns trigger language plpgsql as $$
+    create or replace function linger() returns trigger language plpgsql as $$
       begin perform pg_sleep(1); return new; end $$;
-    create trigger linger before update on images for each row
-      when (new.queued_at is distinct from old.queued_at) execute function linger()`);
+    create trigger linger before ${event} execute function linger()`);
   const cutOff = upload().catch(() => undefined);
   const lingering = await eventually(
     () =>
@@ -108,11 +107,30 @@ it('a process that falls silent while it hands over soon loses its turn', async 
   );
   expect(lingering).toHaveLength(1);
   proxy.forget();
+  const end = async (): Promise<void> => {
+    await app.database.query('drop trigger linger on images');
+    proxy.cut();
+    proxy.mend();
+    await cutOff;
+  };
+  return { end };
+}
+
+it('a process that falls silent while it hands over soon loses its turn', async () => {
+  const silent = await fallSilentWhile(
+    'update on images for each row when (new.queued_at is distinct from old.queued_at)',
+  );
   const askedAt = performance.now();
   await holdRounds();
   expect(performance.now() - askedAt).toBeLessThan(10_000);
   await holder.query('rollback');
-  proxy.cut();
-  proxy.mend();
-  await cutOff;
+  await silent.end();
+}, 60_000);
+
+it('a process that falls silent while it takes an upload soon loses the account', async () => {
+  const silent = await fallSilentWhile('insert on images for each row');
+  const askedAt = performance.now();
+  await holder.query('select 1 from users where id = $1 for update', [account.userId]);
+  expect(performance.now() - askedAt).toBeLessThan(10_000);
+  await silent.end();
 }, 60_000);

@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Queue } from 'bullmq';
+import { SILENT_HOLDER_MS } from '../core/database/session-limits.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
@@ -24,8 +25,6 @@ const BUSY = `(queued_at is not null or leased_until is not null) and next_attem
 const ROUND_SIZE = 500;
 /** How long a request waits for the round of another process, in milliseconds. A round takes a few. */
 const PATIENCE_MS = 500;
-/** After how long a process that is silent in the middle of its round loses it, in milliseconds. */
-const SILENT_ROUND_MS = 3_000;
 /** PostgreSQL's code for a lock that was not to be had in time. */
 const LOCK_NOT_AVAILABLE = '55P03';
 
@@ -183,7 +182,7 @@ export class Dispatcher {
       await em.execute(
         `select set_config('lock_timeout', ?, true),
                 set_config('idle_in_transaction_session_timeout', ?, true)`,
-        [`${patienceMs}ms`, `${SILENT_ROUND_MS}ms`],
+        [`${patienceMs}ms`, `${SILENT_HOLDER_MS}ms`],
       );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(

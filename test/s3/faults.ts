@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { S3Error } from './s3-error.js';
+import { S3Error, sendXml } from './s3-error.js';
 
 /** The names of S3's API for what the server does. */
 export type Operation =
@@ -34,6 +34,8 @@ export type Trouble =
   | { claim: { status?: number; headers: Record<string, string> } }
   /** The answer has this status, and a body that never ends. */
   | { endless: number }
+  /** The answer is this document. */
+  | { say: string }
   /** The work is done, and the connection breaks before the answer. */
   | { loseAnswer: true };
 
@@ -76,6 +78,10 @@ export async function beforeWork(
   if (!trouble) return true;
   if ('fail' in trouble) throw new S3Error(STATUS[trouble.fail], trouble.fail);
   if ('hang' in trouble) return false;
+  if ('say' in trouble) {
+    sendXml(response, 200, trouble.say);
+    return false;
+  }
   if ('endless' in trouble) {
     void sendWithoutEnd(response.writeHead(trouble.endless, { 'content-type': 'application/xml' }));
     return false;

@@ -8,6 +8,12 @@ export type LimitsEnv = Pick<
   | 'DATABASE_IDLE_TRANSACTION_TIMEOUT_MS'
 >;
 
+/**
+ * After how long PostgreSQL ends a transaction that holds up those of others, and whose process says
+ * nothing, in milliseconds. A healthy one says something each few.
+ */
+export const SILENT_HOLDER_MS = 3_000;
+
 /** How much longer than the server itself would take a query is waited for, in milliseconds. */
 const SILENT_SERVER_MARGIN_MS = 5_000;
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { SILENT_HOLDER_MS } from '../../core/database/session-limits.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
 import { quotaExceeded } from '../images.problems.js';
@@ -9,8 +10,14 @@ import { quotaExceeded } from '../images.problems.js';
 export class ImageQuota {
   constructor(@Inject(ENV) private readonly env: Env) {}
 
-  /** Locks the account until the transaction of `em` ends, so that no two pass the quota together. */
+  /**
+   * Locks the account until the transaction of `em` ends, so that no two pass the quota together. A
+   * process that freezes meanwhile loses the transaction, and the account, soon.
+   */
   async lock(em: EntityManager, userId: string): Promise<void> {
+    await em.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
+      `${SILENT_HOLDER_MS}ms`,
+    ]);
     await em.execute('select 1 from users where id = ? for no key update', [userId]);
   }
 

@@ -84,6 +84,25 @@ function requireRange(key: string, bytes: number, asked?: AskedRange, carried?: 
   if (carried?.start !== due?.start || carried?.end !== due?.end) throw incomplete();
 }
 
+/**
+ * Where a list goes on.
+ *
+ * @param next where the store says that it does
+ * @param last where this page began
+ * @returns undefined at the end of the list
+ * @throws StoreFault when there is more, and the way there is missing or leads back here, for ever
+ */
+export function nextPlace<Place extends Record<string, string | undefined>>(
+  isTruncated: boolean | undefined,
+  next: Place,
+  last: Partial<Place>,
+): Place | undefined {
+  if (!isTruncated) return undefined;
+  const names = Object.keys(next);
+  if (names.every((name) => next[name] === last[name])) throw incomplete();
+  return next;
+}
+
 function incomplete(): StoreFault {
   return new StoreFault('IncompleteAnswer');
 }

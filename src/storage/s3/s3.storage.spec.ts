@@ -333,6 +333,29 @@ describe('the s3 driver', () => {
       expect(server.count('HeadBucket')).toBe(1);
     });
 
+    it.each(['', '<NextContinuationToken>again</NextContinuationToken>'])(
+      'is not followed round and round through a list that never ends: %s',
+      async (next) => {
+        const say = `<ListBucketResult><IsTruncated>true</IsTruncated>${next}</ListBucketResult>`;
+        server.faults.add({ on: 'ListObjectsV2', say });
+        const failure = { name: 'Unavailable', code: 'IncompleteAnswer' };
+        const before = server.count('ListObjectsV2');
+        await expect(Readable.from(storage.listAll()).toArray()).rejects.toMatchObject(failure);
+        expect(server.count('ListObjectsV2') - before).toBeLessThanOrEqual(2);
+      },
+    );
+
+    it.each(['', '<NextKeyMarker>a</NextKeyMarker>'])(
+      'is not followed round and round through uploads that never end: %s',
+      async (next) => {
+        const is = '<IsTruncated>true</IsTruncated>';
+        const say = `<ListMultipartUploadsResult>${is}${next}</ListMultipartUploadsResult>`;
+        server.faults.add({ on: 'ListMultipartUploads', say });
+        const failure = { name: 'Unavailable', code: 'IncompleteAnswer' };
+        await expect(storage.removeUnfinished(0)).rejects.toMatchObject(failure);
+      },
+    );
+
     it.each([
       ['an error', 400, 'GetObject', (key: string) => storage.get(key)],
       ['an error', 500, 'DeleteObject', (key: string) => storage.delete(key)],

@@ -8,13 +8,14 @@ import {
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   type MultipartUpload,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { Env } from '../../core/env.js';
-import { describeAnswer, headOf, rangeHeader } from './s3-answers.js';
+import { describeAnswer, headOf, nextPlace, rangeHeader } from './s3-answers.js';
 import { createS3Client, requireBucket, type S3Settings, StoreFault, within } from './s3-client.js';
 import { S3ObjectStream } from './s3-object-stream.js';
 import { S3Uploads } from './s3-upload.js';
@@ -246,26 +247,25 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   /** @param prefixOf is asked when the list is read, and may refuse */
   private async *listFrom(prefixOf: () => string): AsyncGenerator<ListedObject> {
     const Prefix = prefixOf();
-    let token: string | undefined;
-    do {
-      const command = new ListObjectsV2Command({
-        Bucket: this.bucket,
-        Prefix,
-        ContinuationToken: token,
-      });
-      const page = await this.call((abortSignal) => this.client.send(command, { abortSignal }));
+    let from: { ContinuationToken?: string | undefined } | undefined = {};
+    while (from) {
+      const command = new ListObjectsV2Command({ Bucket: this.bucket, Prefix, ...from });
+      const page: ListObjectsV2CommandOutput = await this.call((abortSignal) =>
+        this.client.send(command, { abortSignal }),
+      );
       for (const { Key = '', Size: bytes = 0, LastModified } of page.Contents ?? []) {
         if (LastModified && isStorageKey(Key))
           yield { key: Key, bytes, lastModified: LastModified };
       }
-      token = page.IsTruncated ? page.NextContinuationToken : undefined;
-    } while (token !== undefined);
+      from = nextPlace(page.IsTruncated, { ContinuationToken: page.NextContinuationToken }, from);
+    }
   }
 
   /** Only below the prefix: others may use the bucket, too. */
   private async *unfinished(prefix: string): AsyncGenerator<MultipartUpload> {
-    let from: { KeyMarker?: string; UploadIdMarker?: string } = {};
-    for (;;) {
+    let from: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined =
+      {};
+    while (from) {
       const place = { Bucket: this.bucket, Prefix: prefix, ...from };
       const command = new ListMultipartUploadsCommand(place);
       const page: ListMultipartUploadsCommandOutput = await this.call((abortSignal) =>
@@ -273,8 +273,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
       );
       yield* page.Uploads ?? [];
       const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
-      if (!page.IsTruncated || !KeyMarker) return;
-      from = { KeyMarker, ...(UploadIdMarker && { UploadIdMarker }) };
+      from = nextPlace(page.IsTruncated, { KeyMarker, UploadIdMarker }, from);
     }
   }
 

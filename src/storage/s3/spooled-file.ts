@@ -9,7 +9,7 @@ const READ_BYTES = 256 * 1024;
 
 /**
  * A file in which an upload gathers, for as long as its client takes. It has lost its name when it is
- * made: whoever is killed leaves nothing.
+ * made: whoever is killed leaves nothing, or an empty file if it was in that very moment.
  */
 export class SpooledFile {
   /** How many bytes have gathered. */
