@@ -63,6 +63,9 @@ describe.each([
       .concat('x-forwarded', FORWARDING_HEADERS)
       .map((name) => ({ [name]: '127.0.0.1', host: 'localhost' })),
     { via: '' },
+    // Cloudflare, told to keep the addresses of visitors to itself.
+    { 'CF-Ray': '8f1e2d3c4b5a6978-FRA', host: 'localhost' },
+    { 'CDN-Loop': 'cloudflare; loops=1', host: 'localhost' },
     { host: 'rebound.example.com' },
     { authorization: 'Bearer it-had-sixteen-bytes', host: 'api.example.com' },
     { authorization: 'Bearer', host: 'api.example.com' },

@@ -15,8 +15,8 @@ const LOOPBACK = /^(::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/;
 const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
 /**
  * What proxies add, besides all that begins with {@link FORWARDED}: whoever speaks through one is not
- * here, even if the proxy is. RFC 7239, RFC 9110 section 7.6.3, and the habits of Apache, Envoy,
- * HAProxy, nginx, WebLogic, and of Akamai, Azure, Cloudflare, Fastly and Google.
+ * here, even if the proxy is. RFC 7239, RFC 8586, RFC 9110 section 7.6.3, and the habits of Apache,
+ * Envoy, HAProxy, nginx, WebLogic, and of Akamai, Azure, Cloudflare, Fastly and Google.
  */
 export const FORWARDING_HEADERS = [
   'forwarded',
@@ -37,6 +37,8 @@ export const FORWARDING_HEADERS = [
   'x-envoy-original-path',
   'cf-connecting-ip',
   'cf-connecting-ipv6',
+  'cf-ray',
+  'cdn-loop',
   'client-ip',
   'fastly-client-ip',
   'proxy-client-ip',
