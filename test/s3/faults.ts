@@ -18,8 +18,8 @@ export type Operation =
 
 /** What goes wrong. */
 export type Trouble =
-  /** The store answers so, once it has read the request. */
-  | { fail: 'InternalError' | 'SlowDown' | 'AccessDenied' | 'NoSuchBucket' }
+  /** The store answers so, once it has read the request. @param status in the place of the code's own */
+  | { fail: keyof typeof STATUS; status?: number }
   /** The connection breaks after so many bytes of the answer's body. */
   | { cutAnswerAfter: number }
   /** The connection breaks after so many bytes of the request's body. */
@@ -46,7 +46,13 @@ type Fault = Trouble & {
   times?: number;
 };
 
-const STATUS = { InternalError: 500, SlowDown: 503, AccessDenied: 403, NoSuchBucket: 404 };
+const STATUS = {
+  InternalError: 500,
+  SlowDown: 503,
+  AccessDenied: 403,
+  NoSuchBucket: 404,
+  NoSuchKey: 404,
+};
 
 /** What is to go wrong, in the order in which it was asked for. */
 export class Faults {
@@ -76,7 +82,7 @@ export async function beforeWork(
   response: ServerResponse,
 ): Promise<boolean> {
   if (!trouble) return true;
-  if ('fail' in trouble) throw new S3Error(STATUS[trouble.fail], trouble.fail);
+  if ('fail' in trouble) throw new S3Error(trouble.status ?? STATUS[trouble.fail], trouble.fail);
   if ('hang' in trouble) return false;
   if ('say' in trouble) {
     sendXml(response, 200, trouble.say);

@@ -325,6 +325,14 @@ describe('the s3 driver', () => {
       await expect(storage.head(newKey())).rejects.toThrow(Unavailable);
     });
 
+    it('does not make objects look lost by the word alone, without the status', async () => {
+      for (const status of [400, 500]) {
+        server.faults.add({ on: 'GetObject', fail: 'NoSuchKey', status });
+        await expect(storage.get(newKey())).rejects.toThrow(Unavailable);
+        server.faults.clear();
+      }
+    });
+
     it('is asked for its bucket only when an object is missing', async () => {
       const key = await store(Buffer.from('x'));
       await storage.head(key);

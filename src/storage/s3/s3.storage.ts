@@ -225,8 +225,8 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     const command = new GetObjectCommand({ ...this.place(key), ...how });
     return this.call((abortSignal) => this.client.send(command, { abortSignal }), signal).catch(
       (error: unknown) => {
-        // A missing bucket is 404 as well, and a fault.
-        const isMissing = error instanceof StoreFault && error.code === 'NoSuchKey';
+        // A missing bucket is 404 as well, and a fault; so is a store that fails, whatever it calls that.
+        const isMissing = hasStatus(error, 404) && error.code === 'NoSuchKey';
         throw isMissing ? new ObjectNotFound(key) : error;
       },
     );
@@ -290,6 +290,6 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 }
 
-function hasStatus(error: unknown, status: number): boolean {
+function hasStatus(error: unknown, status: number): error is StoreFault {
   return error instanceof StoreFault && error.status === status;
 }
