@@ -1,4 +1,4 @@
-import cors from '@fastify/cors';
+import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import multipart from '@fastify/multipart';
 import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
@@ -21,6 +21,20 @@ import { ValidationPipe } from './core/http/validation.js';
 import { rewriteFirstClientRoute } from './first-client-routes.js';
 import { OFFSET_STREAM, TUS_HEADERS } from './images/resumable/resumable-protocol.js';
 
+/** Answer headers that scripts of other origins need to see. */
+const EXPOSED_HEADERS = [
+  'accept-ranges',
+  'content-disposition',
+  'content-range',
+  'etag',
+  'idempotency-replayed',
+  'location',
+  'preference-applied',
+  'retry-after',
+  'x-request-id',
+  ...TUS_HEADERS,
+];
+
 /**
  * Puts the API together, ready to listen. Tests start the product through here as well.
  *
@@ -34,19 +48,37 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
     bodyParser: false,
     abortOnError: false,
   });
-  const server = adapter.getInstance();
-  // JSON, and multipart or parts of files where a route asks for it: a form on another site can
-  // send none of them.
+  takeBodies(app, env);
+  measureRequests(adapter.getInstance(), app.get(Metrics));
+  measureConnections(app.get(Connections), app.get(Metrics));
+  attendRequests(app, env);
+  await app.register(cors, corsOptions(env));
+  await app.register(multipart);
+  app.useGlobalFilters(new ProblemFilter());
+  app.useGlobalPipes(new ValidationPipe());
+  serveDocs(app);
+  return app;
+}
+
+/**
+ * JSON, and multipart or parts of files where a route asks for it: a form on another site can send
+ * none of them.
+ */
+function takeBodies(app: NestFastifyApplication, env: Env): void {
+  const server = app.getHttpAdapter().getInstance();
   server.removeAllContentTypeParsers();
   app.useBodyParser('application/json', { bodyLimit: env.JSON_MAX_BYTES });
   server.addContentTypeParser(OFFSET_STREAM, (_request, _payload, done) => {
     done(null);
   });
+}
+
+/** What every request goes through before its route, in this order, and the log of its answer. */
+function attendRequests(app: NestFastifyApplication, env: Env): void {
+  const server = app.getHttpAdapter().getInstance();
   const em = app.get(EntityManager);
   const tracing = app.get(Tracing);
   const requests = new Logger('Http');
-  measureRequests(server, app.get(Metrics));
-  measureConnections(app.get(Connections), app.get(Metrics));
   const headers = securityHeaders();
   server.addHook('onRequest', (_request, reply, proceed) => {
     void reply.headers(headers);
@@ -64,27 +96,14 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
       else requests.log(entry);
     },
   });
-  await app.register(cors, {
+}
+
+function corsOptions(env: Env): FastifyCorsOptions {
+  return {
     origin: [...env.CORS_ORIGINS],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     strictPreflight: false,
-    exposedHeaders: [
-      'accept-ranges',
-      'content-disposition',
-      'content-range',
-      'etag',
-      'idempotency-replayed',
-      'location',
-      'preference-applied',
-      'retry-after',
-      'x-request-id',
-      ...TUS_HEADERS,
-    ],
-  });
-  await app.register(multipart);
-  app.useGlobalFilters(new ProblemFilter());
-  app.useGlobalPipes(new ValidationPipe());
-  serveDocs(app);
-  return app;
+    exposedHeaders: EXPOSED_HEADERS,
+  };
 }

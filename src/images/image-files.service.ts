@@ -55,22 +55,25 @@ export class ImageFiles {
       throw new Problem(imageFailed, image.errorDetail ?? undefined);
     }
     if (!file) return { ready: false, image: await this.presenter.present(image) };
+    const isLatest = query.v === image.version;
+    const served = this.serve(image, file, size, isLatest);
+    return { ready: true, file: files.length > 1 ? { ...served, vary: 'accept' } : served };
+  }
+
+  /** @param isLatest whether the link names the version that the file is of */
+  private serve(image: ImageRow, file: FileRow, size: FileSize, isLatest: boolean): ServedFile {
     const isPublic = image.visibility === 'public' && size !== 'original';
     return {
-      ready: true,
-      file: {
-        storage: this.storage,
-        key: file.storageKey,
-        bytes: file.bytes,
-        etag: `"${file.checksum.slice(0, 32)}"`,
-        lastModified: new Date(file.createdAt),
-        cacheControl: isPublic && query.v === image.version ? FOREVER : ASK_EACH_TIME,
-        isPublic,
-        fileName: `${image.id}-${size}.${file.storageKey.split('.').at(-1) ?? file.format}`,
-        ...(files.length > 1 && { vary: 'accept' }),
-        // What its owner sent stays with us, under the policy that we answer it with.
-        ...(size !== 'original' && { direct: lifetimeFromNow(this.env.SIGNED_URL_SECONDS) }),
-      },
+      storage: this.storage,
+      key: file.storageKey,
+      bytes: file.bytes,
+      etag: `"${file.checksum.slice(0, 32)}"`,
+      lastModified: new Date(file.createdAt),
+      cacheControl: isPublic && isLatest ? FOREVER : ASK_EACH_TIME,
+      isPublic,
+      fileName: `${image.id}-${size}.${file.storageKey.split('.').at(-1) ?? file.format}`,
+      // What its owner sent stays with us, under the policy that we answer it with.
+      ...(size !== 'original' && { direct: lifetimeFromNow(this.env.SIGNED_URL_SECONDS) }),
     };
   }
 }

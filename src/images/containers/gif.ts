@@ -45,13 +45,8 @@ export function* walkGif(
       break;
     }
     if (block === IMAGE) {
-      while (!input.has(IMAGE_DESCRIPTOR_BYTES)) yield;
       frames += 1;
-      tally.setFrames(frames);
-      const descriptor = input.peek(IMAGE_DESCRIPTOR_BYTES);
-      if (frames === 1) growCanvas(descriptor, tally);
-      // The smallest code size of the compression follows the descriptor and its colours.
-      input.skip(IMAGE_DESCRIPTOR_BYTES + colourTableBytes(descriptor[9] ?? 0) + 1);
+      yield* walkDescriptor(input, tally, frames);
     } else if (block === EXTENSION) {
       input.skip(2);
     } else {
@@ -61,6 +56,20 @@ export function* walkGif(
     visit(start, input.position);
   }
   if (frames === 0) throw new ContainerRefused('corrupt-file', 'The GIF has no picture.');
+}
+
+/** What comes before the pixels of a picture. */
+function* walkDescriptor(
+  input: ByteInput,
+  tally: PictureTally,
+  frames: number,
+): Generator<undefined, void> {
+  while (!input.has(IMAGE_DESCRIPTOR_BYTES)) yield;
+  tally.setFrames(frames);
+  const descriptor = input.peek(IMAGE_DESCRIPTOR_BYTES);
+  if (frames === 1) growCanvas(descriptor, tally);
+  // The smallest code size of the compression follows the descriptor and its colours.
+  input.skip(IMAGE_DESCRIPTOR_BYTES + colourTableBytes(descriptor[9] ?? 0) + 1);
 }
 
 function* skipSubBlocks(input: ByteInput): Generator<undefined, void> {

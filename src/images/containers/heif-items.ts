@@ -34,6 +34,8 @@ export interface LocationFields {
   offset: 0 | 4 | 8;
   length: 0 | 4 | 8;
   base: 0 | 4 | 8;
+  /** Of the number that extents have from version 1 on. */
+  index: 0 | 4 | 8;
 }
 
 /** An `ipma` box. */

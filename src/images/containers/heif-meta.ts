@@ -1,4 +1,10 @@
-import type { Associations, HeifItem, HeifMeta, HeifReference } from './heif-items.js';
+import type {
+  Associations,
+  HeifItem,
+  HeifMeta,
+  HeifReference,
+  LocationFields,
+} from './heif-items.js';
 import { neededItems } from './heif-needed.js';
 import { type IsoBox, childBoxes, corrupt, FULL_BOX_BYTES, IsoFields } from './iso-boxes.js';
 
@@ -98,11 +104,8 @@ function readLocations(
   items: Map<number, HeifItem>,
 ): Pick<HeifMeta, 'located' | 'locationFields'> {
   const fields = fieldsOf(bytes, iloc);
-  const { version } = fields.fullBox();
-  if (version > 2) throw corrupt('The places of the items are of an unknown version.');
-  const sizes = fields.uint(2);
-  const [offset, length, base] = [sizeAt(sizes, 12), sizeAt(sizes, 8), sizeAt(sizes, 4)];
-  const index = version === 0 ? 0 : sizeAt(sizes, 0);
+  const locationFields = readLocationFields(fields);
+  const { version } = locationFields;
   const count = fields.uint(version < 2 ? 2 : 4);
   const located = new Set<HeifItem>();
   let extents = 0;
@@ -110,7 +113,7 @@ function readLocations(
     const id = fields.uint(version < 2 ? 2 : 4);
     const method = version === 0 ? 0 : fields.uint(2) & 0x0f;
     const isExternal = fields.uint(2) !== 0;
-    const from = fields.uint(base);
+    const from = fields.uint(locationFields.base);
     const item = items.get(id) ?? unnamedItem(id, items);
     if (located.has(item)) throw corrupt('An item of the file has two places.');
     located.add(item);
@@ -121,13 +124,31 @@ function readLocations(
     extents += extentCount;
     if (extents > MAX_EXTENTS) throw corrupt(`The items are cut into more than ${MAX_EXTENTS}.`);
     for (let extent = 0; extent < extentCount; extent += 1) {
-      fields.skip(index);
-      const start = from + fields.uint(offset);
-      const end = start + fields.uint(length);
-      item.extents.push({ source: method === 1 ? 'idat' : 'file', start, end });
+      const source = method === 1 ? 'idat' : 'file';
+      item.extents.push({ source, ...readExtent(fields, locationFields, from) });
     }
   }
-  return { located, locationFields: { version, offset, length, base } };
+  return { located, locationFields };
+}
+
+function readLocationFields(fields: IsoFields): LocationFields {
+  const { version } = fields.fullBox();
+  if (version > 2) throw corrupt('The places of the items are of an unknown version.');
+  const sizes = fields.uint(2);
+  return {
+    version,
+    offset: sizeAt(sizes, 12),
+    length: sizeAt(sizes, 8),
+    base: sizeAt(sizes, 4),
+    index: version === 0 ? 0 : sizeAt(sizes, 0),
+  };
+}
+
+function readExtent(fields: IsoFields, { index, offset, length }: LocationFields, base: number) {
+  fields.skip(index);
+  const start = base + fields.uint(offset);
+  const end = start + fields.uint(length);
+  return { start, end };
 }
 
 function sizeAt(sizes: number, shift: number): 0 | 4 | 8 {
