@@ -7,15 +7,13 @@ import { CannotStart } from './core/process/cannot-start.js';
 import { onStopSignal } from './core/process/stop-signals.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
-import { freePort, LOOPBACK, tryPort } from './standalone/free-port.js';
+import { freePort, tryPort } from './standalone/free-port.js';
 import { Backoff } from './standalone/backoff.js';
+import { allAnswer } from './standalone/readiness.js';
 import { type Program, Supervisor } from './standalone/supervisor.js';
 import { printLine } from './standalone/terminal.js';
 import { welcome } from './standalone/welcome.js';
 
-const READY_PATIENCE_MS = 120_000;
-const READY_POLL_MS = 50;
-const HEALTH_TIMEOUT_MS = 3_000;
 /** What a child may take beyond its own SHUTDOWN_TIMEOUT_MS before it is killed. */
 const STOP_MARGIN_MS = 3_000;
 const FORCE_PATIENCE_MS = 2_000;
@@ -55,7 +53,8 @@ class Standalone {
       PORT: String(port),
       WORKER_METRICS_PORT: String(workerPort),
     });
-    await Promise.race([becomesReady(listenHost(env), port), this.supervisor.startFailure]);
+    const answering = allAnswer(listenHost(env), { api: port, worker: workerPort });
+    await Promise.race([answering, this.supervisor.startFailure]);
     this.supervisor.settle();
     this.isUp = true;
     process.stdout.write(
@@ -179,24 +178,6 @@ async function reserveWorkerPort(env: Env, dataDir: DataDir): Promise<number> {
   return workerMetrics;
 }
 
-async function becomesReady(host: string, port: number): Promise<void> {
-  const isEverywhere = host === '0.0.0.0' || host === '::';
-  const reachable = isEverywhere ? LOOPBACK : host.includes(':') ? `[${host}]` : host;
-  const url = `http://${reachable}:${port}/health/ready`;
-  const giveUpAt = Date.now() + READY_PATIENCE_MS;
-  let last = 'no answer';
-  while (Date.now() < giveUpAt) {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(
-      () => undefined,
-    );
-    await answer?.body?.cancel();
-    if (answer?.status === 200) return;
-    if (answer) last = `status ${answer.status}`;
-    await delay(READY_POLL_MS);
-  }
-  throw new CannotStart(`The API did not become ready (${url}: ${last}).`);
-}
-
 /** Made for other databases, they would also bend the way to this one. */
 function forgetLibpqVariables(): void {
   for (const name of Object.keys(process.env)) {
@@ -210,20 +191,20 @@ function report(error: unknown): void {
   process.stderr.write(`${text ?? String(error)}\n`);
 }
 
-async function main(): Promise<void> {
-  const standalone = new Standalone();
-  let askedAt = 0;
+async function end(standalone: Standalone, exitCode: number): Promise<never> {
+  process.exitCode = exitCode;
+  await standalone.stop();
+  process.exit();
+}
 
-  async function end(exitCode: number): Promise<never> {
-    process.exitCode = exitCode;
-    await standalone.stop();
-    process.exit();
-  }
+/** The first signal ends everything in order, a second one at once. */
+function endWhenAsked(standalone: Standalone): void {
+  let askedAt = 0;
 
   function onSignal(): void {
     if (!standalone.isStopping) {
       askedAt = Date.now();
-      void end(0);
+      void end(standalone, 0);
     } else if (Date.now() - askedAt > REPEATED_SIGNAL_MS) {
       process.exitCode = 1;
       void standalone.force().then(() => process.exit());
@@ -233,11 +214,16 @@ async function main(): Promise<void> {
   onStopSignal(onSignal);
   // Whoever started us with an IPC channel, such as `npm run dev`, is gone.
   process.on('disconnect', onSignal);
+}
+
+async function main(): Promise<void> {
+  const standalone = new Standalone();
+  endWhenAsked(standalone);
   // The terminal, or the other end of a pipe, may go away before us.
   for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined);
   process.on('uncaughtException', (error) => {
     report(error);
-    void end(1);
+    void end(standalone, 1);
   });
 
   try {
@@ -246,7 +232,7 @@ async function main(): Promise<void> {
   } catch (error) {
     if (standalone.isStopping) return;
     report(error);
-    await end(1);
+    await end(standalone, 1);
   }
 }
 

@@ -110,6 +110,8 @@ describe('npm start', () => {
     'goes on where it was after a kill -9 of everything, and stops cleanly',
     async () => {
       const first = await startUntilReady();
+      // The address that was just printed.
+      expect((await workerAnswers()).metrics).toContain('nodejs_version_info');
       const api = supertest(`http://127.0.0.1:${port}`);
       const { body: account } = await api
         .post('/auth/register')
