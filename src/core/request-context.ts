@@ -16,6 +16,7 @@ export function runInContext<T>(context: RequestContext, work: () => T): T {
   return storage.run(context, work);
 }
 
+/** That of the innermost {@link runInContext}; undefined outside of all, as at the start of a process. */
 export function currentContext(): RequestContext | undefined {
   return storage.getStore();
 }

@@ -12,5 +12,6 @@ const DeletedImageSchema = defineEntity({
   },
 });
 
+/** Holds for its owner alone: for everyone else the image never was. */
 export class DeletedImage extends DeletedImageSchema.class {}
 DeletedImageSchema.setClass(DeletedImage);

@@ -40,6 +40,10 @@ interface StoredVariant {
   checksum: string;
 }
 
+/**
+ * One stored file of an image, in one size and format. Width and height are in pixels, upright. Rows
+ * are replaced with each version of the files, never changed, as no key gets other content.
+ */
 export class ImageVariant extends ImageVariantSchema.class {
   constructor(file: StoredVariant) {
     super();

@@ -127,6 +127,10 @@ interface MadeImage {
   dominantColor: string;
 }
 
+/**
+ * A picture and the work on it. The status changes by these methods alone; the database's checks hold
+ * that what is unfinished is due, what FAILED has an error, and what is COMPLETED has files.
+ */
 export class Image extends ImageSchema.class implements WorkRow {
   constructor(upload: Upload) {
     super();

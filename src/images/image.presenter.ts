@@ -63,6 +63,7 @@ export class ImagePresenter {
   }
 }
 
+/** What is known of a picture, without links; sizes are told only when they can be fetched. */
 export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
   const { progressive: _, ...metadata } = image.metadata;
   return {

@@ -36,6 +36,11 @@ interface GivenUp {
   requestId: string | null;
 }
 
+/**
+ * A dead letter: work that used up its attempts. It keeps the first 8,000 characters of the error, with
+ * its stack and causes. Equal fingerprints are one cause: the hash of the error's first line without
+ * ids and numbers.
+ */
 export class FailedJob extends FailedJobSchema.class {
   constructor({ type, rowId, data, error, attempts, requestId }: GivenUp) {
     super();

@@ -17,6 +17,12 @@ const IMMEDIATE_PATIENCE_MS = 7_000;
 const PID_LINE = 0;
 const STATUS_LINE = 7;
 
+/**
+ * What the server's own file says; whether that server still runs it does not.
+ *
+ * @param cluster the data directory
+ * @returns undefined when there is no such file, or none that can be read, or its first line is no pid
+ */
 export function readPostmaster(cluster: string): Postmaster | undefined {
   let lines: string[];
   try {

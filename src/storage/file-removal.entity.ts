@@ -12,5 +12,6 @@ const FileRemovalSchema = defineEntity({
   },
 });
 
+/** Due after the grace for those who still read, or when what stored the file must have ended. */
 export class FileRemoval extends FileRemovalSchema.class {}
 FileRemovalSchema.setClass(FileRemoval);

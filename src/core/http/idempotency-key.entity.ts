@@ -20,5 +20,9 @@ const IdempotencyKeySchema = defineEntity({
   },
 });
 
+/**
+ * What a request with an Idempotency-Key asked, and, once it has ended well, was answered. Until then
+ * it is held by a lease, and belongs to nobody when that has run out. One that failed leaves no row.
+ */
 export class IdempotencyKey extends IdempotencyKeySchema.class {}
 IdempotencyKeySchema.setClass(IdempotencyKey);

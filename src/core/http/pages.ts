@@ -42,6 +42,7 @@ ${body}
 `;
 }
 
+/** For text, and for attributes in double quotes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -14,5 +14,6 @@ const TimerSchema = defineEntity({
   },
 });
 
+/** Work that one process at a time does by the clock; its lease is renewed while it runs. */
 export class Timer extends TimerSchema.class {}
 TimerSchema.setClass(Timer);

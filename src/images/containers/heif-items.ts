@@ -71,6 +71,7 @@ export interface HeifMeta {
 /** Items that decoders can make pixels from, or that stand for such. */
 const PICTURE_TYPES = ['av01', 'hvc1', 'hev1', 'grid', 'iovl', 'iden'];
 
+/** Whether an item is a picture by its type; metadata, such as Exif and XMP, is not. */
 export function isPicture(item: HeifItem): boolean {
   return PICTURE_TYPES.includes(item.type);
 }

@@ -12,6 +12,7 @@ export interface IsoBox {
 /** The version and the flags that many boxes begin with. */
 export const FULL_BOX_BYTES = 4;
 
+/** The refusal of a file whose boxes contradict themselves. It is returned: the caller throws it. */
 export function corrupt(message: string): ContainerRefused {
   return new ContainerRefused('corrupt-file', message);
 }
@@ -104,6 +105,7 @@ export function uint(size: 0 | 1 | 2 | 4 | 8, value: number): Buffer {
   return bytes;
 }
 
+/** Writes a box, whose size has to fit 32 bits. @param type four characters */
 export function boxOf(type: string, ...content: Buffer[]): Buffer {
   const bytes = Buffer.concat([Buffer.alloc(8), ...content]);
   bytes.writeUInt32BE(bytes.length, 0);
@@ -111,6 +113,7 @@ export function boxOf(type: string, ...content: Buffer[]): Buffer {
   return bytes;
 }
 
+/** {@link boxOf} with a version of 8 bits and flags of 24. */
 export function fullBoxOf(
   type: string,
   version: number,

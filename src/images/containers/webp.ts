@@ -116,6 +116,7 @@ function hasExifFlag({ flags = 0 }: Progress): boolean {
   return (flags & VP8X_FLAGS.exif) !== 0;
 }
 
+/** Whether a chunk holds coded pixels, lossy or lossless: those of the picture, or of a frame. */
 export function isImage(type: string): boolean {
   return type === 'VP8 ' || type === 'VP8L';
 }

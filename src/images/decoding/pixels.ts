@@ -19,6 +19,7 @@ export function inputOptions(maxPixels: number): SharpOptions {
   };
 }
 
+/** Pixels as an image that can be worked on; they are read when that is run, not before. */
 export function fromRaw({ data, info: { width, height, channels } }: Pixels): Sharp {
   return sharp(data, { raw: { width, height, channels } });
 }
@@ -35,6 +36,11 @@ export async function shrink(pixels: Pixels, longestSide: number): Promise<Pixel
   return toPixels(fromRaw(pixels).resize(within(longestSide)));
 }
 
+/**
+ * Runs what is planned for an image. The caller has made it {@link Pixels}: upright, sRGB, 8 bits.
+ *
+ * @throws Error in libvips' words when the file cannot be decoded: see {@link blamingFile}
+ */
 export function toPixels(image: Sharp): Promise<Pixels> {
   return image.raw().toBuffer({ resolveWithObject: true });
 }

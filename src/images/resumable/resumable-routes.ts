@@ -63,6 +63,10 @@ export async function reading<T>(request: FastifyRequest, work: () => Promise<T>
   }
 }
 
+/**
+ * Tells in the headers how far an upload has come: when it will expire, or which image it became.
+ * When the body was not read to its end the connection ends with the answer.
+ */
 export function answerProgress(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -42,6 +42,10 @@ interface Announcement {
   hours: number;
 }
 
+/**
+ * What was announced, who holds the upload, and how it ended. How far it has come is not here: the
+ * bytes that arrived tell that.
+ */
 export class ResumableUpload extends ResumableUploadSchema.class {
   constructor({ userId, bytes, fields, hours }: Announcement) {
     super();

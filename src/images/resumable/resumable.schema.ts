@@ -16,6 +16,7 @@ export const resumableUploadSchema = z
 
 export type ResumableUploadAnswer = z.output<typeof resumableUploadSchema>;
 
+/** What clients see of an upload. The file's metadata, as announced, is only in the answer to HEAD. */
 export function presentUpload({ upload, offset }: UploadProgress): ResumableUploadAnswer {
   const { id, bytes, imageId, errorCode, errorDetail, expiresAt } = upload;
   return {

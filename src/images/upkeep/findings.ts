@@ -28,6 +28,7 @@ export type Remedy = 'delete' | 'reprocess' | 'mark-failed' | 'restore' | 'remov
  */
 export type Outcome = 'found' | 'repaired' | 'left';
 
+/** One thing that was wrong, and what became of it. */
 export interface Finding {
   kind: FindingKind;
   /** Null for a file without a row. */
@@ -50,6 +51,7 @@ export interface UpkeepSummary {
   heldBack: number;
 }
 
+/** That of a round that has seen nothing yet. */
 export function emptySummary(): UpkeepSummary {
   const findings = Object.fromEntries(FINDING_KINDS.map((kind) => [kind, 0]));
   return {

@@ -12,10 +12,12 @@ import { detectFormat, SIGNATURE_BYTES } from '../containers/format.js';
 import { ContainerWalk } from '../containers/walk.js';
 import { containerProblems, emptyFile, fileTooLarge, unsupportedType } from '../images.problems.js';
 
+/** How large a file may be, in bytes, and its picture. */
 export interface FileLimits extends PictureLimits {
   maxBytes: number;
 }
 
+/** Those that the operator chose, the same for uploads whole and in parts. */
 export function fileLimitsOf(env: Env): FileLimits {
   return {
     maxBytes: env.UPLOAD_MAX_BYTES,
@@ -31,6 +33,7 @@ export type StoreFile = (
   signal?: AbortSignal,
 ) => Promise<void>;
 
+/** What is known of a file once its last byte has come. */
 export interface ReceivedFile {
   facts: PictureFacts;
   bytes: number;
@@ -109,6 +112,7 @@ class Inspection extends Transform {
   }
 }
 
+/** `file-too-large`, with the limit in bytes. It is returned, not thrown: streams end with it, too. */
 export function tooLarge({ maxBytes }: Pick<FileLimits, 'maxBytes'>): Problem {
   return new Problem(fileTooLarge, `An upload may have at most ${maxBytes} bytes.`);
 }
