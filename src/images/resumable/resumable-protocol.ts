@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyRequest } from 'fastify';
 import { Problem, unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { parseOrRefuse } from '../../core/http/validation.js';
 import { z } from 'zod';
@@ -41,6 +42,36 @@ const IGNORED_KEYS = new Set(['filename', 'filetype', 'name', 'type', 'relativeP
 
 const metadataSchema = uploadFieldsSchema.extend({ force: z.stringbool().default(false) });
 
+/** What a client says of a file before it sends it. */
+export interface Announcement {
+  bytes: number;
+  fields: AnnouncedFields;
+  idempotencyKey: string | undefined;
+}
+
+/**
+ * What a request that creates an upload says of its file.
+ *
+ * @param maxBytes the most that a file may have
+ * @param asked what the request says outside of the headers of the protocol
+ * @throws Problem `tus-version` before anything else, as the protocol wants it; then those of the length
+ * and of the metadata
+ */
+export function announcementOf(
+  headers: IncomingHttpHeaders,
+  maxBytes: number,
+  { force, idempotencyKey }: { force: boolean; idempotencyKey: string | undefined },
+): Announcement {
+  requireProtocol(headers);
+  const bytes = uploadLengthOf(headers, maxBytes);
+  return { bytes, fields: announcedFieldsOf(headers, force), idempotencyKey };
+}
+
+/** The request itself when its body is the first part of the file; other bodies mean nothing. */
+export function firstPartOf(request: FastifyRequest): FastifyRequest | undefined {
+  return isOffsetStream(request.headers) ? request : undefined;
+}
+
 /** @throws Problem `tus-version` when the client speaks none, or another */
 export function requireProtocol(headers: IncomingHttpHeaders): void {
   if (headers['tus-resumable'] === TUS_VERSION) return;
@@ -55,7 +86,7 @@ export function requireOffsetStream(headers: IncomingHttpHeaders): void {
 }
 
 /** Whether the body is a part of a file. */
-export function isOffsetStream(headers: IncomingHttpHeaders): boolean {
+function isOffsetStream(headers: IncomingHttpHeaders): boolean {
   const [type = ''] = (headers['content-type'] ?? '').split(';');
   return type.trim().toLowerCase() === OFFSET_STREAM;
 }
@@ -82,7 +113,7 @@ export function uploadOffsetOf(headers: IncomingHttpHeaders): number {
  * @throws Problem `validation-failed`, also for the extensions that are not there; `file-too-large`,
  * `empty-file`
  */
-export function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): number {
+function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): number {
   for (const name of ['upload-defer-length', 'upload-concat']) {
     if (headers[name] !== undefined) throw headerProblem(name, 'is not supported');
   }
@@ -98,7 +129,7 @@ export function uploadLengthOf(headers: IncomingHttpHeaders, maxBytes: number): 
  * @throws Problem `validation-failed` when it is not what the protocol says, or its fields are not
  * those of an upload
  */
-export function announcedFieldsOf(headers: IncomingHttpHeaders, force: boolean): AnnouncedFields {
+function announcedFieldsOf(headers: IncomingHttpHeaders, force: boolean): AnnouncedFields {
   const header = headers[METADATA];
   const metadata = typeof header === 'string' ? header : null;
   const given = Object.fromEntries(

@@ -9,6 +9,7 @@ import {
 import { containerProblems, quotaExceeded, tooManyUploads } from '../images.problems.js';
 import { IMAGE_ID_HEADER, OFFSET_STREAM, TUS_VERSION } from './resumable-protocol.js';
 import type { UploadProgress } from './resumable-reception.js';
+import type { BegunUpload } from './resumable-uploads.service.js';
 import { tusVersion, uploadLocked, uploadOffsetMismatch } from './resumable.problems.js';
 import { discardBody } from '../upload/upload-form.js';
 
@@ -61,6 +62,17 @@ export async function reading<T>(request: FastifyRequest, work: () => Promise<T>
     discardBody(request);
     throw error;
   }
+}
+
+/** {@link answerProgress}, and where the upload is to be continued. */
+export function answerBegun(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  begun: BegunUpload,
+): void {
+  void reply.header('location', `/${UPLOADS}/${begun.upload.id}`);
+  if (begun.replayed) void reply.header('idempotency-replayed', 'true');
+  answerProgress(request, reply, begun);
 }
 
 /**

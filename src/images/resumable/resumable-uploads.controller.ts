@@ -35,19 +35,19 @@ import { Public } from '../../core/http/public.js';
 import { imageParams, uploadQuery } from '../image.schema.js';
 import { containerProblems, fileTooLarge, quotaExceeded } from '../images.problems.js';
 import {
-  announcedFieldsOf,
-  isOffsetStream,
+  announcementOf,
+  firstPartOf,
   OFFSET_STREAM,
   overrideOf,
   requireOffsetStream,
   requireProtocol,
   TUS_EXTENSIONS,
   TUS_VERSION,
-  uploadLengthOf,
   uploadOffsetOf,
 } from './resumable-protocol.js';
 import { presentUpload, resumableUploadSchema } from './resumable.schema.js';
 import {
+  answerBegun,
   answerProgress,
   APPEND_PROBLEMS,
   OFFSET_HEADER,
@@ -152,16 +152,11 @@ export class ResumableUploadsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     return reading(request, async () => {
-      requireProtocol(request.headers);
-      const bytes = uploadLengthOf(request.headers, this.env.UPLOAD_MAX_BYTES);
-      const fields = announcedFieldsOf(request.headers, force);
-      const body = isOffsetStream(request.headers) ? request : undefined;
-      const announced = { bytes, fields, idempotencyKey };
-      const progress = await this.uploads.create(user, announced, body);
-      void reply.header('location', `/${UPLOADS}/${progress.upload.id}`);
-      if (progress.replayed) void reply.header('idempotency-replayed', 'true');
-      answerProgress(request, reply, progress);
-      return presentUpload(progress);
+      const asked = { force, idempotencyKey };
+      const announced = announcementOf(request.headers, this.env.UPLOAD_MAX_BYTES, asked);
+      const begun = await this.uploads.create(user, announced, firstPartOf(request));
+      answerBegun(request, reply, begun);
+      return presentUpload(begun);
     });
   }
 

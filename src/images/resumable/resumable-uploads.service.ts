@@ -18,6 +18,7 @@ import {
   ResumableReception,
   type UploadProgress,
 } from './resumable-reception.js';
+import type { Announcement } from './resumable-protocol.js';
 import { tooManyOpenUploads } from './resumable.problems.js';
 import { discardBody } from '../upload/upload-form.js';
 
@@ -28,11 +29,9 @@ const MAX_OPEN = 100;
 const CREATE_ROUTE = 'images.uploads.create';
 const NOTHING_YET = { offset: 0, isCutShort: false };
 
-/** What a client says of a file before it sends it. */
-export interface Announcement {
-  bytes: number;
-  fields: AnnouncedFields;
-  idempotencyKey: string | undefined;
+/** An upload, and whether it was begun before, by a request with the same Idempotency-Key. */
+export interface BegunUpload extends UploadProgress {
+  replayed: boolean;
 }
 
 /** Takes files in parts, over any number of requests, after the tus protocol. */
@@ -62,7 +61,7 @@ export class ResumableUploads {
     principal: Principal,
     { bytes, fields, idempotencyKey: key }: Announcement,
     body: FastifyRequest | undefined,
-  ): Promise<UploadProgress & { replayed: boolean }> {
+  ): Promise<BegunUpload> {
     const { userId: ownerId } = principal;
     const content = { bytes, ...fields };
     const run = await this.idempotency.begin({ ownerId, route: CREATE_ROUTE, key, content });
