@@ -15,11 +15,7 @@ import { AcceptsMultipart } from '../core/http/http.js';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CurrentUser, OptionalUser, type Principal } from '../auth/access.js';
-import {
-  idempotencyInProgress,
-  IdempotencyKeyHeader,
-  idempotencyMismatch,
-} from '../core/http/idempotency.js';
+import { IdempotencyKeyHeader } from '../core/http/idempotency.js';
 import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '../core/openapi/openapi-decorators.js';
 import { Operation } from '../core/openapi/openapi.js';
 import {
@@ -51,13 +47,7 @@ import {
 } from './image.schema.js';
 import { ImageFiles } from './image-files.service.js';
 import { FILE_SIZES } from './image-variant.entity.js';
-import {
-  containerProblems,
-  fileTooLarge,
-  imageFailed,
-  quotaExceeded,
-  tooManyUploads,
-} from './images.problems.js';
+import { imageFailed, UPLOAD_PROBLEMS } from './images.problems.js';
 import { ImagesService } from './images.service.js';
 import { ImageUploads } from './upload/uploads.service.js';
 
@@ -92,18 +82,7 @@ export class ImagesController {
       201: { description: 'The image is final', schema: imageSchema, headers: UPLOAD_HEADERS },
       202: { description: 'The image is being made', schema: imageSchema, headers: UPLOAD_HEADERS },
     },
-    problems: [
-      ...Object.values(containerProblems),
-      fileTooLarge,
-      idempotencyInProgress,
-      idempotencyMismatch,
-      malformed,
-      quotaExceeded,
-      requestTimeout,
-      tooManyUploads,
-      unsupportedMediaType,
-      validationFailed,
-    ],
+    problems: [...UPLOAD_PROBLEMS, malformed, requestTimeout],
   })
   async upload(
     @Req() request: FastifyRequest,

@@ -1,4 +1,10 @@
-import { defineProblem, type ProblemDefinition } from '../core/problems/problem.js';
+import { idempotencyInProgress, idempotencyMismatch } from '../core/http/idempotency.js';
+import {
+  defineProblem,
+  type ProblemDefinition,
+  unsupportedMediaType,
+  validationFailed,
+} from '../core/problems/problem.js';
 import type { ContainerRefusalCode } from './containers/container.js';
 
 export const emptyFile = defineProblem({
@@ -80,3 +86,15 @@ export const containerProblems: Record<ContainerRefusalCode, ProblemDefinition> 
   truncated,
   'corrupt-file': corruptFile,
 };
+
+/** How a request fails that brings a new file, whole or in parts. */
+export const UPLOAD_PROBLEMS = [
+  ...Object.values(containerProblems),
+  fileTooLarge,
+  idempotencyInProgress,
+  idempotencyMismatch,
+  quotaExceeded,
+  tooManyUploads,
+  unsupportedMediaType,
+  validationFailed,
+];

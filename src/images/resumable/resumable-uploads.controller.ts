@@ -18,11 +18,7 @@ import { z } from 'zod';
 import { CurrentUser, type Principal } from '../../auth/access.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Route } from '../../core/http/http.js';
-import {
-  IdempotencyKeyHeader,
-  idempotencyInProgress,
-  idempotencyMismatch,
-} from '../../core/http/idempotency.js';
+import { IdempotencyKeyHeader } from '../../core/http/idempotency.js';
 import {
   ApiBody,
   ApiConsumes,
@@ -30,10 +26,10 @@ import {
   ApiHeader,
 } from '../../core/openapi/openapi-decorators.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import { notFound, validationFailed } from '../../core/problems/problem.js';
+import { notFound, payloadTooLarge, validationFailed } from '../../core/problems/problem.js';
 import { Public } from '../../core/http/public.js';
 import { imageParams, uploadQuery } from '../image.schema.js';
-import { containerProblems, fileTooLarge, quotaExceeded } from '../images.problems.js';
+import { containerProblems, quotaExceeded, UPLOAD_PROBLEMS } from '../images.problems.js';
 import {
   announcementOf,
   firstPartOf,
@@ -60,7 +56,12 @@ import {
   UPLOADS,
 } from './resumable-routes.js';
 import { ResumableUploads } from './resumable-uploads.service.js';
-import { tooManyOpenUploads, tusVersion, uploadLocked } from './resumable.problems.js';
+import {
+  tooManyOpenUploads,
+  tusVersion,
+  uploadLocked,
+  uploadOffsetMismatch,
+} from './resumable.problems.js';
 
 /** Uploads that survive broken connections, after the tus resumable upload protocol 1.0.0. */
 @Controller(UPLOADS)
@@ -137,11 +138,12 @@ export class ResumableUploadsController {
       },
     },
     problems: [
-      ...APPEND_PROBLEMS.filter((problem) => problem !== notFound),
-      fileTooLarge,
-      idempotencyInProgress,
-      idempotencyMismatch,
+      ...UPLOAD_PROBLEMS,
+      payloadTooLarge,
       tooManyOpenUploads,
+      tusVersion,
+      uploadLocked,
+      uploadOffsetMismatch,
     ],
   })
   async create(
