@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { productVariables } from '../environment.js';
 import { eventually } from '../eventually.js';
-import { OwnPostgres } from '../own-postgres.js';
+import { OwnPostgres, type Standby } from '../own-postgres.js';
 import { makePicture } from '../pictures.js';
 import { ProductProcess } from '../product-process.js';
 import { pictureForm, registerAt, uploadTo } from '../product-requests.js';
@@ -25,6 +25,9 @@ const BUDGETS = {
   // Its queue has one more connection, which hears of jobs.
   worker: { atelier: 10, 'atelier-queue': 3 },
 };
+/** With a replica: what the API opens on that, and one more connection to the primary. */
+const REPLICA_BUDGET = { 'atelier-replica': 10, 'atelier-watch': 1 };
+const WATCH_BUDGET = { 'atelier-watch': 1 };
 /** By which the server tells the two processes apart. */
 const USERS = { api: 'atelier_app', worker: 'atelier_worker' };
 
@@ -39,6 +42,7 @@ let postgres: OwnPostgres;
 /** Open from the start: later there may be no place for it. */
 let observer: pg.Client;
 let dataDir: string;
+let variables: Record<string, string>;
 let api: ProductProcess;
 let worker: ProductProcess;
 let url: string;
@@ -50,10 +54,8 @@ beforeAll(async () => {
   postgres = await OwnPostgres.start({ max_connections: 30 });
   dataDir = await mkdtemp(join(tmpdir(), 'atelier-connections-'));
   await postgres.migrate();
-  observer = new pg.Client({ connectionString: postgres.url('superuser') });
-  observer.on('error', () => undefined);
-  await observer.connect();
-  const variables = {
+  observer = await observe(postgres);
+  variables = {
     ...productVariables(postgres.database(), dataDir),
     LOG_LEVEL: 'fatal',
     DATABASE_POOL_TIMEOUT_MS: String(POOL_TIMEOUT_MS),
@@ -74,6 +76,14 @@ afterAll(async () => {
   await postgres.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
+
+/** A connection that takes none of the places that the product may have. */
+async function observe(server: OwnPostgres | Standby): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: server.url('superuser') });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
 
 /**
  * Another name for the restricted role, whose every session acts as that role: so what it makes belongs
@@ -157,12 +167,19 @@ async function expectHealthySoon(): Promise<void> {
 
 type Counts = Record<string, number>;
 
-/** Looks again and again how many connections each process has. @returns a way to end it */
-function countConnections(): { end: () => Promise<{ api: Counts; worker: Counts }> } {
+/**
+ * Looks again and again how many connections each process has.
+ *
+ * @param through a connection to the server that is looked at
+ * @returns a way to end it
+ */
+function countConnections(through = observer): {
+  end: () => Promise<{ api: Counts; worker: Counts }>;
+} {
   const over = new AbortController();
   const most: { api: Counts; worker: Counts } = { api: {}, worker: {} };
   const look = async () => {
-    const { rows } = await observer.query<{
+    const { rows } = await through.query<{
       process: 'api' | 'worker';
       name: string;
       open: number;
@@ -243,6 +260,36 @@ describe('a PostgreSQL of 30 connections', () => {
 
   it('the processes have lived through it', () => {
     expect([api.isRunning, worker.isRunning]).toEqual([true, true]);
+  });
+});
+
+describe('an API with a replica', () => {
+  let standby: Standby;
+  let replicaObserver: pg.Client;
+
+  beforeAll(async () => {
+    standby = await postgres.replicate();
+    replicaObserver = await observe(standby);
+    // The last one ended with the crash.
+    observer = await observe(postgres);
+    await api.stop();
+    const DATABASE_REPLICA_URLS = standby.url('app');
+    ({ api, url } = await ProductProcess.startApi({ ...variables, DATABASE_REPLICA_URLS }));
+  });
+
+  afterAll(async () => {
+    await replicaObserver.end();
+    await standby.stop();
+  });
+
+  it('holds its budget on both servers', async () => {
+    const [onPrimary, onReplica] = [countConnections(), countConnections(replicaObserver)];
+    expectOrderly(await load(100, 5_000));
+    const [primary, read] = [await onPrimary.end(), await onReplica.end()];
+    expect(excessOf(primary.api, { ...BUDGETS.api, ...WATCH_BUDGET })).toEqual({});
+    expect(primary.api).toMatchObject(WATCH_BUDGET);
+    // All of it, or nothing much was read there.
+    expect(read.api).toEqual(REPLICA_BUDGET);
   });
 });
 
