@@ -34,7 +34,6 @@ export function describeWhere(
   }
   const required = (process.env['ATELIER_TEST_REQUIRE'] ?? '').split(',');
   if (required.includes(needs)) throw new Error(`Cannot run "${name}": ${reason}`);
-  process.stderr.write(`SKIPPED ${name}: ${reason}\n`);
   describe.skip(`${name} (NOT RUN: ${reason})`, block);
 }
 
