@@ -18,7 +18,7 @@ import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js
  * @throws DecodeRefused when the file is at fault; any other error is not the file's
  */
 export async function decode(task: DecodeTask): Promise<DecodeResult> {
-  const { facts, picture } = await readStripped(task);
+  const { file, facts, picture } = await readStripped(task);
   const { format, frames } = facts;
   const name = `original.${CONTAINER_FORMATS[format].extension}`;
   const [{ pixels, size }, original] = await together([
@@ -31,7 +31,8 @@ export async function decode(task: DecodeTask): Promise<DecodeResult> {
     frames > 1 ? writeAnimatedVariants(picture, task) : writeStillVariants(sizes, task),
     sizes.thumbnail.then<Looks>(looksOf),
   ]);
-  for (const each of new Set(await together(Object.values(sizes)))) release(each);
+  for (const { data } of new Set(await together(Object.values(sizes)))) release(data);
+  release(file);
   return {
     original: { ...original, ...size, format },
     variants,
@@ -41,11 +42,12 @@ export async function decode(task: DecodeTask): Promise<DecodeResult> {
   };
 }
 
+/** The picture lies in the memory of the file. */
 async function readStripped(task: DecodeTask) {
   // Read here and not by libvips, so that a missing file or a bad disk never looks like a bad picture.
   const file = await readFile(task.input);
   try {
-    return stripMetadata(file, task);
+    return { file, ...stripMetadata(file, task) };
   } catch (error) {
     if (!(error instanceof ContainerRefused)) throw error;
     throw new DecodeRefused(error.code, error.message, { cause: error });

@@ -41,8 +41,11 @@ export async function looksOf(thumbnail: Pixels): Promise<Looks> {
 function dominantColor(rgba: Uint8Array): string {
   const cells = new Map<number, Cell>();
   for (let at = 0; at + 3 < rgba.length; at += 4) {
-    const [r = 0, g = 0, b = 0, alpha = 0] = rgba.subarray(at, at + 4);
-    const key = [r, g, b].reduce((bits, channel) => (bits << 3) | (channel >> IGNORED_BITS), 0);
+    const r = rgba[at] ?? 0;
+    const g = rgba[at + 1] ?? 0;
+    const b = rgba[at + 2] ?? 0;
+    const alpha = rgba[at + 3] ?? 0;
+    const key = ((r >> IGNORED_BITS) << 6) | ((g >> IGNORED_BITS) << 3) | (b >> IGNORED_BITS);
     const cell = cells.get(key) ?? { weight: 0, r: 0, g: 0, b: 0 };
     cell.weight += alpha;
     cell.r += r * alpha;
