@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { exportedMetrics, metricsIn, readAlerts, readDashboard } from './container/alert-rules.js';
 import { describeWith } from './programs.js';
 import { promtool } from './container/promtool.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { TestingApp } from './testing-app.js';
 
 /** Instead of a status: the answer never comes. */

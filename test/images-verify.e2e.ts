@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { ProductProcess } from './product-process.js';

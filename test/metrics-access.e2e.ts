@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FORWARDING_HEADERS } from '../src/core/metrics/metrics-access.js';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { rawRequest, sendRaw } from './raw-http.js';
 import { TestingApp } from './testing-app.js';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { readEnv } from '../src/core/env.js';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';
 import { uploadPicture } from './image-requests.js';

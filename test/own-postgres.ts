@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { EmbeddedPostgres, embeddedUrl } from '../src/standalone/embedded-postgres.js';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { findPostgres } from '../src/standalone/postgres-binaries.js';
 import { type DatabaseRole, PostgresCluster } from '../src/standalone/postgres-cluster.js';
 import { productVariables } from './environment.js';
@@ -28,6 +28,8 @@ export class OwnPostgres {
   /** @param durable whether what was committed has to outlive a crash */
   static async start(settings: Settings = {}, { durable = false } = {}): Promise<OwnPostgres> {
     const dataDir = await mkdtemp(join(tmpdir(), 'atelier-own-postgres-'));
+    // It comes back to the same port after it was away, so that must be nobody else's meanwhile.
+    new PostgresCluster(dataDir).port = await freePort();
     const server = await EmbeddedPostgres.start({ dataDir, durable, settings });
     return new OwnPostgres(dataDir, new PostgresCluster(dataDir), server);
   }

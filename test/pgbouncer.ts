@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { programEnv } from './programs.js';
 

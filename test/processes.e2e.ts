@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';

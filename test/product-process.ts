@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { environment } from './environment.js';
 
 interface RunningApi {

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { CertificateAuthority } from './certificates.js';
 import { eventually } from './eventually.js';
 import { programEnv } from './programs.js';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { environment, productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import supertest from 'supertest';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
 

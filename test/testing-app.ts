@@ -7,7 +7,7 @@ import { createApp } from '../src/app.js';
 import { readEnv } from '../src/core/env.js';
 import { newId } from '../src/core/ids.js';
 import { createLogger, PinoNestLogger } from '../src/core/process/logging.js';
-import { freePort } from '../src/standalone/free-port.js';
+import { freePort } from './free-port.js';
 import { productVariables } from './environment.js';
 import { ProductProcess } from './product-process.js';
 import { createDatabase, type TestDatabase } from './test-database.js';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../../src/standalone/free-port.js';
+import { freePort } from '../free-port.js';
 import { readDockerfile } from '../container/dockerfile.js';
 import {
   canMount,
