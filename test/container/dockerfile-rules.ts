@@ -150,6 +150,18 @@ export const DOCKERFILE_RULES: DockerfileRule[] = [
     example: 'HEALTHCHECK NONE',
   }),
   last('DL4003', 'there is one command', { of: 'CMD', broken: () => false, example: '' }),
+  {
+    id: 'DL4003 (more)',
+    reason: 'of several commands only the last counts',
+    broken: (stages) =>
+      stages.flatMap(({ steps }) =>
+        steps
+          .filter(({ keyword }) => keyword === 'CMD')
+          .slice(1)
+          .map(({ line }) => line),
+      ),
+    example: `${FROM_NODE}CMD ["node", "main.js"]\nCMD ["node", "worker.js"]`,
+  },
   last('STOPSIGNAL', 'the product stops on SIGTERM', {
     of: 'STOPSIGNAL',
     broken: ({ text }) => text !== 'SIGTERM',
