@@ -74,15 +74,7 @@ describe('a list that connections have prepared', () => {
       'whose columns a migration gives another type',
       () => app.database.query('alter table images alter column title type varchar(501)'),
     ],
-    [
-      'which the server has forgotten',
-      () =>
-        Promise.all(
-          Array.from({ length: 3 * POOL_SIZE }, () =>
-            app.app.get(EntityManager).fork().execute('deallocate all'),
-          ),
-        ),
-    ],
+    ['which the server has forgotten', () => onEachConnection('deallocate all')],
     ['whose names mean something else to the server', lendUsedConnections],
   ])('%s, is answered by connections that are made anew', async (_name, outdate) => {
     expect(new Set(await listAll())).toEqual(new Set([200]));
