@@ -10,14 +10,17 @@ import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
-import { sendRaw } from './raw-http.js';
+import { rawRequest, sendRaw } from './raw-http.js';
 import { readiness } from './readiness.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
+import { duringConversion } from './under-way.js';
 
 const JOB = { type: convertImage.name };
 const HTTP = 'atelier_http_request_duration_seconds';
 const LIST = '/api/v1/images';
+/** For a worker that waits for rows which the test holds. */
+const PATIENCE = { DATABASE_LOCK_TIMEOUT_MS: '60000', DATABASE_STATEMENT_TIMEOUT_MS: '60000' };
 
 let app: TestingApp;
 let proxy: TcpProxy;
@@ -52,6 +55,15 @@ afterAll(async () => {
 async function startWorker(variables: Record<string, string> = {}): Promise<void> {
   await app.worker?.stop();
   await app.startWorker({ WORKER_METRICS_PORT: String(workerPort), ...variables });
+}
+
+/** Locks images, so that nobody changes them until the connection is ended. */
+async function holdRows(where = 'true', values: unknown[] = []): Promise<pg.Client> {
+  const holder = new pg.Client({ connectionString: app.database.ownerUrl });
+  await holder.connect();
+  await holder.query('begin');
+  await holder.query(`select 1 from images where ${where} for update`, values);
+  return holder;
 }
 
 const scrapeApi = () => Exposition.of(app.url);
@@ -139,13 +151,19 @@ describe('requests', () => {
 
 describe('connections', () => {
   it('are counted while they are open, whether they are used or not', async () => {
-    const open = async () => (await scrapeApi()).value('atelier_http_connections') ?? 0;
-    // Those that were kept for a while are closed by then; this one asks.
+    const scrape = rawRequest('GET', '/metrics', { host: '127.0.0.1' });
+    // Each look has a connection of its own, and leaves none.
+    const open = async () => {
+      const { body } = await sendRaw(app.url, scrape);
+      return new Exposition(body).value('atelier_http_connections');
+    };
+    // Those of other tests may be kept for long.
+    app.app.getHttpServer().closeAllConnections();
     expect(await eventually(open, (count) => count === 1)).toBe(1);
     const sockets = Array.from({ length: 5 }, () => connect(Number(new URL(app.url).port)));
-    expect(await eventually(open, (count) => count >= 1 + 5)).toBe(1 + 5);
+    expect(await eventually(open, (count) => count === 1 + 5)).toBe(1 + 5);
     for (const socket of sockets) socket.destroy();
-    expect(await eventually(open, (count) => count <= 1)).toBe(1);
+    expect(await eventually(open, (count) => count === 1)).toBe(1);
   });
 });
 
@@ -227,24 +245,16 @@ describe('a conversion', () => {
 describe('an attempt', () => {
   const outcomes = 'atelier_job_duration_seconds';
 
-  /** A picture that takes a while, once the worker is at it. */
-  async function uploadLarge(): Promise<string> {
-    const { body } = await app
-      .as(account)
-      .post(`${LIST}/upload?force=true`)
-      .attach('image', large, 'x')
-      .expect(202);
-    await eventually(
-      () =>
-        app.database.query('select 1 from images where id = $1 and leased_until > now()', [
-          body.id,
-        ]),
-      (rows) => rows.length > 0,
-    );
-    return body.id;
+  /** Does something in the middle of an attempt. */
+  async function duringAttempt(act: (id: string) => Promise<unknown>): Promise<void> {
+    const accept = async (): Promise<string> => {
+      const request = app.as(account).post(`${LIST}/upload?force=true`);
+      return (await request.attach('image', large, 'x').expect(202)).body.id;
+    };
+    await duringConversion(app, { worker: app.worker!, accept }, act);
   }
 
-  beforeAll(() => startWorker());
+  beforeAll(() => startWorker(PATIENCE));
 
   it('that fails is told as retried, and the store is named', async () => {
     const incoming = join(app.variables['DATA_DIR'] ?? '', 'files/.incoming');
@@ -264,8 +274,7 @@ describe('an attempt', () => {
   });
 
   it('whose row is deleted meanwhile has lost its lease', async () => {
-    const id = await uploadLarge();
-    await app.as(account).delete(`${LIST}/${id}`).expect(204);
+    await duringAttempt((id) => app.as(account).delete(`${LIST}/${id}`).expect(204));
     const lost = { ...JOB, outcome: 'lease_lost' };
     const seen = await settled(scrapeWorker, (each) => each.count(outcomes, lost) > 0);
     expect(seen.count(outcomes, lost)).toBe(1);
@@ -289,11 +298,13 @@ describe('an attempt', () => {
   });
 
   it('is finished by a worker that stops, which is not ready and still scraped', async () => {
-    await uploadLarge();
     const stopping = app.worker;
+    const holders: pg.Client[] = [];
+    await duringAttempt(async (id) => holders.push(await holdRows('id = $1', [id])));
     stopping?.signal('SIGTERM');
     await readiness(workerUrl, 503);
     expect((await scrapeWorker()).families.has(outcomes)).toBe(true);
+    for (const holder of holders) await holder.end();
     expect(await stopping?.ended()).toBe(0);
   });
 });
@@ -314,12 +325,8 @@ describe('what waits', () => {
          queued_at = now() + interval '1 hour' where status = 'PENDING'`,
     );
     // The worker cannot lease what it has taken off the queue, so it takes no more.
-    const holder = new pg.Client({ connectionString: app.database.ownerUrl });
-    await holder.connect();
-    await holder.query('begin');
-    await holder.query('select 1 from images for update');
-    const patience = { DATABASE_LOCK_TIMEOUT_MS: '60000', DATABASE_STATEMENT_TIMEOUT_MS: '60000' };
-    await startWorker({ IMAGE_CONCURRENCY: '1', ...patience });
+    const holder = await holdRows();
+    await startWorker({ IMAGE_CONCURRENCY: '1', ...PATIENCE });
     await app.database.query(
       `insert into failed_jobs
          (id, type, row_id, data, error, fingerprint, attempts, status, created_at, updated_at)

@@ -1,5 +1,4 @@
 import { readdir } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { childrenOf, requireProc } from '../../bench/process-usage.js';
@@ -8,22 +7,21 @@ import { storedFiles } from '../image-requests.js';
 import { makePicture } from '../pictures.js';
 import { type ProductProcess } from '../product-process.js';
 import { type Account, TestingApp } from '../testing-app.js';
-import {
-  acceptPicture,
-  entriesOf,
-  hurryRemovals,
-  leftoversOf,
-  statusesOf,
-  type Work,
-  workOf,
-} from './conversions.js';
+import { duringConversion } from '../under-way.js';
+import { acceptPicture, entriesOf, hurryRemovals, leftoversOf, statusesOf } from './conversions.js';
+
+/** Deletions and workers wait for rows that are held while pictures are decoded. */
+const PATIENCE = { DATABASE_LOCK_TIMEOUT_MS: '60000', DATABASE_STATEMENT_TIMEOUT_MS: '60000' };
 
 let app: TestingApp;
 let account: Account;
 
 beforeAll(async () => {
   requireProc();
-  app = await TestingApp.start({ worker: false, variables: { CLEANUP_GRACE_SECONDS: '1' } });
+  app = await TestingApp.start({
+    worker: false,
+    variables: { CLEANUP_GRACE_SECONDS: '1', ...PATIENCE },
+  });
 });
 
 afterAll(() => app.close());
@@ -40,12 +38,15 @@ describe('a deletion', () => {
     const lanes = Array.from({ length: 2 }, async () => {
       while (ids.length < RACES) {
         const n = ids.push('') - 1;
-        const id = await acceptPicture(app, account, picture);
+        const afterMs = (n * 7) % 100;
+        const conversion = { worker, accept: () => acceptPicture(app, account, picture), afterMs };
+        const id =
+          n % 2 === 0
+            ? await duringConversion(app, conversion, remove)
+            : n % 10 === 9
+              ? await deleteLongBeforeStoring(conversion)
+              : await deleteWhenStored(conversion);
         ids[n] = id;
-        await eventually(() => workOf(app, id), isProcessing);
-        if (n % 2 === 0) await deleteWhileDecoding(id, n);
-        else if (n % 10 === 9) await deleteLongBeforeStoring(id, worker);
-        else await deleteWhenStored(id, worker);
         await app.as(account).get(`/api/v1/images/${id}`).expect(404);
       }
     });
@@ -55,7 +56,7 @@ describe('a deletion', () => {
     // The worker had begun with each of them, and found it gone when it was done.
     const lost = ids.map((rowId) => ({ rowId, outcome: 'lease_lost' }));
     const outcomes = await eventually(
-      async () => outcomesOf(worker),
+      async () => outcomesOf(worker).filter(({ rowId }) => ids.includes(rowId)),
       (all) => all.length >= RACES,
     );
     expect(outcomes.toSorted(byRow)).toEqual(lost.toSorted(byRow));
@@ -73,63 +74,59 @@ describe('a deletion', () => {
     );
   });
 
-  const isProcessing = (row: Work | undefined) => row?.status === 'PROCESSING';
-
-  async function deleteWhileDecoding(id: string, n: number): Promise<void> {
-    await sleep((n * 7) % 100);
-    expect(isProcessing(await workOf(app, id))).toBe(true);
-    await app.as(account).delete(`/api/v1/images/${id}`).expect(204);
+  interface Conversion {
+    worker: ProductProcess;
+    accept: () => Promise<string>;
   }
 
-  /** Does something while nothing is decoded. */
-  async function whileDecodersStop({ pid }: ProductProcess, work: () => Promise<void>) {
-    const decoders = await eventually(
-      async () => childrenOf(pid),
-      (children) => children.length > 0,
-    );
-    for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
-    try {
-      await work();
-    } finally {
-      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
-    }
-  }
+  const remove = (id: string) => app.as(account).delete(`/api/v1/images/${id}`).expect(204);
 
   /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
-  async function deleteLongBeforeStoring(id: string, worker: ProductProcess): Promise<void> {
-    await whileDecodersStop(worker, async () => {
-      await deleteWhileDecoding(id, 0);
+  async function deleteLongBeforeStoring(conversion: Conversion): Promise<string> {
+    const decoders = await eventually(
+      async () => childrenOf(conversion.worker.pid),
+      (children) => children.length > 0,
+    );
+    try {
+      const id = await duringConversion(app, conversion, async (caught) => {
+        for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
+        await remove(caught);
+      });
       const names = await eventually(
         () => filesOf(id),
         (all) => all.length === 0,
       );
       expect(names).toEqual([]);
-    });
+      return id;
+    } finally {
+      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
+    }
   }
 
   /** Holds the row until all files are stored: the deletion waits for it, and the worker behind it. */
-  async function deleteWhenStored(id: string, worker: ProductProcess): Promise<void> {
+  async function deleteWhenStored(conversion: Conversion): Promise<string> {
     const holder = new pg.Client({ connectionString: app.database.ownerUrl });
     await holder.connect();
     try {
       await holder.query('begin');
-      const { rows } = await holder.query<Work & { pid: number }>(
-        'select status, pg_backend_pid() as pid from images where id = $1 for update',
-        [id],
-      );
-      expect(rows).toMatchObject([{ status: 'PROCESSING' }]);
       let deletion: Promise<unknown> | undefined;
-      await whileDecodersStop(worker, async () => {
-        deletion = app.as(account).delete(`/api/v1/images/${id}`).expect(204).then();
+      const id = await duringConversion(app, conversion, async (caught) => {
+        const { rows } = await holder.query<{ pid: number }>(
+          'select pg_backend_pid() as pid from images where id = $1 for update',
+          [caught],
+        );
+        deletion = remove(caught).then();
         expect(await eventually(() => isDeletionWaitingFor(rows[0]!.pid), Boolean)).toBe(true);
       });
       const names = await eventually(
         () => filesOf(id),
         (all) => all.length === 5,
+        60_000,
       );
       expect(names).toHaveLength(5);
       await holder.query('commit');
       await deletion;
+      return id;
     } finally {
       await holder.end();
     }
