@@ -4,7 +4,7 @@ import pg from 'pg';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
-import { TcpProxy } from './tcp-proxy.js';
+import { type TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 /** How long one process holds up the others, in milliseconds. */
@@ -26,14 +26,7 @@ let picture: Buffer;
 let holder: pg.Client;
 
 beforeAll(async () => {
-  app = await TestingApp.start({
-    worker: false,
-    through: async (url) => {
-      const before = await TcpProxy.before(url);
-      proxy = before.proxy;
-      return before.url;
-    },
-  });
+  ({ app, proxy } = await TestingApp.startBehindProxy({ worker: false }));
   account = await app.register();
   picture = await makePicture({ width: 8, height: 8 });
   holder = new pg.Client({ connectionString: app.database.appUrl });

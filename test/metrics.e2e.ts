@@ -12,7 +12,7 @@ import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { rawRequest, sendRaw } from './raw-http.js';
 import { readiness } from './readiness.js';
-import { TcpProxy } from './tcp-proxy.js';
+import { type TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
 import { duringConversion } from './under-way.js';
 
@@ -32,14 +32,7 @@ let workerPort: number;
 let workerUrl: string;
 
 beforeAll(async () => {
-  app = await TestingApp.start({
-    worker: false,
-    through: async (url) => {
-      const before = await TcpProxy.before(url);
-      proxy = before.proxy;
-      return before.url;
-    },
-  });
+  ({ app, proxy } = await TestingApp.startBehindProxy({ worker: false }));
   account = await app.register();
   large = await makePicture({ width: 5_000, height: 4_000 });
   workerPort = await freePort();

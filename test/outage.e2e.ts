@@ -1,26 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Shutdown } from '../src/core/process/shutdown.js';
+import { onEachConnection } from './each-connection.js';
 import { eventually } from './eventually.js';
 import { holdingAccount } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { readiness } from './readiness.js';
-import { TcpProxy } from './tcp-proxy.js';
+import { type TcpProxy } from './tcp-proxy.js';
 import { type Account, TestingApp } from './testing-app.js';
+
+const POOL_SIZE = 3;
 
 let app: TestingApp;
 let account: Account;
 let proxy: TcpProxy;
 
 async function startBehindProxy(variables: Record<string, string> = {}): Promise<void> {
-  app = await TestingApp.start({
+  ({ app, proxy } = await TestingApp.startBehindProxy({
     worker: false,
-    variables: { DATABASE_POOL_SIZE: '3', ...variables },
-    through: async (url) => {
-      const before = await TcpProxy.before(url);
-      proxy = before.proxy;
-      return before.url;
-    },
-  });
+    variables: { DATABASE_POOL_SIZE: String(POOL_SIZE), ...variables },
+  }));
   account = await app.register();
 }
 
@@ -114,11 +112,11 @@ describe('connections on which nothing is heard any more', () => {
 
   it('are told of as unavailable once, and not used again', async () => {
     const list = () => app.as(account).get('/api/v1/images');
-    await Promise.all(Array.from({ length: 6 }, list));
+    await onEachConnection(app, POOL_SIZE);
     proxy.forget();
-    const lost = await Promise.all(Array.from({ length: 3 }, list));
+    const lost = await Promise.all(Array.from({ length: POOL_SIZE }, list));
     expect(lost.map(({ status, body }) => [status, body.code])).toEqual(
-      Array.from({ length: 3 }, () => [503, 'unavailable']),
+      Array.from({ length: POOL_SIZE }, () => [503, 'unavailable']),
     );
     await list().expect(200);
     await list().expect(200);

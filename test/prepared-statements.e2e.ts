@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { DatabasePools } from '../src/core/database/database-pools.js';
+import { onEachConnection } from './each-connection.js';
 import { eventually } from './eventually.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -33,19 +34,6 @@ async function connections(): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
-/** Runs a statement on each connection of the pool, which makes those that it lacks. */
-async function onEachConnection(statement: string): Promise<void> {
-  const em = app.app.get(EntityManager);
-  await Promise.all(
-    Array.from({ length: POOL_SIZE }, () =>
-      em.fork().transactional(async (transaction) => {
-        await transaction.execute(statement);
-        await transaction.execute('select pg_sleep(0.2)');
-      }),
-    ),
-  );
-}
-
 /** How many the application believes to have. */
 async function openConnections(): Promise<number> {
   const figures = app.app.get(DatabasePools).figures();
@@ -65,7 +53,7 @@ async function lendUsedConnections(): Promise<void> {
      where datname = current_database() and application_name = 'atelier'`,
   );
   await eventually(openConnections, (open) => open === 0);
-  await onEachConnection(told.join('; '));
+  await onEachConnection(app, POOL_SIZE, told.join('; '));
 }
 
 describe('a list that connections have prepared', () => {
@@ -74,7 +62,7 @@ describe('a list that connections have prepared', () => {
       'whose columns a migration gives another type',
       () => app.database.query('alter table images alter column title type varchar(501)'),
     ],
-    ['which the server has forgotten', () => onEachConnection('deallocate all')],
+    ['which the server has forgotten', () => onEachConnection(app, POOL_SIZE, 'deallocate all')],
     ['whose names mean something else to the server', lendUsedConnections],
   ])('%s, is answered by connections that are made anew', async (_name, outdate) => {
     expect(new Set(await listAll())).toEqual(new Set([200]));

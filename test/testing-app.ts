@@ -10,6 +10,7 @@ import { createLogger, PinoNestLogger } from '../src/core/process/logging.js';
 import { freePort } from './free-port.js';
 import { productVariables } from './environment.js';
 import { ProductProcess } from './product-process.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { createDatabase, type TestDatabase } from './test-database.js';
 
 /** Someone who signed in. */
@@ -61,6 +62,20 @@ export class TestingApp {
     await app.listen(port, '127.0.0.1');
     const process = worker ? await ProductProcess.start('worker', all) : undefined;
     return new TestingApp(app, database, all, `http://127.0.0.1:${port}`, process);
+  }
+
+  /** {@link start}, with a proxy of the test's own between the API and its database. */
+  static async startBehindProxy(
+    options: Omit<TestingOptions, 'through'> = {},
+  ): Promise<{ app: TestingApp; proxy: TcpProxy }> {
+    let proxy: TcpProxy | undefined;
+    const through = async (databaseUrl: string): Promise<string> => {
+      const before = await TcpProxy.before(databaseUrl);
+      proxy = before.proxy;
+      return before.url;
+    };
+    const app = await TestingApp.start({ ...options, through });
+    return { app, proxy: proxy! };
   }
 
   /** Sends requests to the API. */
