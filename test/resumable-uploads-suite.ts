@@ -386,8 +386,8 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
 
       it('is answered with what has come when it stands still, or takes too long', async () => {
         const { api } = await startApi({
-          UPLOAD_IDLE_TIMEOUT_MS: '1000',
-          UPLOAD_TIMEOUT_MS: '3000',
+          UPLOAD_IDLE_TIMEOUT_MS: '3000',
+          UPLOAD_TIMEOUT_MS: '9000',
         });
         const path = await create();
         const still = open('PATCH', path, { headers: partHeaders(0, picture.length), api });
@@ -398,12 +398,14 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
           headers: { 'upload-offset': '5000' },
         });
         still.destroy();
-        expect(await trickle(api, path, 5_000, 2_500)).toBeGreaterThan(2 * 16 * 1024);
+        expect(await trickle(api, path, 5_000, { bytes: 2_500, everyMs: 250 })).toBeGreaterThan(
+          2 * 16 * 1024,
+        );
       });
 
       it('is answered with what has come when that is a byte now and then', async () => {
         const { api } = await startApi({ UPLOAD_IDLE_TIMEOUT_MS: '500' });
-        expect(await trickle(api, await create(), 0, 1)).toBeLessThan(100);
+        expect(await trickle(api, await create(), 0, { bytes: 1, everyMs: 80 })).toBeLessThan(100);
       });
 
       /** @returns how many bytes arrived until the answer came */
@@ -411,11 +413,11 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
         api: string,
         path: string,
         from: number,
-        bytes: number,
+        { bytes, everyMs }: { bytes: number; everyMs: number },
       ): Promise<number> {
         const slow = open('PATCH', path, { headers: partHeaders(from, 100_000), api });
         const answer = answerTo(slow);
-        const dripping = setInterval(() => slow.write('x'.repeat(bytes)), 80);
+        const dripping = setInterval(() => slow.write('x'.repeat(bytes)), everyMs);
         const { status, headers } = await answer;
         clearInterval(dripping);
         slow.destroy();
@@ -440,20 +442,23 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
 
       it('do not both write: the second is told to wait while bytes come', async () => {
         const path = await create();
-        const first = open('PATCH', path, { headers: partHeaders(0, 60_000), api });
+        const bytes = 120_000;
+        const first = open('PATCH', path, { headers: partHeaders(0, bytes), api });
         const firstAnswer = answerTo(first);
         let sent = 0;
         const trickle = setInterval(() => {
-          if (sent < 60_000) first.write(picture.subarray(sent, (sent += 1_000)));
+          if (sent < bytes - 1_000) first.write(picture.subarray(sent, (sent += 1_000)));
         }, 100);
+        // Longer than a lease holds that nobody renews.
         await sleep(5_000);
         const second = await sendPart(path, await offsetOf(path), picture.subarray(0, 10));
         expect(second).toMatchObject({ status: 423, body: { code: 'upload-locked' } });
         expect(second.headers['retry-after']).toBeDefined();
         expect((await send('DELETE', path)).status).toBe(423);
-        expect((await firstAnswer).status).toBe(204);
         clearInterval(trickle);
-        expect((await bytesOf(path)).equals(picture.subarray(0, 60_000))).toBe(true);
+        first.end(picture.subarray(sent, bytes));
+        expect((await firstAnswer).status).toBe(204);
+        expect((await bytesOf(path)).equals(picture.subarray(0, bytes))).toBe(true);
       });
 
       it('change places when the connection of the first went dead without a word', async () => {
@@ -469,7 +474,7 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
           status: 204,
           headers: { 'upload-offset': String(from + 20_000) },
         });
-        expect(performance.now() - startedAt).toBeLessThan(7_000);
+        expect(performance.now() - startedAt).toBeLessThan(12_000);
         // It comes back to life, and may add nothing any more.
         dead.call.write(Buffer.alloc(10_000));
         expect(await dead.answer).toMatchObject({ status: 423 });
@@ -848,10 +853,14 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
       it('when there are a hundred unfinished ones', async () => {
         const as = await app.register();
         const headers = { 'upload-length': 9 };
-        const answers = await Promise.all(
-          Array.from({ length: 102 }, () => send('POST', UPLOADS, { as, headers })),
-        );
-        const statuses = answers.map(({ status }) => status);
+        const statuses: unknown[] = [];
+        // In turns, as they wait for each other: the hundredth comes together with some more.
+        for (let turn = 0; turn < 6; turn += 1) {
+          const answers = await Promise.all(
+            Array.from({ length: 17 }, () => send('POST', UPLOADS, { as, headers })),
+          );
+          statuses.push(...answers.map(({ status }) => status));
+        }
         expect(statuses.filter((status) => status === 201)).toHaveLength(100);
         expect(statuses.filter((status) => status === 429)).toHaveLength(2);
       });
