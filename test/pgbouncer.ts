@@ -32,8 +32,13 @@ export class PgBouncer {
   /**
    * @param target a URL with the role that clients come with
    * @param poolSize how many connections it opens to the server
+   * @param changes further settings
    */
-  static async start(target: string, poolSize: number): Promise<PgBouncer> {
+  static async start(
+    target: string,
+    poolSize: number,
+    changes: Record<string, number> = {},
+  ): Promise<PgBouncer> {
     const { hostname, port, username, password } = new URL(target);
     const folder = await mkdtemp(join(tmpdir(), 'atelier-pgbouncer-'));
     const own = await freePort();
@@ -52,6 +57,7 @@ export class PgBouncer {
       query_wait_timeout: 2,
       // How long it remembers that the server was away, in seconds.
       server_login_retry: 1,
+      ...changes,
       ...(isRoot && { user: UNPRIVILEGED.name }),
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
