@@ -415,7 +415,7 @@ describe('the statistics', () => {
 
 describe('deleting an image', () => {
   it('removes its row at once and its files after the grace, and may be repeated', async () => {
-    const hasty = await TestingApp.start({ variables: { CLEANUP_GRACE_SECONDS: '3' } });
+    const hasty = await TestingApp.start({ variables: { CLEANUP_GRACE_SECONDS: '10' } });
     try {
       const account = await hasty.register();
       const { body } = await uploadPicture(hasty, account, picture);
@@ -430,12 +430,12 @@ describe('deleting an image', () => {
         .delete(url)
         .expect(404);
       const left = () => storedFiles(hasty, account);
-      expect(await eventually(left, (names) => names.length === 0)).toEqual([]);
+      expect(await eventually(left, (names) => names.length === 0, 25_000)).toEqual([]);
       expect(await statusOf(body.displayUrl)).toBe(404);
     } finally {
       await hasty.close();
     }
-  });
+  }, 60_000);
 
   it('succeeds also when one of this id was deleted before', async () => {
     const { body } = await upload();
