@@ -34,7 +34,11 @@ let account: Account;
 beforeAll(async () => {
   app = await TestingApp.start({
     worker: false,
-    variables: { QUEUE_PER_OWNER: '200', CLEANUP_GRACE_SECONDS: '1' },
+    variables: {
+      QUEUE_PER_OWNER: '200',
+      CLEANUP_GRACE_SECONDS: '1',
+      UPLOAD_MAX_BYTES: String(100 * 1024 * 1024),
+    },
   });
 });
 
@@ -118,7 +122,7 @@ describe('a decoder that is killed from outside', () => {
     const { id, worker } = await startConversion();
     await killDecoder(worker);
 
-    expect(await eventually(statuses, isOver)).toEqual({ COMPLETED: 1 });
+    expect(await eventually(statuses, isOver, PATIENCE_MS)).toEqual({ COMPLETED: 1 });
     expect(await workOf(app, id)).toEqual({ status: 'COMPLETED', attempts: 1, error_code: null });
   });
 
@@ -127,17 +131,17 @@ describe('a decoder that is killed from outside', () => {
     const first = await killDecoder(worker);
     await killDecoder(worker, first);
 
-    expect(await eventually(statuses, isOver)).toEqual({ FAILED: 1 });
+    expect(await eventually(statuses, isOver, PATIENCE_MS)).toEqual({ FAILED: 1 });
     const error_code = 'decoder-crashed';
     expect(await workOf(app, id)).toEqual({ status: 'FAILED', attempts: 1, error_code });
     expect(childrenOf(worker.pid)).toEqual([]);
   });
 
-  /** An image that takes a second or so, and the worker that has nothing else to do. */
+  /** An image that takes some seconds, and the worker that has nothing else to do. */
   async function startConversion(): Promise<{ id: string; worker: ProductProcess }> {
     requireProc();
     account = await app.register();
-    const id = await accept(await makePicture({ width: 2800, height: 2200, format: 'png' }));
+    const id = await accept(await makePicture({ width: 4000, height: 3000, format: 'png' }));
     const worker = await app.startWorker();
     return { id, worker };
   }
