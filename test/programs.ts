@@ -10,10 +10,12 @@ export function programEnv(): NodeJS.ProcessEnv {
   return { ...process.env, PATH };
 }
 
-/** `describe` where a program is installed, as {@link describeWhere} has it. */
-export function describeWith(program: string, name: string, block: () => void): void {
-  const reason = `there is no ${program} on the PATH`;
-  describeWhere(isInstalled(program), { needs: program, reason }, name, block);
+/** `describe` where a program is installed, or several are, as {@link describeWhere} has it. */
+export function describeWith(programs: string | string[], name: string, block: () => void): void {
+  const all = [programs].flat();
+  const needs = all.find((program) => !isInstalled(program)) ?? '';
+  const reason = `there is no ${needs} on the PATH`;
+  describeWhere(needs === '', { needs, reason }, name, block);
 }
 
 /**

@@ -3,26 +3,27 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { makePicture } from './pictures.js';
+import { describeWith } from './programs.js';
 import { TestingApp } from './testing-app.js';
 
 let app: TestingApp;
 let folder: string;
 
-beforeAll(async () => {
-  app = await TestingApp.start();
-  folder = await mkdtemp(join(tmpdir(), 'atelier-tour-'));
-  await writeFile(join(folder, 'photo.jpg'), await makePicture({ width: 1600, height: 1200 }));
-});
+describeWith(['bash', 'curl'], 'the tour of the README', () => {
+  beforeAll(async () => {
+    app = await TestingApp.start();
+    folder = await mkdtemp(join(tmpdir(), 'atelier-tour-'));
+    await writeFile(join(folder, 'photo.jpg'), await makePicture({ width: 1600, height: 1200 }));
+  });
 
-afterAll(async () => {
-  await app.close();
-  await rm(folder, { recursive: true });
-});
+  afterAll(async () => {
+    await app.close();
+    await rm(folder, { recursive: true });
+  });
 
-describe('the tour of the README', () => {
   it('works as it stands', async () => {
     const readme = await readFile('README.md', 'utf8');
     const tour = /<!-- tour: .*?-->(.*?)<!-- tour ends -->/s.exec(readme)?.[1] ?? '';
