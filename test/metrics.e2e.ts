@@ -2,12 +2,12 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
 import { readEnv } from '../src/core/env.js';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { freePort } from './free-port.js';
 import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';
+import { ImageHolder, PATIENT } from './image-holder.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { rawRequest, sendRaw } from './raw-http.js';
@@ -19,8 +19,6 @@ import { duringConversion } from './under-way.js';
 const JOB = { type: convertImage.name };
 const HTTP = 'atelier_http_request_duration_seconds';
 const LIST = '/api/v1/images';
-/** For a worker that waits for rows which the test holds. */
-const PATIENCE = { DATABASE_LOCK_TIMEOUT_MS: '60000', DATABASE_STATEMENT_TIMEOUT_MS: '60000' };
 
 let app: TestingApp;
 let proxy: TcpProxy;
@@ -48,15 +46,6 @@ afterAll(async () => {
 async function startWorker(variables: Record<string, string> = {}): Promise<void> {
   await app.worker?.stop();
   await app.startWorker({ WORKER_METRICS_PORT: String(workerPort), ...variables });
-}
-
-/** Locks images, so that nobody changes them until the connection is ended. */
-async function holdRows(where = 'true', values: unknown[] = []): Promise<pg.Client> {
-  const holder = new pg.Client({ connectionString: app.database.ownerUrl });
-  await holder.connect();
-  await holder.query('begin');
-  await holder.query(`select 1 from images where ${where} for update`, values);
-  return holder;
 }
 
 const scrapeApi = () => Exposition.of(app.url);
@@ -247,7 +236,7 @@ describe('an attempt', () => {
     await duringConversion(app, { worker: app.worker!, accept }, act);
   }
 
-  beforeAll(() => startWorker(PATIENCE));
+  beforeAll(() => startWorker(PATIENT));
 
   it('that fails is told as retried, and the store is named', async () => {
     const incoming = join(app.variables['DATA_DIR'] ?? '', 'files/.incoming');
@@ -292,12 +281,12 @@ describe('an attempt', () => {
 
   it('is finished by a worker that stops, which is not ready and still scraped', async () => {
     const stopping = app.worker;
-    const holders: pg.Client[] = [];
-    await duringAttempt(async (id) => holders.push(await holdRows('id = $1', [id])));
+    const holders: ImageHolder[] = [];
+    await duringAttempt(async (id) => holders.push(await ImageHolder.hold(app, id)));
     stopping?.signal('SIGTERM');
     await readiness(workerUrl, 503);
     expect((await scrapeWorker()).families.has(outcomes)).toBe(true);
-    for (const holder of holders) await holder.end();
+    for (const holder of holders) await holder.release();
     expect(await stopping?.ended()).toBe(0);
   });
 });
@@ -318,8 +307,8 @@ describe('what waits', () => {
          queued_at = now() + interval '1 hour' where status = 'PENDING'`,
     );
     // The worker cannot lease what it has taken off the queue, so it takes no more.
-    const holder = await holdRows();
-    await startWorker({ IMAGE_CONCURRENCY: '1', ...PATIENCE });
+    const holder = await ImageHolder.hold(app);
+    await startWorker({ IMAGE_CONCURRENCY: '1', ...PATIENT });
     await app.database.query(
       `insert into failed_jobs
          (id, type, row_id, data, error, fingerprint, attempts, status, created_at, updated_at)
@@ -343,7 +332,7 @@ describe('what waits', () => {
     expect(waiting.value('atelier_failed_jobs', failed)).toBe(2);
     expect(waiting.value('atelier_failed_jobs', { ...JOB, status: 'RETRYING' })).toBe(0);
 
-    await holder.end();
+    await holder.release();
     const done = await settled(
       scrapeWorker,
       (seen) =>

@@ -5,6 +5,8 @@ import { type TestingApp } from './testing-app.js';
 
 /** How many conversions may be over before they are caught: a machine that is busy misses some. */
 const TRIES = 10;
+/** By when the database has done what a worker told it before it was stopped, in milliseconds. */
+const SETTLED_AFTER_MS = 200;
 
 /** How many have stopped a worker: the last of them lets it go on. */
 const stops = new Map<ProductProcess, number>();
@@ -36,6 +38,7 @@ export async function duringConversion(
     );
     await sleep(afterMs);
     const isCaught = await whileStopped(worker, async () => {
+      await sleep(SETTLED_AFTER_MS);
       if (!(await isUnderWay(app, id))) return false;
       await act(id);
       return true;

@@ -1,17 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
 import { childrenOf, requireProc } from '../../bench/process-usage.js';
 import { eventually } from '../eventually.js';
+import { ImageHolder, PATIENT } from '../image-holder.js';
 import { storedFiles } from '../image-requests.js';
 import { makePicture } from '../pictures.js';
 import { type ProductProcess } from '../product-process.js';
 import { type Account, TestingApp } from '../testing-app.js';
 import { duringConversion } from '../under-way.js';
 import { acceptPicture, entriesOf, hurryRemovals, leftoversOf, statusesOf } from './conversions.js';
-
-/** Deletions and workers wait for rows that are held while pictures are decoded. */
-const PATIENCE = { DATABASE_LOCK_TIMEOUT_MS: '60000', DATABASE_STATEMENT_TIMEOUT_MS: '60000' };
 
 let app: TestingApp;
 let account: Account;
@@ -20,7 +17,7 @@ beforeAll(async () => {
   requireProc();
   app = await TestingApp.start({
     worker: false,
-    variables: { CLEANUP_GRACE_SECONDS: '1', ...PATIENCE },
+    variables: { CLEANUP_GRACE_SECONDS: '1', ...PATIENT },
   });
 });
 
@@ -105,18 +102,13 @@ describe('a deletion', () => {
 
   /** Holds the row until all files are stored: the deletion waits for it, and the worker behind it. */
   async function deleteWhenStored(conversion: Conversion): Promise<string> {
-    const holder = new pg.Client({ connectionString: app.database.ownerUrl });
-    await holder.connect();
+    let holder: ImageHolder | undefined;
+    let deletion: Promise<unknown> | undefined;
     try {
-      await holder.query('begin');
-      let deletion: Promise<unknown> | undefined;
       const id = await duringConversion(app, conversion, async (caught) => {
-        const { rows } = await holder.query<{ pid: number }>(
-          'select pg_backend_pid() as pid from images where id = $1 for update',
-          [caught],
-        );
+        const { pid } = (holder = await ImageHolder.hold(app, caught));
         deletion = remove(caught).then();
-        expect(await eventually(() => isDeletionWaitingFor(rows[0]!.pid), Boolean)).toBe(true);
+        expect(await eventually(() => isDeletionWaitingFor(pid), Boolean)).toBe(true);
       });
       const names = await eventually(
         () => filesOf(id),
@@ -124,11 +116,10 @@ describe('a deletion', () => {
         60_000,
       );
       expect(names).toHaveLength(5);
-      await holder.query('commit');
-      await deletion;
       return id;
     } finally {
-      await holder.end();
+      await holder?.release();
+      await deletion;
     }
   }
 
