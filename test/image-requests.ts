@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import pg from 'pg';
 import type { Response } from 'supertest';
 import { FileNames } from '../src/images/conversion/file-names.js';
-import type { Account, TestingApp } from './testing-app.js';
+import { makePicture } from './pictures.js';
+import { type Account, TestingApp } from './testing-app.js';
+
+/** The product, somebody, somebody else, and a picture to upload. */
+export async function startWithPicture() {
+  const app = await TestingApp.start();
+  const [owner, stranger] = await Promise.all([app.register(), app.register()]);
+  const picture = await makePicture({ width: 3000, height: 2000 });
+  return { app, owner, stranger, picture };
+}
 
 /**
  * Uploads and waits until the image is final. The same file becomes another image each time: what

@@ -11,7 +11,7 @@ import { readEnv } from '../src/core/env.js';
 import { Idempotency } from '../src/core/http/idempotency.js';
 import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
-import { holdingAccount, storedFiles, uploadPicture } from './image-requests.js';
+import { holdingAccount, startWithPicture, storedFiles, uploadPicture } from './image-requests.js';
 import { gifOfFrames, jpegClaiming } from './bombs.js';
 import { fixture, makeAnimation, makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -24,9 +24,7 @@ let stranger: Account;
 let picture: Buffer;
 
 beforeAll(async () => {
-  app = await TestingApp.start();
-  [owner, stranger] = await Promise.all([app.register(), app.register()]);
-  picture = await makePicture({ width: 3000, height: 2000 });
+  ({ app, owner, stranger, picture } = await startWithPicture());
 });
 
 afterAll(() => app.close());

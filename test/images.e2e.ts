@@ -5,7 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
-import { fileNamesOf, plainNames, storedFiles, uploadPicture } from './image-requests.js';
+import {
+  fileNamesOf,
+  plainNames,
+  startWithPicture,
+  storedFiles,
+  uploadPicture,
+} from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { statusOf } from './status-of.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -16,9 +22,7 @@ let stranger: Account;
 let picture: Buffer;
 
 beforeAll(async () => {
-  app = await TestingApp.start();
-  [owner, stranger] = await Promise.all([app.register(), app.register()]);
-  picture = await makePicture({ width: 3000, height: 2000 });
+  ({ app, owner, stranger, picture } = await startWithPicture());
 });
 
 afterAll(() => app.close());
