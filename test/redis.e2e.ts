@@ -2,10 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { freePort } from './free-port.js';
 import { environment, productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { Exposition } from './exposition.js';
+import { ImageHolder, PATIENT } from './image-holder.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { ProductProcess } from './product-process.js';
@@ -158,6 +160,28 @@ describeWith('redis-server', 'the product on Redis', () => {
     } finally {
       await name.close();
     }
+  });
+
+  it('tells how many jobs wait', async () => {
+    const redis = await startRedis();
+    const port = String(await freePort());
+    const variables = { REDIS_URL: redis.url, WORKER_METRICS_PORT: port, ...PATIENT };
+    await withApp(variables, async (app, account) => {
+      await app.worker?.stop();
+      const ids: string[] = [];
+      for (let each = 0; each < 3; each += 1) ids.push(await accept(app, account));
+      // The worker cannot lease what it has taken off the queue, so it takes no more.
+      const holder = await ImageHolder.hold(app);
+      await app.startWorker({ IMAGE_CONCURRENCY: '1' });
+      const depth = async () => {
+        const seen = await Exposition.of(`http://127.0.0.1:${port}`);
+        return seen.value('atelier_queue_depth', { type: convertImage.name });
+      };
+      expect(await eventually(depth, (waiting) => waiting === 2)).toBe(2);
+      await holder.release();
+      for (const id of ids) await untilCompleted(app, account, id);
+      expect(await eventually(depth, (waiting) => waiting === 0)).toBe(0);
+    });
   });
 
   it('warns of a Redis that may throw jobs away', async () => {
