@@ -41,6 +41,15 @@ export async function storedFiles(
     .map((entry) => entry.name);
 }
 
+/** What is written down for removal of an account's files. */
+export async function removalsOf({ database }: TestingApp, { userId }: Account) {
+  return database.query<{ target: string; seconds: string }>(
+    `select target, extract(epoch from due_at - now()) as seconds from file_removals
+     where target like $1`,
+    [`images/${userId}/%`],
+  );
+}
+
 /** The names without what nobody can guess of them. */
 export function plainNames(names: string[]): string[] {
   return names.map((name) => name.replace(/-[0-9a-f]{32}\./, '.')).sort();
