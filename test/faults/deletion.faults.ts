@@ -106,9 +106,9 @@ describe('a deletion', () => {
     let deletion: Promise<unknown> | undefined;
     try {
       const id = await duringConversion(app, conversion, async (caught) => {
-        const { pid } = (holder = await ImageHolder.hold(app, caught));
+        holder = await ImageHolder.hold(app, caught);
         deletion = remove(caught).then();
-        expect(await eventually(() => isDeletionWaitingFor(pid), Boolean)).toBe(true);
+        await waitingFor(holder.pid, 'delete from images %');
       });
       const names = await eventually(
         () => filesOf(id),
@@ -116,6 +116,9 @@ describe('a deletion', () => {
         60_000,
       );
       expect(names).toHaveLength(5);
+      // Who comes when the row has just been let go is served before those who have waited.
+      const [{ pid } = { pid: 0 }] = await waitingFor(holder?.pid, 'delete from images %');
+      await waitingFor(pid, 'select % for update');
       return id;
     } finally {
       await holder?.release();
@@ -131,14 +134,19 @@ describe('a deletion', () => {
     return folder === undefined ? [] : readdir(folder).catch(() => []);
   }
 
-  /** Whether a deletion waits for a lock of a connection; the worker does as well. */
-  async function isDeletionWaitingFor(pid: number): Promise<boolean> {
-    const waiting = await app.database.query(
-      `select 1 from pg_stat_activity
-       where $1 = any(pg_blocking_pids(pid)) and query like 'delete from images %'`,
-      [pid],
+  /** Waits until such a statement waits for a connection. @returns the connection that it is on */
+  async function waitingFor(pid: number | undefined, statement: string) {
+    const waiting = await eventually(
+      () =>
+        app.database.query<{ pid: number }>(
+          `select pid from pg_stat_activity
+           where $1 = any(pg_blocking_pids(pid)) and query like $2`,
+          [pid, statement],
+        ),
+      (rows) => rows.length > 0,
     );
-    return waiting.length > 0;
+    expect(waiting).toHaveLength(1);
+    return waiting;
   }
 
   interface Outcome {
