@@ -2,7 +2,6 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import multipart from '@fastify/multipart';
 import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
-import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { serveDocs } from './api-docs.js';
@@ -14,6 +13,7 @@ import { isProbe } from './core/http/probe.js';
 import { securityHeaders } from './core/http/security-headers.js';
 import { measureConnections, measureRequests } from './core/metrics/http-metrics.js';
 import { Metrics } from './core/metrics/metrics.js';
+import type { PinoNestLogger } from './core/process/logging.js';
 import { ProblemFilter } from './core/problems/problem.filter.js';
 import { beginRequestSpan } from './core/tracing/request-spans.js';
 import { Tracing } from './core/tracing/tracing.js';
@@ -40,7 +40,7 @@ const EXPOSED_HEADERS = [
  *
  * @param logger where Nest and everything else writes
  */
-export async function createApp(env: Env, logger: LoggerService): Promise<NestFastifyApplication> {
+export async function createApp(env: Env, logger: PinoNestLogger): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter(serverOptions(env, rewriteFirstClientRoute));
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(env), adapter, {
     logger,
@@ -51,7 +51,7 @@ export async function createApp(env: Env, logger: LoggerService): Promise<NestFa
   takeBodies(app, env);
   measureRequests(adapter.getInstance(), app.get(Metrics));
   measureConnections(app.get(Connections), app.get(Metrics));
-  attendRequests(app, env);
+  attendRequests(app, env, logger);
   await app.register(cors, corsOptions(env));
   await app.register(multipart);
   app.useGlobalFilters(new ProblemFilter());
@@ -74,11 +74,11 @@ function takeBodies(app: NestFastifyApplication, env: Env): void {
 }
 
 /** What every request goes through before its route, in this order, and the log of its answer. */
-function attendRequests(app: NestFastifyApplication, env: Env): void {
+function attendRequests(app: NestFastifyApplication, env: Env, logger: PinoNestLogger): void {
   const server = app.getHttpAdapter().getInstance();
   const em = app.get(EntityManager);
   const tracing = app.get(Tracing);
-  const requests = new Logger('Http');
+  const requests = logger.ofKnownFields('Http');
   const headers = securityHeaders();
   server.addHook('onRequest', (_request, reply, proceed) => {
     void reply.headers(headers);
@@ -93,7 +93,7 @@ function attendRequests(app: NestFastifyApplication, env: Env): void {
     log: (entry) => {
       // Probes and scrapers come every few seconds and say nothing new.
       if (isProbe(entry.path)) requests.debug(entry);
-      else requests.log(entry);
+      else requests.info(entry);
     },
   });
 }

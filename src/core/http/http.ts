@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { RouteConfig } from '@nestjs/platform-fastify';
@@ -5,7 +6,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOption
 import type { Connections } from './connections.js';
 import type { Env } from '../env.js';
 import { hasBody } from './has-body.js';
-import { newId } from '../ids.js';
 import {
   expectationFailed,
   methodNotAllowed,
@@ -56,8 +56,9 @@ export function serverOptions(
     },
     rewriteUrl: ({ method, url }) => rewrite(method, url ?? '/'),
     genReqId: ({ headers }) => {
+      // Not one that sorts, as the ids of rows do: it takes ten times as long to make.
       const given = headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
     schemaController: {
       compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },

@@ -86,6 +86,14 @@ export class PinoNestLogger implements LoggerService {
     this.write('debug', message, rest);
   }
 
+  /**
+   * A logger for one kind of lines, whose fields are known and hold no secret: nothing is looked for
+   * in them, which takes three times as long as writing them.
+   */
+  ofKnownFields(context: string): Logger {
+    return this.logger.child({ context }, { redact: [] });
+  }
+
   verbose(message: unknown, ...rest: unknown[]): void {
     this.write('trace', message, rest);
   }
