@@ -54,7 +54,7 @@ export class ImageFiles {
     if (!file && image.status === 'FAILED') {
       throw new Problem(imageFailed, image.errorDetail ?? undefined);
     }
-    if (!file) return { ready: false, image: await this.presenter.present(image) };
+    if (!file) return { ready: false, image: this.presenter.present(image) };
     const isLatest = query.v === image.version;
     const served = this.serve(image, file, size, isLatest);
     return { ready: true, file: files.length > 1 ? { ...served, vary: 'accept' } : served };

@@ -57,10 +57,9 @@ function statementFor(
   sort: ImageOrder,
   linked: boolean | undefined,
 ): ListStatement {
-  const given = Object.entries(values).flatMap(([name, value]) =>
-    value === undefined ? [] : [name],
-  );
-  const shape = [sort, linked, ...given].join();
+  const { type, status, pattern, offset, afterId } = values;
+  const given = [type, status, pattern, offset, afterId].map((value) => value !== undefined);
+  const shape = `${sort} ${linked} ${given.join()}`;
   const known = statements.get(shape);
   if (known) return known;
   const statement = buildStatement(database, values, sort, linked);

@@ -16,14 +16,10 @@ export class ImagePresenter {
     @Inject(ENV) private readonly env: Env,
   ) {}
 
-  async present(image: ImageRow): Promise<ImageAnswer> {
+  present(image: ImageRow): ImageAnswer {
     const variants: ImageAnswer['variants'] = {};
     for (const file of variantsOf(image)) {
-      const link = this.linkTo(image, file);
-      variants[file.name] = {
-        url: typeof link === 'string' ? link : await link,
-        ...shape(file),
-      };
+      variants[file.name] = { url: this.linkTo(image, file), ...shape(file) };
     }
     const { progressive: _, ...metadata } = image.metadata;
     return {
@@ -56,7 +52,7 @@ export class ImagePresenter {
    * A public file has one address for each of its versions, which anyone may cache for ever. A
    * private one has an address that works for a while.
    */
-  private linkTo(image: ImageRow, file: FileRow): string | Promise<string> {
+  private linkTo(image: ImageRow, file: FileRow): string {
     return image.visibility === 'public'
       ? `${this.env.PUBLIC_URL}/api/v1/images/${image.id}/file?size=${file.name}&v=${image.version}`
       : this.storage.createSignedUrl(file.storageKey, this.env.SIGNED_URL_SECONDS);

@@ -45,8 +45,7 @@ export class ImagesService {
     const page = await this.lists.read((database: ImageDatabase) =>
       listImages(database, userId, query),
     );
-    const items = await Promise.all(page.items.map((image) => this.presenter.present(image)));
-    return { ...page, items };
+    return { ...page, items: page.items.map((image) => this.presenter.present(image)) };
   }
 
   /** What the signed-in user has and how much of the quota it takes. */

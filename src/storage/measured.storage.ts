@@ -91,7 +91,7 @@ export class MeasuredStorage extends Storage {
     return this.inner.getPublicUrl(key);
   }
 
-  override createSignedUrl(key: string, seconds: number): string | Promise<string> {
+  override createSignedUrl(key: string, seconds: number): string {
     return this.inner.createSignedUrl(key, seconds);
   }
 

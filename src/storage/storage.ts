@@ -175,7 +175,7 @@ export abstract class Storage {
    *
    * @param seconds 1 to {@link MAX_SIGNED_URL_SECONDS}, whole; anything else is a RangeError
    */
-  abstract createSignedUrl(key: string, seconds: number): string | Promise<string>;
+  abstract createSignedUrl(key: string, seconds: number): string;
 
   /**
    * An address of the store itself, signed like those of {@link createSignedUrl}, for clients that

@@ -168,7 +168,7 @@ export class ImageUploads {
       await requireNotDeleted(em, id);
     }
     const equal = force ? undefined : await queries.findEqual(userId, checksum);
-    return equal && { ...(await this.presenter.present(equal)), duplicate: true };
+    return equal && { ...this.presenter.present(equal), duplicate: true };
   }
 
   private async insert(
@@ -197,7 +197,7 @@ export class ImageUploads {
       if (!image) return undefined;
       const answer = {
         status: 201,
-        body: { ...(await this.presenter.present(image)), ...(duplicate && { duplicate }) },
+        body: { ...this.presenter.present(image), ...(duplicate && { duplicate }) },
       };
       await run.amend(answer);
       return answer;
