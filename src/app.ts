@@ -1,11 +1,11 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import multipart from '@fastify/multipart';
-import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { serveDocs } from './api-docs.js';
 import { AppModule } from './app.module.js';
+import { withOwnEntityManager } from './core/database/own-entity-manager.js';
 import { Connections } from './core/http/connections.js';
 import type { Env } from './core/env.js';
 import { addRequestHooks, serverOptions } from './core/http/http.js';
@@ -88,7 +88,7 @@ function attendRequests(app: NestFastifyApplication, env: Env, logger: PinoNestL
     connections: app.get(Connections),
     trace: (request, reply) => beginRequestSpan(tracing, request, reply),
     enter: (proceed) => {
-      EntityManagerContext.create(em, proceed);
+      withOwnEntityManager(em, proceed);
     },
     log: (entry) => {
       // Probes and scrapers come every few seconds and say nothing new.

@@ -14,6 +14,7 @@ import {
 } from './core/database/database-url.js';
 import type { Env } from './core/env.js';
 import { IdempotencyKey } from './core/http/idempotency-key.entity.js';
+import { ownEntityManager } from './core/database/own-entity-manager.js';
 import { type LimitsEnv, sessionLimits, silenceLimitMs } from './core/database/session-limits.js';
 import { Timer } from './core/reconciler/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
@@ -67,6 +68,7 @@ export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () =
     clientUrl: env.DATABASE_URL,
     entities: ENTITIES,
     extensions: [Migrator],
+    context: ownEntityManager,
     forceUtcTimezone: true,
     colors: false,
     logger: (message) => {

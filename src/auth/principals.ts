@@ -2,6 +2,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { type CompiledQuery, sql } from 'kysely';
 import { z } from 'zod';
+import { mainEntityManager } from '../core/database/own-entity-manager.js';
 import { prepare } from '../core/database/prepared.js';
 import type { Principal } from './access.js';
 import { accessClaims } from './access-tokens.js';
@@ -43,7 +44,8 @@ export class Principals {
   /** Every closed request asks this. */
   private async findAccount(id: string): Promise<{ roles: Role[] } | undefined> {
     // Passport keeps one strategy for all applications of a process: the request knows its own.
-    const database = this.em.getContext().getKysely<UserTable>();
+    const em = mainEntityManager() ?? this.em;
+    const database = em.getConnection().getClient<UserTable>();
     this.statement ??= prepare<{ id: string }, { roles: Role[] }>((valueOf) =>
       database
         .selectFrom('users')

@@ -7,9 +7,9 @@ import {
   Logger,
   type OnModuleInit,
 } from '@nestjs/common';
-import { RequestContext as EntityManagerContext } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Job } from 'bullmq';
+import { withOwnEntityManager } from '../core/database/own-entity-manager.js';
 import { ENV, type Env } from '../core/env.js';
 import { secondsSince } from '../core/metrics/duration.js';
 import { isUnavailable } from '../core/problems/unavailable.js';
@@ -142,7 +142,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     const rowId = this.job.rowIdOf(payload);
     const requestId = carrier.data.requestId ?? String(carrier.id);
     await runInContext({ requestId }, () =>
-      EntityManagerContext.create(this.services.em, () => this.attempt(rowId, traceParent)),
+      withOwnEntityManager(this.services.em, () => this.attempt(rowId, traceParent)),
     );
   }
 

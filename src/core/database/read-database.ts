@@ -66,7 +66,7 @@ export class ReadDatabase implements OnApplicationShutdown {
   }
 
   private onPrimary<Tables>(): Kysely<Tables> {
-    return this.em.getKysely<unknown>() as Kysely<Tables>;
+    return this.em.getConnection().getClient<Tables>();
   }
 
   private async nextReplica(): Promise<Replica | undefined> {
