@@ -1,3 +1,6 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ProductProcess } from './product-process.js';
 import { type RawAnswer, rawRequest, sendRaw } from './raw-http.js';
@@ -298,6 +301,40 @@ describe('a form', () => {
       }),
     );
     expectRefusals(await harmless(bodies));
+  });
+});
+
+describe('a request that is refused while its body still comes', () => {
+  it.each([
+    ['a form', '/api/v1/images/upload', 'multipart/form-data; boundary=b'],
+    ['JSON', '/api/v1/auth/login', 'text/plain'],
+  ])(
+    'is answered although its client reads last, and wants no other answer: %s',
+    async (_what, path, type) => {
+      const body = Buffer.alloc(100_000, 'x');
+      const whole = rawRequest('POST', path, { 'content-type': type }, body);
+      const socket = connect(Number(new URL(app.url).port), '127.0.0.1').pause();
+      socket.on('error', () => undefined);
+      socket.write(whole.subarray(0, -90_000));
+      await sleep(300);
+      for (let at = whole.length - 90_000; at < whole.length; at += 10_000) {
+        socket.write(whole.subarray(at, at + 10_000));
+        await sleep(20);
+      }
+      const answer = await text(socket);
+      expect(answer).toMatch(/^HTTP\/1.1 4\d\d /);
+      expect(answer).toMatch(/connection: close/i);
+    },
+  );
+
+  it('is closed soon when the rest never comes', async () => {
+    const head = rawRequest('POST', '/api/v1/auth/login', {
+      'content-type': 'text/plain',
+      'content-length': '1000',
+    });
+    const startedAt = performance.now();
+    expect((await sendRaw(app.url, head)).status).toBe(415);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 });
 

@@ -22,7 +22,11 @@ const MAX_REQUESTS = 32;
  */
 const GRACE_MS = 1_500;
 
+/** How long the rest of a body may take to come after the last answer, in milliseconds. */
+const LINGER_MS = 2_000;
+
 interface PendingRequest {
+  request: IncomingMessage;
   response: ServerResponse;
   /** Set while it waits for those before it. */
   proceed?: () => void;
@@ -58,7 +62,13 @@ export class Connection {
     private readonly socket: Socket,
     private readonly isProxy: boolean,
     private readonly env: Pick<Env, 'KEEP_ALIVE_TIMEOUT_MS' | 'REQUEST_TIMEOUT_MS'>,
-  ) {}
+  ) {
+    const close = socket.destroySoon.bind(socket);
+    // Which is how Node closes a connection after its last answer.
+    socket.destroySoon = () => {
+      this.closeGently(close);
+    };
+  }
 
   /** How many requests are not answered yet. */
   get requests(): number {
@@ -81,7 +91,7 @@ export class Connection {
       this.socket.resetAndDestroy();
       return;
     }
-    this.pending.push({ response });
+    this.pending.push({ request, response });
     response.once('close', () => {
       this.end(request, response);
     });
@@ -144,6 +154,26 @@ export class Connection {
     }
     const isQuiet = now - Math.max(this.idleSince, this.received.at) >= quietMs;
     if (this.isIdle && isQuiet) this.socket.destroySoon();
+  }
+
+  /**
+   * Says that no more answers come, and waits for the rest of a body before it closes. A connection
+   * that is closed while bytes come is reset, and the client may lose the answer that it has yet to
+   * read (RFC 9112 section 9.6).
+   */
+  private closeGently(close: () => void): void {
+    const request = this.pending[0]?.request ?? this.unfinished?.request;
+    if (!request || request.complete || request.destroyed) {
+      close();
+      return;
+    }
+    this.socket.end();
+    const timer = setTimeout(close, LINGER_MS);
+    request.once('close', () => {
+      clearTimeout(timer);
+      close();
+    });
+    request.resume();
   }
 
   private end(request: IncomingMessage, response: ServerResponse): void {
