@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { ormOptions } from '../../mikro-orm.config.js';
-import { readEnv } from '../env.js';
-import { mainEntityManager, ownEntityManager, withOwnEntityManager } from './own-entity-manager.js';
+import { readEnv } from '../src/core/env.js';
+import {
+  mainEntityManager,
+  ownEntityManager,
+  withOwnEntityManager,
+} from '../src/core/database/own-entity-manager.js';
+import { ormOptions } from '../src/mikro-orm.config.js';
 
 let orm: MikroORM;
 
