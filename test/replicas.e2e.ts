@@ -55,7 +55,7 @@ beforeEach(async () => {
 });
 
 async function whereListsAreRead(): Promise<'replica' | 'primary'> {
-  const isStandby = await app.app.get(ReadDatabase).read(async (database) => {
+  const isStandby = await app.app.get(ReadDatabase).read(async ({ database }) => {
     const { rows } = await sql<{ standby: boolean }>`select pg_is_in_recovery() as standby`.execute(
       database,
     );
@@ -209,7 +209,7 @@ describe('with a replica', () => {
     await primary.query('grant select on later to atelier_app');
     const rows = await app.app
       .get(ReadDatabase)
-      .read(async (database) => (await sql`select one from later`.execute(database)).rows);
+      .read(async ({ database }) => (await sql`select one from later`.execute(database)).rows);
     expect(rows).toEqual([{ one: 1 }]);
     await primary.query('drop table later');
   });
@@ -235,7 +235,7 @@ describe('with a replica', () => {
     const lists = new ReadDatabase(app.app.get(EntityManager), new DatabasePools(), env);
     const names: (string | undefined)[] = [];
     for (let n = 0; n < 6; n += 1) {
-      const { rows } = await lists.read((database) =>
+      const { rows } = await lists.read(({ database }) =>
         sql<{ name: string }>`select current_setting('application_name') as name`.execute(database),
       );
       names.push(rows[0]?.name);

@@ -293,7 +293,7 @@ describe('a file that the API fetches from the bucket', () => {
     plain = await TestingApp.start({ worker: false, variables: store.variables });
     key = `images/${owner.userId}/1-x/served.webp`;
     await plain.app.get(Storage).uploadBuffer(key, content);
-    link = plain.app.get(Storage).createSignedUrl(key, 60);
+    [link = ''] = plain.app.get(Storage).createSignedUrls([key], 60);
   });
   afterAll(async () => {
     store.bucket.objects.delete(key);

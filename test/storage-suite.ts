@@ -483,7 +483,7 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
             () => storage.head(key),
             () => storage.delete(key),
             () => storage.getPublicUrl(key),
-            () => storage.createSignedUrl(key, 60),
+            () => storage.createSignedUrls([newKey(), key], 60),
           ];
           for (const attempt of attempts) {
             await expect(async () => await attempt()).rejects.toThrow(InvalidStorageKey);
@@ -496,7 +496,7 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
     describe('an address', () => {
       it('is an absolute URL that names the key', async () => {
         const key = newKey();
-        for (const url of [storage.getPublicUrl(key), storage.createSignedUrl(key, 60)]) {
+        for (const url of [storage.getPublicUrl(key), ...storage.createSignedUrls([key], 60)]) {
           expect(new URL(url).pathname.endsWith(`/${key}`)).toBe(true);
         }
       });
@@ -504,7 +504,7 @@ export function describeStorage(name: string, make: () => Promise<StorageUnderTe
       it.each([0, -1, 1.5, NaN, Infinity, MAX_SIGNED_URL_SECONDS + 1])(
         'is not signed for %d seconds',
         (seconds) => {
-          expect(() => storage.createSignedUrl(newKey(), seconds)).toThrow(RangeError);
+          expect(() => storage.createSignedUrls([newKey()], seconds)).toThrow(RangeError);
         },
       );
     });

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { type CompiledQuery, sql } from 'kysely';
 import { z } from 'zod';
 import { mainEntityManager } from '../core/database/own-entity-manager.js';
-import { prepare } from '../core/database/prepared.js';
+import { prepare, runPrepared } from '../core/database/prepared.js';
 import type { Principal } from './access.js';
 import { accessClaims } from './access-tokens.js';
 import type { Role } from './user.entity.js';
@@ -44,16 +44,16 @@ export class Principals {
   /** Every closed request asks this. */
   private async findAccount(id: string): Promise<{ roles: Role[] } | undefined> {
     // Passport keeps one strategy for all applications of a process: the request knows its own.
-    const em = mainEntityManager() ?? this.em;
-    const database = em.getConnection().getClient<UserTable>();
+    const connection = (mainEntityManager() ?? this.em).getConnection();
     this.statement ??= prepare<{ id: string }, { roles: Role[] }>((valueOf) =>
-      database
+      connection
+        .getClient<UserTable>()
         .selectFrom('users')
         .select(sql<Role[]>`to_json(roles)`.as('roles'))
         .where('id', '=', valueOf('id'))
         .where('disabled_at', 'is', null),
     );
-    const { rows } = await database.executeQuery(this.statement({ id }));
-    return rows[0];
+    const [account] = await runPrepared(await connection.getNativeClient(), this.statement({ id }));
+    return account;
   }
 }

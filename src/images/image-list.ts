@@ -1,9 +1,15 @@
 import { type CompiledQuery, sql } from 'kysely';
 import { cutPage, decodeCursor, type Page } from '../core/paging.js';
-import { prepare, type ValueOf } from '../core/database/prepared.js';
+import { prepare, runPrepared, type ValueOf } from '../core/database/prepared.js';
+import type { ReadServer } from '../core/database/read-database.js';
 import { sortingOf } from './image-order.js';
 import type { ImageStatus, ImageType } from './image.entity.js';
-import { type ImageDatabase, type ImageRow, selectImages } from './image.queries.js';
+import {
+  type ImageDatabase,
+  type ImageRow,
+  type ImageTables,
+  selectImages,
+} from './image.queries.js';
 import type { ImageOrder, ListQuery } from './image.schema.js';
 
 /** What a list is limited to: a value that is absent limits nothing. */
@@ -33,7 +39,7 @@ const statements = new Map<string, ListStatement>();
 
 /** A page of the images of one user. */
 export async function listImages(
-  database: ImageDatabase,
+  { database, pool }: ReadServer<ImageTables>,
   userId: string,
   { limit, cursor, offset, total, sort, linked, type, status, text }: ListQuery,
 ): Promise<Page<ImageRow>> {
@@ -46,7 +52,7 @@ export async function listImages(
   };
   const count = total ? await countImages(database, filter, linked) : undefined;
   const statement = statementFor(database, values, sort, linked);
-  const { rows } = await database.executeQuery(statement(values));
+  const rows = await runPrepared(pool, statement(values));
   return cutPage(rows, { limit, order: sort, total: count });
 }
 
@@ -58,8 +64,8 @@ function statementFor(
   linked: boolean | undefined,
 ): ListStatement {
   const { type, status, pattern, offset, afterId } = values;
-  const given = [type, status, pattern, offset, afterId].map((value) => value !== undefined);
-  const shape = `${sort} ${linked} ${given.join()}`;
+  const filters = `${type !== undefined} ${status !== undefined} ${pattern !== undefined} ${linked}`;
+  const shape = `${sort} ${filters} ${offset !== undefined} ${afterId !== undefined}`;
   const known = statements.get(shape);
   if (known) return known;
   const statement = buildStatement(database, values, sort, linked);

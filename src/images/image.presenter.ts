@@ -2,11 +2,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Storage } from '../storage/storage.js';
 import { type VariantName, VARIANT_NAMES } from './decoding/variants.js';
-import { FILE_MISSING } from './image.entity.js';
+import { FILE_MISSING, type ImageMetadata } from './image.entity.js';
 import type { FileRow, ImageRow } from './image.queries.js';
 import type { ImageAnswer, ImageMetadataAnswer } from './image.schema.js';
 
 const MEBIBYTE = 1024 * 1024;
+
+/** A file that everyone can show. */
+type ShownFile = FileRow & { name: VariantName };
 
 /** Presents images with links to their files that work in a browser without signing in. */
 @Injectable()
@@ -17,11 +20,8 @@ export class ImagePresenter {
   ) {}
 
   present(image: ImageRow): ImageAnswer {
-    const variants: ImageAnswer['variants'] = {};
-    for (const file of variantsOf(image)) {
-      variants[file.name] = { url: this.linkTo(image, file), ...shape(file) };
-    }
-    const { progressive: _, ...metadata } = image.metadata;
+    const variants = this.linkedVariants(image);
+    const metadata = presentPicture(image.metadata);
     return {
       id: image.id,
       userId: image.userId,
@@ -48,28 +48,44 @@ export class ImagePresenter {
     };
   }
 
+  private linkedVariants(image: ImageRow): ImageAnswer['variants'] {
+    const files = variantsOf(image);
+    const urls = this.linksTo(image, files);
+    const variants: ImageAnswer['variants'] = {};
+    files.forEach(({ name, width, height, bytes, format }, index) => {
+      variants[name] = { url: urls[index] ?? '', width, height, bytes, format };
+    });
+    return variants;
+  }
+
   /**
    * A public file has one address for each of its versions, which anyone may cache for ever. A
    * private one has an address that works for a while.
    */
-  private linkTo(image: ImageRow, file: FileRow): string {
-    return image.visibility === 'public'
-      ? `${this.env.PUBLIC_URL}/api/v1/images/${image.id}/file?size=${file.name}&v=${image.version}`
-      : this.storage.createSignedUrl(file.storageKey, this.env.SIGNED_URL_SECONDS);
+  private linksTo({ id, visibility, version }: ImageRow, files: ShownFile[]): readonly string[] {
+    if (visibility === 'public') {
+      const route = `${this.env.PUBLIC_URL}/api/v1/images/${id}/file`;
+      return files.map(({ name }) => `${route}?size=${name}&v=${version}`);
+    }
+    const keys = files.map(({ storageKey }) => storageKey);
+    return this.storage.createSignedUrls(keys, this.env.SIGNED_URL_SECONDS);
   }
 }
 
 /** What is known of a picture, without links; sizes are told only when they can be fetched. */
 export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
-  const { progressive: _, ...metadata } = image.metadata;
+  const variants: ImageMetadataAnswer['variants'] = {};
+  for (const { name, width, height, bytes, format } of variantsOf(image)) {
+    variants[name] = { width, height, bytes, format };
+  }
   return {
     id: image.id,
     status: image.status,
     title: image.title,
     description: image.description,
-    ...metadata,
+    ...presentPicture(image.metadata),
     checksum: image.checksum,
-    variants: Object.fromEntries(variantsOf(image).map((file) => [file.name, shape(file)])),
+    variants,
     createdAt: image.createdAt,
     updatedAt: image.updatedAt,
   };
@@ -81,18 +97,25 @@ function isServed({ version, status, errorCode }: ImageRow): boolean {
 }
 
 /** The sizes that everyone can show, when they are there; AVIF is chosen by `Accept` behind the same links. */
-function variantsOf(image: ImageRow): (FileRow & { name: VariantName })[] {
+function variantsOf(image: ImageRow): ShownFile[] {
   if (!isServed(image)) return [];
-  return VARIANT_NAMES.flatMap((name) => image.files.find(isShown(name)) ?? []);
+  const shown = image.files.filter(isShown);
+  return shown.sort((one, other) => rankOf(one) - rankOf(other));
 }
 
-function isShown<Name extends VariantName>(name: Name) {
-  return (file: FileRow): file is FileRow & { name: Name } =>
-    file.name === name && file.format === 'webp';
+function isShown(file: FileRow): file is ShownFile {
+  return file.format === 'webp' && file.name !== 'original';
 }
 
-function shape({ width, height, bytes, format }: FileRow) {
-  return { width, height, bytes, format };
+/** Largest first. */
+function rankOf({ name }: ShownFile): number {
+  return VARIANT_NAMES.indexOf(name);
+}
+
+/** What everyone may know of the upload. */
+function presentPicture(metadata: ImageMetadata): ImageAnswer['metadata'] {
+  const { width, height, size, format, mimeType, frames, hasAlpha } = metadata;
+  return { width, height, size, format, mimeType, frames, hasAlpha };
 }
 
 function presentError({ errorCode, errorDetail }: ImageRow): ImageAnswer['error'] {

@@ -48,7 +48,7 @@ export interface ImageRow {
 }
 
 /** The tables as these queries see them, with PostgreSQL's names. */
-interface ImageTables {
+export interface ImageTables {
   images: {
     id: string;
     user_id: string;

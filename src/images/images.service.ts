@@ -5,7 +5,7 @@ import type { Principal } from '../auth/access.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
-import { ReadDatabase } from '../core/database/read-database.js';
+import { ReadDatabase, type ReadServer } from '../core/database/read-database.js';
 import { currentRequestId, currentTraceParent } from '../core/request-context.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { Dispatcher } from '../queue/dispatcher.js';
@@ -15,7 +15,7 @@ import { convertImage } from './conversion/conversion.jobs.js';
 import { Image } from './image.entity.js';
 import { ImagePresenter, presentMetadata } from './image.presenter.js';
 import { listImages } from './image-list.js';
-import { type ImageDatabase, ImageQueries, type ImageRow } from './image.queries.js';
+import { ImageQueries, type ImageRow, type ImageTables } from './image.queries.js';
 import {
   type ImageAnswer,
   type ImageChanges,
@@ -42,8 +42,8 @@ export class ImagesService {
 
   /** The signed-in user's images. */
   async list({ userId }: Principal, query: ListQuery): Promise<Page<ImageAnswer>> {
-    const page = await this.lists.read((database: ImageDatabase) =>
-      listImages(database, userId, query),
+    const page = await this.lists.read((server: ReadServer<ImageTables>) =>
+      listImages(server, userId, query),
     );
     return { ...page, items: page.items.map((image) => this.presenter.present(image)) };
   }

@@ -91,8 +91,8 @@ export class MeasuredStorage extends Storage {
     return this.inner.getPublicUrl(key);
   }
 
-  override createSignedUrl(key: string, seconds: number): string {
-    return this.inner.createSignedUrl(key, seconds);
+  override createSignedUrls(keys: readonly string[], seconds: number): readonly string[] {
+    return this.inner.createSignedUrls(keys, seconds);
   }
 
   override createDirectUrl(key: string, options: DirectUrlOptions): Promise<string | undefined> {

@@ -8,6 +8,11 @@ const LATER = NOW_MS / 1000 + 900;
 const env = { APP_SECRET: 'a'.repeat(48), PUBLIC_URL: 'https://api.example.com' };
 const signer = new FileUrlSigner(env);
 
+function urlOf(key: string, nowMs: number): string {
+  const [url = ''] = signer.urlsFor([key], 900, nowMs);
+  return url;
+}
+
 describe('a signed address', () => {
   it('carries key, expiry and signature, and is accepted as it is', () => {
     const url = new URL(signer.url(KEY, LATER));
@@ -53,14 +58,22 @@ describe('a signed address', () => {
   it('is the same for a while, and lasts as long as it was asked to, or a little less', () => {
     const expiries = Array.from({ length: 121 }, (_, second) => {
       const nowMs = NOW_MS + second * 1_000;
-      const { searchParams } = new URL(signer.urlFor(KEY, 900, nowMs));
+      const { searchParams } = new URL(urlOf(KEY, nowMs));
       const { expires = '', signature = '' } = Object.fromEntries(searchParams);
       expect(signer.verify(KEY, expires, signature, nowMs + 870_000)).toBe(true);
       expect(Number(expires) - nowMs / 1_000).toBeLessThanOrEqual(900);
       return expires;
     });
     expect(new Set(expiries).size).toBeLessThanOrEqual(5);
-    expect(signer.urlFor(`${KEY}x`, 900, NOW_MS)).not.toBe(signer.urlFor(KEY, 900, NOW_MS));
+  });
+
+  it('is that of its own key, with whatever others it is asked for', () => {
+    const other = `${KEY}x`;
+    const groups = [[KEY], [KEY, other], [other, KEY], [KEY, `${KEY}y`], [KEY], [], [KEY, other]];
+    for (const keys of groups) {
+      const urls = signer.urlsFor(keys, 900, NOW_MS);
+      expect(urls).toEqual(keys.map((key) => signer.url(key, LATER)));
+    }
   });
 
   it.each(['never', '', '0', String(LATER + 1), `0${LATER}`, `${LATER}.0`, ` ${LATER}`, '9e99'])(

@@ -16,8 +16,14 @@ export type Expiry = number | 'never';
 /** The route that serves signed addresses, followed by the key. */
 const FILES_ROUTE = '/api/v1/files/';
 
-/** Some 4 MB. */
-const KEPT_URLS = 10_000;
+/** Some 4 MB, of three addresses each. */
+const KEPT_GROUPS = 4_000;
+
+/** Objects that are told of together, and their addresses. */
+interface SignedGroup {
+  keys: readonly string[];
+  urls: readonly string[];
+}
 
 /** Names the purpose, so that no other use of APP_SECRET can yield the same key. */
 const KEY_PURPOSE = 'atelier file urls v1';
@@ -34,8 +40,8 @@ export class FileUrlSigner {
   private readonly publicUrl: string;
   /** A KeyObject: bytes would be turned into one for every signature, at five times the time. */
   private readonly secret: KeyObject;
-  /** What was signed last: a page of a list has sixty links, and is often asked for again. */
-  private latest = { expires: 0, urls: new Map<string, string>() };
+  /** What was signed last, by its first key: a page of a list is often asked for again. */
+  private latest = { expires: 0, groups: new Map<string, SignedGroup>() };
 
   constructor(@Inject(ENV) env: Pick<Env, 'APP_SECRET' | 'PUBLIC_URL'>) {
     this.publicUrl = env.PUBLIC_URL;
@@ -49,25 +55,29 @@ export class FileUrlSigner {
   }
 
   /**
-   * An address that lasts this long, or up to a thirtieth less: those that are made in the same
-   * while are the same, so that a browser which lists pictures again finds them in its cache.
+   * Addresses that last this long, or up to a thirtieth less: those that are made in the same while
+   * are the same, so that a browser which lists pictures again finds them in its cache.
    *
+   * @param keys of objects that are told of together, such as the sizes of one picture: looking up
+   *   each of the sixty links on a page takes as long as all the rest of presenting it
+   * @returns one for each key, in their order
    * @throws InvalidStorageKey
    * @throws RangeError unless there are 1 to {@link MAX_SIGNED_URL_SECONDS}, whole
    */
-  urlFor(key: string, seconds: number, nowMs = Date.now()): string {
+  urlsFor(keys: readonly string[], seconds: number, nowMs = Date.now()): readonly string[] {
     assertLifetime(seconds);
     const step = Math.max(1, Math.floor(seconds / 30));
     const expires = Math.floor((Math.ceil(nowMs / 1000) + seconds) / step) * step;
-    if (expires !== this.latest.expires || this.latest.urls.size >= KEPT_URLS) {
-      this.latest = { expires, urls: new Map() };
+    if (expires !== this.latest.expires || this.latest.groups.size >= KEPT_GROUPS) {
+      this.latest = { expires, groups: new Map() };
     }
-    const known = this.latest.urls.get(key);
-    if (known !== undefined) return known;
-    assertStorageKey(key);
-    const url = this.url(key, expires);
-    this.latest.urls.set(key, url);
-    return url;
+    const [first = ''] = keys;
+    const known = this.latest.groups.get(first);
+    if (known && isSame(known.keys, keys)) return known.urls;
+    keys.forEach(assertStorageKey);
+    const urls = keys.map((key) => this.url(key, expires));
+    this.latest.groups.set(first, { keys, urls });
+    return urls;
   }
 
   /** The signature, as 43 characters of base64url. */
@@ -94,6 +104,10 @@ export class FileUrlSigner {
     const text = JSON.stringify([expires, key]);
     return createHmac('sha256', this.secret).update(text).digest('base64url');
   }
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((key, index) => key === others[index]);
 }
 
 /** @throws RangeError unless it is 1 to {@link MAX_SIGNED_URL_SECONDS}, whole */

@@ -170,19 +170,21 @@ export abstract class Storage {
   abstract getPublicUrl(key: string): string;
 
   /**
-   * An address that serves the object to whoever holds it, for this many seconds or up to a thirtieth
+   * Addresses that serve objects to whoever holds them, for this many seconds or up to a thirtieth
    * less: lists that are asked for again then tell the same addresses, which browsers know.
    *
+   * @param keys of objects that are always told of together, and in this order
    * @param seconds 1 to {@link MAX_SIGNED_URL_SECONDS}, whole; anything else is a RangeError
+   * @returns one for each key, in their order
    */
-  abstract createSignedUrl(key: string, seconds: number): string;
+  abstract createSignedUrls(keys: readonly string[], seconds: number): readonly string[];
 
   /**
-   * An address of the store itself, signed like those of {@link createSignedUrl}, for clients that
+   * An address of the store itself, signed like those of {@link createSignedUrls}, for clients that
    * are to fetch the object there; undefined when they are to fetch it from the API. The same options
    * give the same address, so that browsers find again what they keep.
    *
-   * @throws RangeError as {@link createSignedUrl}
+   * @throws RangeError as {@link createSignedUrls}
    */
   abstract createDirectUrl(key: string, options: DirectUrlOptions): Promise<string | undefined>;
 

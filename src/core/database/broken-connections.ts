@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { preparedName } from './prepared.js';
+import { Silence } from './silence.js';
 
 /** Statements after whose failure nobody can tell whether a connection is still in a transaction. */
 const BOUNDARY = /^(begin|start transaction|rollback$)/i;
@@ -110,15 +111,15 @@ class ClientGuard {
  * young one: half of the garbage of a list was collected as if it were old.
  */
 function promising(run: Run, silenceMs: number): Run {
+  const silence = silenceMs > 0 ? new Silence(silenceMs) : undefined;
   return (text, ...more) => {
     if (answersByItself(text) || typeof more.at(-1) === 'function') return run(text, ...more);
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const answered = silence?.begin(() => {
         reject(new Error(NO_ANSWER));
-      };
-      const timer = silenceMs > 0 ? setTimeout(giveUp, silenceMs) : undefined;
+      });
       const settle = (error: Error | null, result: unknown) => {
-        clearTimeout(timer);
+        answered?.();
         if (error) reject(error);
         else resolve(result);
       };

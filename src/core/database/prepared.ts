@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Compilable, type CompiledQuery, type RawBuilder, sql } from 'kysely';
+import type { Pool } from 'pg';
 
 /** Stands in a statement for a value that is known only when it runs. */
 class Placeholder {
@@ -32,6 +33,23 @@ export function prepare<Values extends object, Row>(
       parameter instanceof Placeholder ? values[parameter.name as keyof Values] : parameter,
     ),
   });
+}
+
+/**
+ * Runs a statement of {@link prepare} on a connection of its own, in no transaction. Past Kysely,
+ * which spends as much on a statement as Fastify on a request.
+ */
+export async function runPrepared<Row>(
+  pool: Pool,
+  { sql: text, parameters }: CompiledQuery<Row>,
+): Promise<Row[]> {
+  const client = await pool.connect();
+  try {
+    const { rows } = await client.query(text, parameters as unknown[]);
+    return rows as Row[];
+  } finally {
+    client.release();
+  }
 }
 
 /** The same in every process and release, whatever else they prepare: a name never means other SQL. */

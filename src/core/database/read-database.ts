@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { Kysely } from 'kysely';
+import type { Pool } from 'pg';
 import { DatabasePools } from './database-pools.js';
 import { ENV, type Env } from '../env.js';
 import { type Mark, Replica, WatchedServer } from './replica.js';
@@ -14,6 +15,13 @@ const STATEMENT_TIMED_OUT = '57014';
  * a table or a column of a migration that it has yet to replay.
  */
 const OF_REPLICAS = new Set(['40001', '42P01', '42703']);
+
+/** A server that is read from. */
+export interface ReadServer<Tables> {
+  readonly database: Kysely<Tables>;
+  /** What that takes its connections from: for prepared statements. */
+  readonly pool: Pool;
+}
 
 /**
  * Where lists are read: on a replica, each in turn, when there are any that are not too far behind,
@@ -48,15 +56,15 @@ export class ReadDatabase implements OnApplicationShutdown {
    *
    * @param work only reads
    */
-  async read<Tables, T>(work: (database: Kysely<Tables>) => Promise<T>): Promise<T> {
+  async read<Tables, T>(work: (server: ReadServer<Tables>) => Promise<T>): Promise<T> {
     const replica = await this.nextReplica();
-    if (!replica) return work(this.onPrimary());
+    if (!replica) return work(await this.primaryServer());
     try {
-      return await work(replica.database as Kysely<Tables>);
+      return await work(replica as ReadServer<Tables>);
     } catch (error) {
       if (!isFaultOfReplica(error)) throw error;
       this.putAside(replica, error);
-      return work(this.onPrimary());
+      return work(await this.primaryServer());
     }
   }
 
@@ -65,8 +73,12 @@ export class ReadDatabase implements OnApplicationShutdown {
     await Promise.all([this.primary?.close(), ...this.replicas.map((each) => each.close())]);
   }
 
-  private onPrimary<Tables>(): Kysely<Tables> {
-    return this.em.getConnection().getClient<Tables>();
+  private async primaryServer<Tables>(): Promise<ReadServer<Tables>> {
+    const connection = this.em.getConnection();
+    return {
+      database: connection.getClient<Tables>(),
+      pool: await connection.getNativeClient(),
+    };
   }
 
   private async nextReplica(): Promise<Replica | undefined> {

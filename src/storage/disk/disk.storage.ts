@@ -181,8 +181,8 @@ export class DiskStorage extends Storage implements OnModuleInit {
     return this.urls.url(key, 'never');
   }
 
-  override createSignedUrl(key: string, seconds: number): string {
-    return this.urls.urlFor(key, seconds);
+  override createSignedUrls(keys: readonly string[], seconds: number): readonly string[] {
+    return this.urls.urlsFor(keys, seconds);
   }
 
   /** A disk has no server of its own. */

@@ -169,8 +169,8 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 
   /** The API's own: it works where the store is out of reach, and costs no SDK. */
-  override createSignedUrl(key: string, seconds: number): string {
-    return this.urls.urlFor(key, seconds);
+  override createSignedUrls(keys: readonly string[], seconds: number): readonly string[] {
+    return this.urls.urlsFor(keys, seconds);
   }
 
   override async createDirectUrl(
