@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { readEnv } from '../src/core/env.js';
-import {
-  mainEntityManager,
-  ownEntityManager,
-  withOwnEntityManager,
-} from '../src/core/database/own-entity-manager.js';
+import { ownEntityManager, withOwnEntityManager } from '../src/core/database/own-entity-manager.js';
 import { ormOptions } from '../src/mikro-orm.config.js';
 
 let orm: MikroORM;
@@ -35,11 +31,8 @@ describe('an EntityManager of its own', () => {
     for (const each of [one[0], other[0]]) expect(each).not.toBe(orm.em);
   });
 
-  it('is made from the main one, and there is none outside', () => {
-    withOwnEntityManager(orm.em, () => {
-      expect(mainEntityManager()).toBe(orm.em);
-    });
-    expect([mainEntityManager(), ownEntityManager()]).toEqual([undefined, undefined]);
+  it('is none outside', () => {
+    expect(ownEntityManager()).toBeUndefined();
     expect(() => orm.em.getContext()).toThrow('global');
   });
 });

@@ -1,9 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
-import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-jwt';
-import type { Principal } from './access.js';
 import {
   AccessTokens,
   TOKEN_ALGORITHM,
@@ -12,15 +10,12 @@ import {
   TOKEN_TYPE,
 } from './access-tokens.js';
 import { bearerTokenOf } from './bearer-token.js';
-import { Principals, verifiedClaims } from './principals.js';
+import { type VerifiedClaims, verifiedClaims } from './principals.js';
 
-/** Verifies a Bearer token and finds the principal behind it. */
+/** Verifies a Bearer token. Who is behind it, the guard finds: one of these serves all requests. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor(
-    tokens: AccessTokens,
-    private readonly principals: Principals,
-  ) {
+  constructor(tokens: AccessTokens) {
     super({
       jwtFromRequest: bearerTokenOf as never,
       secretOrKeyProvider: (_request, token, done) => {
@@ -33,15 +28,12 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
-      passReqToCallback: true,
     });
   }
 
-  /** Called with the verified claims. */
-  async validate(request: FastifyRequest, payload: unknown): Promise<Principal | false> {
+  /** Called with what the token says, once its signature was found to be right. */
+  validate(payload: unknown): VerifiedClaims | false {
     const claims = verifiedClaims.safeParse(payload);
-    if (!claims.success) return false;
-    this.principals.verified.remember(bearerTokenOf(request) ?? '', claims.data);
-    return this.principals.find(claims.data);
+    return claims.success && claims.data;
   }
 }

@@ -6,15 +6,19 @@ import { PUBLIC_ACCESS, type PublicAccess } from '../core/http/public.js';
 import type { AuthenticatedRequest, Principal } from './access.js';
 import { bearerTokenOf } from './bearer-token.js';
 import { Principals, type VerifiedClaims } from './principals.js';
+import { VerifiedTokens } from './verified-tokens.js';
 
 /**
  * Closes every route that does not say `@Public()`.
  *
- * Only a token that is not known goes through passport, which makes five functions for each request
- * that keep it in memory until the next full collection.
+ * A token is verified once and then remembered until it expires: what was signed stays signed. Only
+ * one that is not known goes through passport, which makes five functions for each request that keep
+ * it in memory until the next full collection. Its account is asked for each time.
  */
 @Injectable()
 export class SignedInGuard extends AuthGuard('jwt') {
+  private readonly verified = new VerifiedTokens<VerifiedClaims>();
+
   constructor(
     private readonly reflector: Reflector,
     private readonly principals: Principals,
@@ -30,8 +34,7 @@ export class SignedInGuard extends AuthGuard('jwt') {
     if (access === 'anyone') return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     if (access === 'anyone-or-user' && request.headers.authorization === undefined) return true;
-    const claims = this.principals.verified.find(bearerTokenOf(request) ?? '');
-    return claims ? this.enter(request, claims) : super.canActivate(context);
+    return this.enter(request, context);
   }
 
   override handleRequest<User>(error: unknown, user: User | false): User {
@@ -42,8 +45,18 @@ export class SignedInGuard extends AuthGuard('jwt') {
     return user;
   }
 
-  private async enter(request: AuthenticatedRequest, claims: VerifiedClaims): Promise<true> {
+  private async enter(request: AuthenticatedRequest, context: ExecutionContext): Promise<true> {
+    const token = bearerTokenOf(request) ?? '';
+    const claims = this.verified.find(token) ?? (await this.verify(token, context));
     request.user = this.handleRequest<Principal>(undefined, await this.principals.find(claims));
     return true;
+  }
+
+  /** By passport, which leaves on the request what the strategy has found in the token. */
+  private async verify(token: string, context: ExecutionContext): Promise<VerifiedClaims> {
+    await super.canActivate(context);
+    const { user } = context.switchToHttp().getRequest<{ user: VerifiedClaims }>();
+    this.verified.remember(token, user);
+    return user;
   }
 }

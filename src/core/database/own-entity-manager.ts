@@ -25,8 +25,3 @@ export function ownEntityManager(): EntityManager | undefined {
   owner.own ??= owner.main.fork({ disableContextResolution: true });
   return owner.own;
 }
-
-/** What that is made from: the EntityManager of the application that the running code belongs to. */
-export function mainEntityManager(): EntityManager | undefined {
-  return owners.getStore()?.main;
-}
