@@ -622,30 +622,6 @@ export function describeQueue(
         expect(await untilFinal(ids)).toMatchObject(ids.map(() => ({ attempts: 1 })));
       });
 
-      it('takes no longer when very many rows of an owner wait', async () => {
-        const owner = await createOwner();
-        const [first = ''] = await createRows(owner, 1);
-        await whileIdle(async () => {
-          await database.query(
-            `insert into images select (jsonb_populate_record(one,
-               jsonb_build_object('id', gen_random_uuid(), 'next_attempt_at', now() + '1 hour'))).*
-             from images as one, generate_series(1, 10000) where one.id = $1`,
-            [first],
-          );
-          await database.query('update images set next_attempt_at = now() where user_id = $1', [
-            owner,
-          ]);
-          // At once, as a worker does it, or not at all.
-          await dispatcher.refill(testJob, owner);
-          const [{ count } = { count: 0 }] = await database.query<{ count: number }>(
-            'select count(*)::int as count from images where user_id = $1 and queued_at is not null',
-            [owner],
-          );
-          expect(count).toBe(PER_OWNER);
-          await database.query('delete from images where user_id = $1', [owner]);
-        });
-      });
-
       it('does not fail a request when the queue cannot be reached', async () => {
         const ids = await createRows(await createOwner(), 1);
         await subject.takeAway();

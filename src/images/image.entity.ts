@@ -76,9 +76,9 @@ const ImageSchema = defineEntity({
         'create index images_at_work_index on images (user_id) where queued_at is not null or leased_until is not null',
     },
     {
-      name: 'images_next_attempt_at_index',
+      name: 'images_due_index',
       expression:
-        'create index images_next_attempt_at_index on images (user_id, next_attempt_at) where next_attempt_at is not null',
+        'create index images_due_index on images (user_id, next_attempt_at, id) where next_attempt_at is not null',
     },
   ],
   checks: [

@@ -168,8 +168,9 @@ export class Dispatcher {
    * two at once would both see the same free places of an owner. A process that freezes in its own
    * loses it soon.
    *
-   * Of each owner no more rows are read than it has places, by the indexes: a round must not take
-   * longer because thousands wait.
+   * Of each owner no more rows are read than it has places, in the order of the index: a round must
+   * not take longer because thousands wait. A planner that has not heard of those would read all of
+   * them by a bitmap.
    */
   private take(
     job: JobDefinition,
@@ -181,26 +182,30 @@ export class Dispatcher {
     return this.em.fork().transactional(async (em) => {
       await em.execute(
         `select set_config('lock_timeout', ?, true),
-                set_config('idle_in_transaction_session_timeout', ?, true)`,
+                set_config('idle_in_transaction_session_timeout', ?, true),
+                set_config('enable_bitmapscan', 'off', true)`,
         [`${patienceMs}ms`, `${SILENT_HOLDER_MS}ms`],
       );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(
         `with owners as (${owners}), chosen as (
            select waiting.id, waiting.was_queued from owners cross join lateral (
-             select id, next_attempt_at, queued_at is not null as was_queued,
-                    row_number() over (order by next_attempt_at, id) as turn
+             select id, next_attempt_at, queued_at is not null as was_queued
              from ${table} where ${owner} = owners.owner and ${DUE}
              order by next_attempt_at, id
              limit greatest(0, ? - (
                select count(*) from ${table} where ${owner} = owners.owner and ${BUSY}
              ))
            ) as waiting
-           order by turn, next_attempt_at limit ?
+           order by row_number() over (
+             partition by owners.owner order by waiting.next_attempt_at, waiting.id
+           ), waiting.next_attempt_at limit ?
+         ), taken as (
+           update ${table} set queued_at = now()
+           where id = any (array(select id from chosen)) and ${DUE}
+           returning id, attempts, request_id, trace_parent
          )
-         update ${table} as work set queued_at = now()
-         from chosen where chosen.id = work.id and ${DUE}
-         returning work.id, attempts, request_id, trace_parent, was_queued`,
+         select taken.*, chosen.was_queued from taken join chosen using (id)`,
         [...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });
