@@ -13,7 +13,7 @@ beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   principals = app.app.get(Principals);
   const connection: PostgreSqlConnection = app.app.get(EntityManager).getConnection();
-  pool = (await connection.getNativeClient());
+  pool = await connection.getNativeClient();
 });
 
 afterAll(() => app.close());
