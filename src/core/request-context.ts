@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly requestId?: string | undefined;
   /** What the running code is a part of, when the process traces. */
   readonly span?: Span | undefined;
+  /** The connection of the client that waits for the answer. */
+  readonly connection?: { readonly destroyed: boolean };
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
@@ -24,6 +26,11 @@ export function currentContext(): RequestContext | undefined {
 /** The id of the request that the running code belongs to, if any. */
 export function currentRequestId(): string | undefined {
   return storage.getStore()?.requestId;
+}
+
+/** Whether the running code works on an answer that nobody is there to hear any more. */
+export function isClientGone(): boolean {
+  return storage.getStore()?.connection?.destroyed ?? false;
 }
 
 /** By which a row remembers the trace that the running code belongs to, if any. */

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { connectionOptions, directAddress } from './database-url.js';
 import { ENV, type Env } from '../env.js';
 import { Shutdown } from '../process/shutdown.js';
+import { isClientGone } from '../request-context.js';
 
 const CHANNEL = 'row_changes';
 const RECONNECT_AFTER_MS = 1_000;
@@ -36,7 +37,8 @@ export class RowChanges implements OnApplicationShutdown {
    * Reads until there is a result, looking again at each change of the row.
    *
    * @param seconds how long to wait at most; 0 reads once
-   * @returns the result, or undefined when time is up or the process is shutting down
+   * @returns the result, or undefined when time is up, the client is gone, which is noticed within a
+   *   second, or the process is shutting down
    */
   async waitFor<T>(
     rowId: string,
@@ -50,7 +52,8 @@ export class RowChanges implements OnApplicationShutdown {
       try {
         const result = await read();
         const remaining = deadline - performance.now();
-        if (result !== undefined || remaining <= 0 || this.shutdown.begun) return result;
+        if (result !== undefined || remaining <= 0) return result;
+        if (this.shutdown.begun || isClientGone()) return undefined;
         await change.within(Math.min(remaining, POLL_EVERY_MS));
       } finally {
         change.forget();

@@ -132,7 +132,8 @@ function openRequests(server: FastifyInstance, { connections, trace, enter }: Re
 
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
-    runInContext({ requestId: request.id, span: trace(request, reply) }, () => {
+    const connection = request.raw.socket;
+    runInContext({ requestId: request.id, span: trace(request, reply), connection }, () => {
       enter(() => {
         proceed(problemWithHost(request.raw));
       });
