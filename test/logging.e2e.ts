@@ -90,4 +90,25 @@ describe('the logs', () => {
       expect(seen).not.toContain(secret);
     }
   });
+
+  it('hold up no process that is to stop, when nobody is there to read them', async () => {
+    const variables = { ...app.variables, LOG_LEVEL: 'info' };
+    const left = await ProductProcess.start('worker', variables);
+    left.stopReading();
+    expect(await left.stop()).toBe(0);
+  });
+
+  it('hold up no process that is to stop, when their reader stands still', async () => {
+    const { api: stuck, url: stuckUrl } = await ProductProcess.startApi({
+      ...app.variables,
+      LOG_LEVEL: 'info',
+    });
+    stuck.holdReading();
+    // More than a pipe holds.
+    for (let round = 0; round < 100; round += 1) {
+      const answers = Array.from({ length: 20 }, () => fetch(`${stuckUrl}/api/v1/images`));
+      for (const answer of await Promise.all(answers)) expect(answer.status).toBe(401);
+    }
+    expect(await stuck.stop()).toBe(0);
+  });
 });

@@ -47,7 +47,7 @@ describe('principals', () => {
     const { userId } = await app.register();
     const claims = claimsOf(userId);
     const first = principals.find(claims);
-    // The first query is under way once its connection is taken.
+    // By then its query has been begun.
     await new Promise(setImmediate);
     await app.database.query('update users set disabled_at = now() where id = $1', [userId]);
     expect(await principals.find(claims)).toBe(false);

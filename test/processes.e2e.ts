@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -185,6 +187,29 @@ describe('an API process that is asked to stop', () => {
     expect(performance.now() - askedAt).toBeLessThan(10_000);
     expect(await api.ended()).toBe(0);
     expect(performance.now() - askedAt).toBeLessThan(15_000);
+  });
+
+  it('does not wait for the rest of bodies that it has refused', async () => {
+    const { api, url } = await ProductProcess.startApi({ ...app.variables, LOG_LEVEL: 'info' });
+    running.push(api);
+    const sockets = Array.from({ length: 20 }, () =>
+      connect(Number(new URL(url).port), '127.0.0.1'),
+    );
+    const trickles = await Promise.all(
+      sockets.map(async (socket) => {
+        socket.on('error', () => undefined);
+        socket.write(
+          'POST /api/v1/images/upload HTTP/1.1\r\nhost: x\r\ncontent-length: 50000000\r\n' +
+            'content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n',
+        );
+        const [answer] = (await once(socket, 'data')) as [Buffer];
+        expect(answer.toString()).toContain('HTTP/1.1 401');
+        return setInterval(() => socket.write('more of it\r\n'), 100);
+      }),
+    );
+    expect(await api.stop()).toBe(0);
+    trickles.forEach(clearInterval);
+    expect(api.output).not.toMatch(/Cutting connections|MaxListeners/);
   });
 
   it('finishes the upload that is under way', async () => {

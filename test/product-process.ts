@@ -72,6 +72,11 @@ export class ProductProcess {
     this.child.stdout?.destroy();
   }
 
+  /** Reads nothing of its standard output any more, as a log driver that stands still. */
+  holdReading(): void {
+    this.child.stdout?.pause();
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }

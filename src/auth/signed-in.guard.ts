@@ -55,8 +55,11 @@ export class SignedInGuard extends AuthGuard('jwt') {
   /** By passport, which leaves on the request what the strategy has found in the token. */
   private async verify(token: string, context: ExecutionContext): Promise<VerifiedClaims> {
     await super.canActivate(context);
-    const { user } = context.switchToHttp().getRequest<{ user: VerifiedClaims }>();
-    this.verified.remember(token, user);
-    return user;
+    const request = context.switchToHttp().getRequest<{ user?: VerifiedClaims }>();
+    const claims = this.handleRequest<VerifiedClaims>(undefined, request.user ?? false);
+    // Who that is, is not known yet.
+    delete request.user;
+    this.verified.remember(token, claims);
+    return claims;
   }
 }

@@ -188,24 +188,27 @@ export class Dispatcher {
       );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
       return em.execute<TakenRow[]>(
-        `with owners as (${owners}), chosen as (
-           select waiting.id, waiting.was_queued from owners cross join lateral (
+        `with owners as (${owners}), waiting as (
+           select rows.*, row_number() over (
+             partition by owners.owner order by rows.next_attempt_at, rows.id
+           ) as turn
+           from owners cross join lateral (
              select id, next_attempt_at, queued_at is not null as was_queued
              from ${table} where ${owner} = owners.owner and ${DUE}
              order by next_attempt_at, id
              limit greatest(0, ? - (
                select count(*) from ${table} where ${owner} = owners.owner and ${BUSY}
              ))
-           ) as waiting
-           order by row_number() over (
-             partition by owners.owner order by waiting.next_attempt_at, waiting.id
-           ), waiting.next_attempt_at limit ?
+           ) as rows
+         ), chosen as (
+           select * from waiting order by turn, next_attempt_at limit ?
          ), taken as (
            update ${table} set queued_at = now()
            where id = any (array(select id from chosen)) and ${DUE}
            returning id, attempts, request_id, trace_parent
          )
-         select taken.*, chosen.was_queued from taken join chosen using (id)`,
+         select taken.*, chosen.was_queued from taken join chosen using (id)
+         order by turn, next_attempt_at`,
         [...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
       );
     });

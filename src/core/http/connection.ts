@@ -51,6 +51,8 @@ export class Connection {
   private strayingSince: number | undefined;
   /** A request that was answered before all of its body had come, and when that was. */
   private unfinished: { request: IncomingMessage; since: number } | undefined;
+  /** Whether no more answers come, and the rest of a body is waited for. */
+  private isLingering = false;
   /** What had gone to the kernel at the last look that found more waiting, and when that was. */
   private sent: Progress | undefined;
   /** What the reading client had when it last came along as it must, and when that was. */
@@ -153,7 +155,8 @@ export class Connection {
       this.received = { bytes: this.socket.bytesRead, at: now };
     }
     const isQuiet = now - Math.max(this.idleSince, this.received.at) >= quietMs;
-    if (this.isIdle && isQuiet) this.socket.destroySoon();
+    // The rest of a body that was refused is no life: who sends it could hold up the process.
+    if (this.isIdle && (isQuiet || this.isLeftUnfinished)) this.socket.destroySoon();
   }
 
   /**
@@ -162,11 +165,13 @@ export class Connection {
    * read (RFC 9112 section 9.6).
    */
   private closeGently(close: () => void): void {
+    if (this.isLingering) return;
     const request = this.pending[0]?.request ?? this.unfinished?.request;
     if (!request || request.complete || request.destroyed) {
       close();
       return;
     }
+    this.isLingering = true;
     this.socket.end();
     const timer = setTimeout(close, LINGER_MS);
     request.once('close', () => {
@@ -190,9 +195,14 @@ export class Connection {
     if (!this.socket.destroyed) proceed?.();
   }
 
+  /** Whether the last request was answered, and its body goes on. */
+  private get isLeftUnfinished(): boolean {
+    return this.unfinished !== undefined && !this.unfinished.request.complete;
+  }
+
   /** Whether the rest of a body that nobody waits for any more goes on and on. */
   private sendsTooLong(now: number): boolean {
-    if (this.unfinished?.request.complete) this.unfinished = undefined;
+    if (!this.isLeftUnfinished) this.unfinished = undefined;
     return (
       this.unfinished !== undefined && now - this.unfinished.since > this.env.REQUEST_TIMEOUT_MS
     );

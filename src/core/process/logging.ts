@@ -1,19 +1,13 @@
 import { createRequire } from 'node:module';
 import type { LoggerService } from '@nestjs/common';
-import { destination, type Level, type Logger, pino } from 'pino';
+import { type Level, type Logger, type LoggerOptions, pino } from 'pino';
 import type PinoPretty from 'pino-pretty';
 import type { Env } from '../env.js';
 import { describeError } from '../problems/error-description.js';
 import { currentContext } from '../request-context.js';
+import { LineOutput } from './line-output.js';
 
 const require = createRequire(import.meta.url);
-
-/**
- * How long a line waits for others at the most, in milliseconds, and how many bytes of them are
- * written at once: handing each to the system alone costs more than making it. What is left when the
- * process exits is written then.
- */
-const GATHERING = { periodicFlush: 50, minLength: 8 * 1024 } as const;
 
 /** Fields that never reach the log, wherever in the first two levels of an entry they stand. */
 const SECRET_FIELDS = [
@@ -47,16 +41,27 @@ export function createLogger(env: Env, processName: string): Logger {
       };
     },
   };
-  const isPretty =
-    env.LOG_FORMAT === 'pretty' || (env.LOG_FORMAT === 'auto' && process.stdout.isTTY);
-  if (!isPretty) return pino(options, destination({ dest: 1, sync: false, ...GATHERING }));
+  // To be asked always: Node makes a pipe one that does not block when somebody first looks at it.
+  const { isTTY } = process.stdout;
+  const isPretty = env.LOG_FORMAT === 'pretty' || (env.LOG_FORMAT === 'auto' && isTTY);
+  if (!isPretty) return createLineLogger(options);
   // Only people need it.
   const pretty = require('pino-pretty') as typeof PinoPretty;
-  const colorize = process.stdout.isTTY || env.LOG_FORMAT === 'pretty';
+  const colorize = isTTY || env.LOG_FORMAT === 'pretty';
   return pino(
     options,
     pretty({ colorize, ignore: 'pid,process', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
   );
+}
+
+function createLineLogger(options: LoggerOptions): Logger {
+  const logger: Logger = pino(
+    options,
+    new LineOutput(process.stdout.fd, (count) => {
+      logger.warn({ count, msg: 'Lines of the log were dropped: nobody was reading' });
+    }),
+  );
+  return logger;
 }
 
 /** Makes the time of a line, as ISO 8601 in UTC, once for all lines of the same millisecond. */
