@@ -634,8 +634,7 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
             await eventually(timers, ([row]) => row?.last_run_at instanceof Date, 20_000),
           ).toMatchObject([{ last_run_at: expect.any(Date) }]);
           expect(await isStored(key)).toBe(false);
-          const line = worker.output.split('\n').find((text) => text.includes('cleaned up'));
-          expect(JSON.parse(line ?? '{}')).toMatchObject({
+          expect(JSON.parse(await worker.tells('cleaned up'))).toMatchObject({
             repaired: 1,
             findings: { 'stray-file': 1 },
           });

@@ -85,6 +85,7 @@ describe('the logs', () => {
     ]);
     expect(answers.every(({ status }) => status >= 400)).toBe(true);
     const bodies = await Promise.all(answers.map((answer) => answer.text()));
+    await api.tells('/api/v1/files/images/x.webp');
     const seen = [api.output, worker.output, ...bodies].join('\n');
     for (const secret of [password, 'canary-', accessToken, 'tests sign their']) {
       expect(seen).not.toContain(secret);

@@ -1,8 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './eventually.js';
 import { freePort } from './free-port.js';
 import { environment } from './environment.js';
+
+/** How long what an ended process has written takes to arrive at the most, in milliseconds. */
+const LAST_WORDS_MS = 1_000;
 
 interface RunningApi {
   api: ProductProcess;
@@ -67,6 +72,16 @@ export class ProductProcess {
     return longestStallMs;
   }
 
+  /** Waits for a line with this text, which it writes a moment after what that tells of. */
+  async tells(text: string): Promise<string> {
+    const line = await eventually(
+      async () => this.output.split('\n').find((each) => each.includes(text)),
+      (found) => found !== undefined,
+    );
+    if (line === undefined) throw new Error(`It does not tell “${text}”:\n${this.output}`);
+    return line;
+  }
+
   /** Closes its standard output from this side, as `| head` does when it has enough. */
   stopReading(): void {
     this.child.stdout?.destroy();
@@ -89,11 +104,20 @@ export class ProductProcess {
     this.child.kill(signal);
   }
 
-  /** @returns its exit code; null when a signal ended it */
+  /**
+   * Waits for its end, and for its last words.
+   *
+   * @returns its exit code; null when a signal ended it
+   */
   async ended(): Promise<number | null> {
-    if (this.isRunning) {
-      await once(this.child, 'exit');
-    }
+    if (this.isRunning) await once(this.child, 'exit');
+    const { stdout, stderr } = this.child;
+    const closed = [stdout, stderr].flatMap((stream) => {
+      const isRead = stream && !stream.closed && !stream.isPaused();
+      return isRead ? [once(stream, 'close')] : [];
+    });
+    // Something that it has started may hold them open.
+    await Promise.race([Promise.all(closed), sleep(LAST_WORDS_MS)]);
     return this.child.exitCode;
   }
 

@@ -187,7 +187,8 @@ describeWith('redis-server', 'the product on Redis', () => {
   it('warns of a Redis that may throw jobs away', async () => {
     const redis = await startRedis({ settings: { 'maxmemory-policy': 'allkeys-lru' } });
     await withApp({ REDIS_URL: redis.url }, async (app) => {
-      expect(app.worker?.output).toMatch(/maxmemory-policy allkeys-lru.*noeviction/);
+      const line = await app.worker?.tells('maxmemory-policy');
+      expect(line).toMatch(/maxmemory-policy allkeys-lru.*noeviction/);
     });
   });
 
@@ -196,6 +197,7 @@ describeWith('redis-server', 'the product on Redis', () => {
     await redis.stop();
     await withApp({ REDIS_URL: redis.url }, async (app, account) => {
       // It tells of the outage in its log, and in no other way.
+      await app.worker?.tells('The connection to the queue reports an error');
       const lines = app.worker?.output.trim().split('\n') ?? [];
       expect(lines.filter((line) => !line.startsWith('{'))).toEqual([]);
       const { checks } = await readiness(app.url, 200);
@@ -223,10 +225,7 @@ describeWith('redis-server', 'the product on Redis', () => {
       await withApp(variablesFor(redis), async (app) => {
         const { worker } = app;
         await redis.stop();
-        await eventually(
-          async () => worker?.output ?? '',
-          (output) => output.includes('The connection to the queue reports an error'),
-        );
+        await worker?.tells('The connection to the queue reports an error');
         const askedAt = performance.now();
         expect(await worker?.stop()).toBe(0);
         expect(performance.now() - askedAt).toBeLessThan(AT_ONCE_MS);

@@ -496,11 +496,7 @@ describe('a store that is not what the environment says', () => {
     'is told of at the start, which goes on: another %s',
     async (name) => {
       const { api } = await ProductProcess.startApi({ ...app.variables, [name]: 'elsewhere' });
-      const told = await eventually(
-        async () => api.output,
-        (output) => output.includes('look at S3_ENDPOINT, S3_BUCKET and the keys'),
-      );
-      expect(told).toContain('look at S3_ENDPOINT, S3_BUCKET and the keys');
+      await api.tells('look at S3_ENDPOINT, S3_BUCKET and the keys');
       expect(await api.stop()).toBe(0);
     },
   );

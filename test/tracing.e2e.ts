@@ -132,11 +132,8 @@ describe('a trace', () => {
     expect(collector.headers['x-api-key']).toBe('a key');
 
     // The log tells the trace, too.
-    const line = await eventually(
-      async () => tracing.output.split('\n').find((each) => each.includes('"completed"')),
-      (found) => found !== undefined,
-    );
-    expect(JSON.parse(line ?? '{}')).toMatchObject({ traceId, requestId: `request-${traceId}` });
+    const line = await tracing.tells('"completed"');
+    expect(JSON.parse(line)).toMatchObject({ traceId, requestId: `request-${traceId}` });
     expect(await tracing.stop()).toBe(0);
   });
 
@@ -246,16 +243,10 @@ describe('a collector', () => {
         (requests) => requests >= 2,
       );
     }
-    await eventually(
-      async () => told('takes no traces'),
-      (times) => times > 0,
-    );
+    await tracing.tells('takes no traces');
     collector.behaviour = 'takes';
     expect((await upload('/upload?force=true')).status).toBe(201);
-    await eventually(
-      async () => told('takes traces again'),
-      (times) => times > 0,
-    );
+    await tracing.tells('takes traces again');
     expect([told('takes no traces'), told('takes traces again')]).toEqual([1, 1]);
     expect(await tracing.stop()).toBe(0);
   });
