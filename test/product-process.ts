@@ -117,7 +117,9 @@ export class ProductProcess {
       return isRead ? [once(stream, 'close')] : [];
     });
     // Something that it has started may hold them open.
-    await Promise.race([Promise.all(closed), sleep(LAST_WORDS_MS)]);
+    await Promise.race([Promise.all(closed), sleep(LAST_WORDS_MS, undefined, { ref: false })]);
+    stdout?.destroy();
+    stderr?.destroy();
     return this.child.exitCode;
   }
 
