@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
-import { performance } from 'node:perf_hooks';
 import type { Load, LoadReport } from './load.ts';
+import { isDisturbed, monotonicMs, type Span, StandstillWatch } from './standstills.ts';
 
 /** A process that sends honest requests at a steady rate until it is told to stop, and reports. */
 
@@ -11,8 +11,9 @@ const TICK_MS = 5;
 let agent = new Agent();
 let timer: NodeJS.Timeout | undefined;
 let counts = noCounts();
-let latencies: number[] = [];
+let answers: Span[] = [];
 let underWay = new Set<Promise<void>>();
+const watch = await StandstillWatch.start();
 
 process.on('message', (word: Load | 'stop') => {
   if (word === 'stop') void stop();
@@ -27,12 +28,12 @@ function noCounts() {
 function start(load: Load): void {
   agent = new Agent({ keepAlive: load.keepAlive, maxSockets: Infinity });
   counts = noCounts();
-  latencies = [];
+  answers = [];
   underWay = new Set();
-  const startedAt = performance.now();
+  const startedAt = monotonicMs();
   timer = setInterval(() => {
     // As many as are due by now: a late timer does not lower the rate.
-    const due = ((performance.now() - startedAt) / 1_000) * load.perSecond;
+    const due = ((monotonicMs() - startedAt) / 1_000) * load.perSecond;
     while (counts.sent < due) {
       counts.sent += 1;
       const one = send(load, counts.sent).finally(() => underWay.delete(one));
@@ -45,10 +46,13 @@ async function stop(): Promise<void> {
   clearInterval(timer);
   await Promise.all(underWay);
   agent.destroy();
-  latencies.sort((a, b) => a - b);
+  const standstills = await watch.take();
+  const timed = answers.filter((answer) => !isDisturbed(answer, standstills));
+  const latencies = timed.map(({ from, to }) => to - from).sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? 0;
   const report: LoadReport = {
     ...counts,
+    timed: timed.length,
     p50: at(0.5),
     p99: at(0.99),
     longest: latencies.at(-1) ?? 0,
@@ -65,7 +69,7 @@ function send(load: Load, n: number): Promise<void> {
     : isFile
       ? load.filePath
       : '/api/v1/images';
-  const startedAt = performance.now();
+  const from = monotonicMs();
   return new Promise((resolve) => {
     const failed = (what: string): void => {
       if (what === 'ECONNREFUSED') counts.refused += 1;
@@ -100,7 +104,7 @@ function send(load: Load, n: number): Promise<void> {
           return;
         }
         counts.answered += 1;
-        latencies.push(performance.now() - startedAt);
+        answers.push({ from, to: monotonicMs() });
         resolve();
       });
     });

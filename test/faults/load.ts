@@ -13,7 +13,7 @@ export interface Load {
   upload?: string;
 }
 
-/** What became of it. Times are in milliseconds. */
+/** What became of it. Times are in milliseconds, of answers while the machine did not stand still. */
 export interface LoadReport {
   sent: number;
   /** How many connections were made. */
@@ -24,6 +24,8 @@ export interface LoadReport {
   refused: number;
   /** All else, by what happened to it. */
   dropped: Record<string, number>;
+  /** How many of the answers the times are of. */
+  timed: number;
   p50: number;
   p99: number;
   longest: number;
@@ -35,6 +37,10 @@ export class LoadProcess {
 
   static async start(): Promise<LoadProcess> {
     return new LoadProcess(await HelperProcess.ready(new URL('./load.child.ts', import.meta.url)));
+  }
+
+  get pid(): number {
+    return this.process.pid;
   }
 
   begin(load: Load): void {
