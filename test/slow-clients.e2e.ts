@@ -1,7 +1,9 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { offlineEnv } from '../src/core/env.js';
 import { Connections } from '../src/core/http/connections.js';
 import { eventually } from './eventually.js';
 import { makePicture } from './pictures.js';
@@ -231,6 +233,62 @@ describe('a client that is slow, and keeps on', () => {
     expect(bytes).toBeGreaterThan(LARGE_BYTES);
     expect(performance.now() - startedAt).toBeGreaterThan(2 * LIMIT_MS);
     held.socket.destroy();
+  });
+});
+
+describe('an answer that comes bit by bit', () => {
+  let server: Server;
+  /** Writes one answer, and when it is over. */
+  let write: (answer: ServerResponse) => Promise<void>;
+
+  beforeAll(async () => {
+    server = createServer((_request, answer) => {
+      answer.on('error', () => undefined);
+      void write(answer);
+    });
+    new Connections(offlineEnv(LIMITS)).watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+  });
+
+  afterAll(() => {
+    server.close();
+  });
+
+  const ask = () => hold(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, GET_HEALTH);
+
+  it('ends with its connection when nobody reads it, although the kernel has room for it', async () => {
+    write = async (answer) => {
+      for (let part = 0; part < 10; part += 1) {
+        answer.write(Buffer.alloc(64 * 1024));
+        await sleep(10);
+      }
+    };
+    const { socket } = ask();
+    socket.removeAllListeners('data').pause();
+    const [served] = (await once(server, 'connection')) as [Socket];
+    const openedAt = performance.now();
+    await once(served, 'close');
+    const lasted = performance.now() - openedAt;
+    expect(lasted).toBeGreaterThan(LIMIT_MS);
+    expect(lasted).toBeLessThan(LIMIT_MS + SLACK_MS);
+    socket.destroy();
+  });
+
+  it('goes on as long as its client reads what there is', async () => {
+    write = async (answer) => {
+      for (let part = 0; part < 8; part += 1) {
+        answer.write('x');
+        await sleep(LIMIT_MS / 2);
+      }
+      answer.end('the end');
+    };
+    const { socket, received } = ask();
+    await eventually(
+      async () => received(),
+      (text) => text.includes('the end') || socket.destroyed,
+    );
+    expect(received()).toContain('the end');
+    socket.destroy();
   });
 });
 

@@ -53,8 +53,8 @@ export class Connection {
   private unfinished: { request: IncomingMessage; since: number } | undefined;
   /** Whether no more answers come, and the rest of a body is waited for. */
   private isLingering = false;
-  /** What had gone to the kernel at the last look that found more waiting, and when that was. */
-  private sent: Progress | undefined;
+  /** What had gone to the kernel at the last look that found an answer under way, and when that was. */
+  private sent: (Progress & { isHeldUp: boolean }) | undefined;
   /** What the reading client had when it last came along as it must, and when that was. */
   private read: Progress | undefined;
   /** What had been received when anything last was, and when that was noticed. */
@@ -120,12 +120,18 @@ export class Connection {
     return isTooSlow;
   }
 
-  /** Notes how far the answers are. @returns whether more of them waits for the client to read on */
+  /**
+   * Notes how far the answers are.
+   *
+   * @returns whether the client may have to read on: more of them waits for the kernel to take it, or
+   *   one has begun, which the kernel takes in as long as it has room
+   */
   looksForReader(now: number): boolean {
     const { waiting, bytes } = outgoing(this.socket);
-    this.sent = waiting > 0 ? { bytes, at: now } : undefined;
+    const isHeldUp = waiting > 0;
+    this.sent = isHeldUp || this.isAnswering ? { bytes, at: now, isHeldUp } : undefined;
     if (!this.sent) this.read = undefined;
-    return waiting > 0;
+    return this.sent !== undefined;
   }
 
   /**
@@ -140,7 +146,12 @@ export class Connection {
     if (!this.sent) return false;
     this.inode ??= inodeOf(this.socket);
     const kept = sockets?.get(this.inode ?? 0)?.unacknowledged ?? 0;
-    const { at } = this.sent;
+    const { at, isHeldUp } = this.sent;
+    // The client has all that there is so far: what the answer waits for is here.
+    if (!isHeldUp && kept === 0) {
+      this.read = undefined;
+      return false;
+    }
     const bytes = this.sent.bytes - kept;
     if (!this.read || bytes - this.read.bytes >= LEAST_BYTES) this.read = { bytes, at };
     const isTooSlow = at - this.read.at > this.env.REQUEST_TIMEOUT_MS;

@@ -10,13 +10,16 @@ import { missingParts } from './socket-handle.js';
 import { stopListening } from './stop-listening.js';
 
 /** How often the pace of all connections is looked at, in milliseconds. */
-const SWEEP_MS = 1_000;
+const SWEEP_MS = 500;
 /** The same while the process is on its way out. */
 const DRAIN_SWEEP_MS = 50;
 /** How long the kernel is left alone after it was asked, as a multiple of what that took. */
 const KERNEL_REST = 10;
-/** The longest such rest, in milliseconds: slow readers have to be gone in time on a busy machine, too. */
-const KERNEL_REST_MAX_MS = 2_000;
+/**
+ * The longest such rest, in milliseconds. A slow reader is noticed by one look and cut by another, so
+ * that each of them may be late: it has to be gone in time on a busy machine, too.
+ */
+const KERNEL_REST_MAX_MS = 1_000;
 /**
  * How long nothing may have come on a connection that is closed while the process is on its way
  * out, in milliseconds. One that is in use is used before, and is closed by the answer.
