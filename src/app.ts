@@ -1,3 +1,4 @@
+import cookie from '@fastify/cookie';
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import multipart from '@fastify/multipart';
 import { EntityManager } from '@mikro-orm/postgresql';
@@ -53,6 +54,8 @@ export async function createApp(env: Env, logger: PinoNestLogger): Promise<NestF
   measureConnections(app.get(Connections), app.get(Metrics));
   attendRequests(app, env, logger);
   await app.register(cors, corsOptions(env));
+  // Read where they are needed: few requests have any.
+  await app.register(cookie, { hook: false });
   await app.register(multipart);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalPipes(new ValidationPipe());

@@ -3,8 +3,8 @@ import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { Studio, StudioMember } from './auth/studio.entity.js';
-import { User } from './auth/user.entity.js';
+import { Studio, StudioMember } from './auth/users/studio.entity.js';
+import { User } from './auth/users/user.entity.js';
 import { takeBackBroken } from './core/database/broken-connections.js';
 import {
   connectionOptions,
@@ -23,11 +23,17 @@ import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
 import { ResumableUpload } from './images/resumable/resumable-upload.entity.js';
 import { BULLMQ_SCHEMA } from './queue/postgres/postgres-backend.js';
+import { AuditDetails, AuditEntry } from './core/audit/audit-entry.entity.js';
+import { Session } from './auth/sessions/session.entity.js';
+import { Counter } from './core/rate-limits/counter.entity.js';
 import { FailedJob } from './queue/failed-job.entity.js';
 import { FileRemoval } from './storage/file-removal.entity.js';
 
 /** Every table of ours. */
 const ENTITIES = [
+  Counter,
+  AuditDetails,
+  AuditEntry,
   DeletedImage,
   FailedJob,
   FileRemoval,
@@ -36,6 +42,7 @@ const ENTITIES = [
   ImageLink,
   ImageVariant,
   ResumableUpload,
+  Session,
   Studio,
   StudioMember,
   Timer,

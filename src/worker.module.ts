@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { AuthWorkerModule } from './auth/auth-worker.module.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
@@ -20,6 +21,7 @@ export class WorkerModule {
         QueueModule,
         QueueWorkerModule,
         StorageWorkerModule,
+        AuthWorkerModule,
         ImagesWorkerModule,
         HealthWorkerModule,
       ],

@@ -69,6 +69,7 @@ describe('openapi.json', () => {
       'ImageUpload',
       'Login',
       'Readiness',
+      'RefreshToken',
       'Register',
     ]);
     expect(schemas.Readiness.additionalProperties).toBeUndefined();
@@ -89,6 +90,7 @@ describe('openapi.json', () => {
       'GET /problems/{code}',
       'OPTIONS /api/v1/images/uploads',
       'POST /api/v1/auth/login',
+      'POST /api/v1/auth/refresh',
       'POST /api/v1/auth/register',
     ]);
   });

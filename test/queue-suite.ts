@@ -31,7 +31,7 @@ import {
 import { QueueModule } from '../src/queue/queue.module.js';
 import { QueueWorkerModule } from '../src/queue/queue-worker.module.js';
 import { LeaseLost, WorkLeases } from '../src/queue/work-lease.js';
-import { User } from '../src/auth/user.entity.js';
+import { User } from '../src/auth/users/user.entity.js';
 import { productVariables } from './environment.js';
 import { eventually } from './eventually.js';
 import { createDatabase, type TestDatabase } from './test-database.js';

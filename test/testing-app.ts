@@ -18,6 +18,7 @@ export interface Account {
   email: string;
   password: string;
   token: string;
+  refreshToken: string;
   userId: string;
 }
 
@@ -96,7 +97,8 @@ export class TestingApp {
       .post('/api/v1/auth/register')
       .send({ email, password, name: 'Someone', kind })
       .expect(201);
-    return { email, password, token: body.accessToken, userId: body.user.id };
+    const { accessToken: token, refreshToken, user } = body;
+    return { email, password, token, refreshToken, userId: user.id };
   }
 
   async startWorker(variables: Record<string, string> = {}): Promise<ProductProcess> {

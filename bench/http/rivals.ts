@@ -66,7 +66,7 @@ async function recordTraffic(product: Product, client: ApiClient, image: ImageAn
   return {
     insertedId,
     statements: {
-      account: statementIn(list, /from "?users/),
+      account: statementIn(list, /from "sessions"/),
       list: statementIn(list, /from "images"/),
       file: statementIn(file, /from "images"/),
       insert: statementIn(upload, /^insert into "images"/),

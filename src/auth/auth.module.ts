@@ -1,21 +1,31 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { AccessTokens } from './access-tokens.js';
-import { AuthController } from './auth.controller.js';
-import { AuthService } from './auth.service.js';
-import { JwtStrategy } from './jwt.strategy.js';
-import { Principals } from './principals.js';
-import { SignedInGuard } from './signed-in.guard.js';
+import { Principals } from './access/principals.js';
+import { RolesGuard } from './access/roles.guard.js';
+import { SignedInGuard } from './access/signed-in.guard.js';
+import { SessionsController } from './sessions/sessions.controller.js';
+import { SessionsModule } from './sessions/sessions.module.js';
+import { RefreshCookie } from './sign-in/refresh-cookie.js';
+import { SignInAnswers } from './sign-in/sign-in-answers.js';
+import { SignInController } from './sign-in/sign-in.controller.js';
+import { SignInService } from './sign-in/sign-in.service.js';
+import { AccessTokens } from './tokens/access-tokens.js';
+import { JwtStrategy } from './tokens/jwt.strategy.js';
 
-/** Accounts, signing in, and the guard that closes every route. */
+/** Accounts, signing in, and the guards that close every route. */
 @Module({
-  controllers: [AuthController],
+  imports: [SessionsModule],
+  controllers: [SignInController, SessionsController],
   providers: [
     AccessTokens,
-    AuthService,
     JwtStrategy,
     Principals,
+    RefreshCookie,
+    SignInAnswers,
+    SignInService,
+    // In this order: who it is, then what they may.
     { provide: APP_GUARD, useClass: SignedInGuard },
+    { provide: APP_GUARD, useClass: RolesGuard },
   ],
 })
 export class AuthModule {}

@@ -7,6 +7,13 @@ export const emailTaken = defineProblem({
   help: 'Sign in with this address, or register with another one. Capitals make no difference.',
 });
 
+export const invalidRefreshToken = defineProblem({
+  code: 'invalid-refresh-token',
+  status: 401,
+  title: 'The session cannot go on',
+  help: 'The refresh token is not one of ours, was used before, or its session is over. Sign in again.',
+});
+
 export const invalidCredentials = defineProblem({
   code: 'invalid-credentials',
   status: 401,

@@ -1,6 +1,8 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { AuditLog } from './audit/audit-log.js';
 import { Capabilities } from './process/capabilities.js';
 import { Connections } from './http/connections.js';
+import { Counters, PostgresCounters } from './rate-limits/counters.js';
 import { DatabasePools } from './database/database-pools.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './http/idempotency.js';
@@ -13,6 +15,7 @@ import { Shutdown } from './process/shutdown.js';
 import { startTracing, Tracing } from './tracing/tracing.js';
 
 const SERVICES = [
+  AuditLog,
   Capabilities,
   Connections,
   DatabasePools,
@@ -36,8 +39,9 @@ export class CoreModule {
         { provide: Tracing, inject: [ENV], useFactory: startTracing },
         ...SERVICES,
         PoolMetrics,
+        { provide: Counters, useClass: PostgresCounters },
       ],
-      exports: [ENV, Tracing, ...SERVICES],
+      exports: [ENV, Tracing, Counters, ...SERVICES],
     };
   }
 }

@@ -74,6 +74,17 @@ describe('the environment', () => {
     expect(readEnv({ ...REQUIRED, NODE_ENV: 'production' }).PASSWORD_MIN_LENGTH).toBe(8);
   });
 
+  it('takes former secrets that were as good as the present one', () => {
+    const JWT_PREVIOUS_SECRETS = `${STRONG[0]}, ${'x'.repeat(32)}`;
+    expect(readEnv({ ...REQUIRED, JWT_PREVIOUS_SECRETS }).JWT_PREVIOUS_SECRETS).toEqual([
+      STRONG[0],
+      'x'.repeat(32),
+    ]);
+    expect(problemsOf({ JWT_PREVIOUS_SECRETS: `${STRONG[0]},short` })).toEqual([
+      'JWT_PREVIOUS_SECRETS must be secrets of at least 32 bytes each, separated by commas',
+    ]);
+  });
+
   it.each([
     [{ S3_BUCKET: 'b12' }, 'S3_REGION is required without S3_ENDPOINT'],
     [{ S3_ENDPOINT: 'https://s3.example' }, 'S3_BUCKET is required with S3_ENDPOINT'],

@@ -9,6 +9,15 @@ export interface RequestContext {
   readonly span?: Span | undefined;
   /** The connection of the client that waits for the answer. */
   readonly connection?: { readonly destroyed: boolean };
+  /** Who sent the request. */
+  readonly client?: Client;
+}
+
+/** What is known of a client without asking it to sign in. */
+export interface Client {
+  /** Its address; of one behind a proxy that we trust, as the proxy tells it. */
+  readonly ip: string;
+  readonly headers: { readonly 'user-agent'?: string | undefined };
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
@@ -31,6 +40,11 @@ export function currentRequestId(): string | undefined {
 /** Whether the running code works on an answer that nobody is there to hear any more. */
 export function isClientGone(): boolean {
   return storage.getStore()?.connection?.destroyed ?? false;
+}
+
+/** Who sent the request that the running code belongs to; undefined in jobs. */
+export function currentClient(): Client | undefined {
+  return storage.getStore()?.client;
 }
 
 /** By which a row remembers the trace that the running code belongs to, if any. */

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Principal } from '../auth/access.js';
+import type { Principal } from '../auth/access/principal.js';
 import { ENV, type Env } from '../core/env.js';
 import { malformed, notFound, Problem } from '../core/problems/problem.js';
 import { lifetimeFromNow } from '../storage/serving/redirect.js';

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { User } from '../auth/user.entity.js';
+import { User } from '../auth/users/user.entity.js';
 import { dueIn, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
 import { CONTAINER_FORMATS, type FormatName, type PictureFacts } from './containers/container.js';
 

@@ -14,7 +14,7 @@ import {
 import { AcceptsMultipart } from '../core/http/http.js';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { CurrentUser, OptionalUser, type Principal } from '../auth/access.js';
+import { CurrentUser, OptionalUser, type Principal } from '../auth/access/principal.js';
 import { IdempotencyKeyHeader } from '../core/http/idempotency.js';
 import { ApiBody, ApiConsumes, ApiHeader, ApiQuery } from '../core/openapi/openapi-decorators.js';
 import { Operation } from '../core/openapi/openapi.js';

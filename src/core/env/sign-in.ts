@@ -1,5 +1,5 @@
 import { documented } from './documented.js';
-import { secret, whole, wholeNumber } from './values.js';
+import { secret, secrets, whole, wholeNumber } from './values.js';
 
 export const signInVariables = {
   APP_SECRET: documented(secret, {
@@ -10,8 +10,14 @@ export const signInVariables = {
     help: 'Signs access tokens: its UTF-8 bytes are the HS256 key. At least 32 bytes. `npm start` makes one and keeps it.',
     example: '<openssl rand -base64 48>',
   }),
+  JWT_PREVIOUS_SECRETS: documented(secrets, {
+    help: 'Former values of JWT_SECRET, separated by commas: what they signed stays good. For changing it without signing anybody out; drop them after REFRESH_TOKEN_DAYS.',
+  }),
   ACCESS_TOKEN_SECONDS: documented(whole(900, { min: 30, max: 86_400 }), {
     help: 'How long an access token is valid, in seconds.',
+  }),
+  REFRESH_TOKEN_DAYS: documented(whole(30, { min: 1, max: 365 }), {
+    help: 'After how many days without a refresh a session ends.',
   }),
   PASSWORD_MIN_LENGTH: documented(wholeNumber({ min: 1, max: 128 }).optional(), {
     help: 'The least number of characters in a password. Default: 6, and 8 in production.',

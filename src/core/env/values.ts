@@ -118,6 +118,13 @@ export const secret = z
   })
   .describe(`at least ${MINIMUM_SECRET_BYTES} bytes`);
 
+/** Secrets that were in use before. */
+export const secrets = list
+  .refine((values) => values.every((value) => secret.safeParse(value).success), {
+    error: `must be secrets of at least ${MINIMUM_SECRET_BYTES} bytes each, separated by commas`,
+  })
+  .describe(`each at least ${MINIMUM_SECRET_BYTES} bytes`);
+
 /** A secret that is sent as `Authorization: Bearer`: RFC 6750 section 2.1. */
 export function bearerToken(bytes: number) {
   return z

@@ -133,7 +133,9 @@ function openRequests(server: FastifyInstance, { connections, trace, enter }: Re
   server.addHook('onRequest', (request, reply, proceed) => {
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
     const connection = request.raw.socket;
-    runInContext({ requestId: request.id, span: trace(request, reply), connection }, () => {
+    // The request itself: few need its address, which takes a while to find behind proxies.
+    const context = { requestId: request.id, connection, client: request };
+    runInContext({ ...context, span: trace(request, reply) }, () => {
       enter(() => {
         proceed(problemWithHost(request.raw));
       });

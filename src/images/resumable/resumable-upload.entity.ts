@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { User } from '../../auth/user.entity.js';
+import { User } from '../../auth/users/user.entity.js';
 import { newId } from '../../core/ids.js';
 import type { UploadFields } from '../image.schema.js';
 

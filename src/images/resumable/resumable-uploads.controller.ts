@@ -15,7 +15,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { CurrentUser, type Principal } from '../../auth/access.js';
+import { CurrentUser, type Principal } from '../../auth/access/principal.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Route } from '../../core/http/http.js';
 import { IdempotencyKeyHeader } from '../../core/http/idempotency.js';

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { raw } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from '../../auth/access.js';
+import type { Principal } from '../../auth/access/principal.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/http/idempotency.js';
 import { conflict, findProblem, notFound, Problem } from '../../core/problems/problem.js';

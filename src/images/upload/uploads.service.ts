@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from '../../auth/access.js';
+import type { Principal } from '../../auth/access/principal.js';
 import { ENV, type Env } from '../../core/env.js';
 import { Idempotency, IdempotentRun } from '../../core/http/idempotency.js';
 import { newId } from '../../core/ids.js';

@@ -1,12 +1,12 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
-import { Problem, unauthenticated } from '../core/problems/problem.js';
-import { PUBLIC_ACCESS, type PublicAccess } from '../core/http/public.js';
-import type { AuthenticatedRequest, Principal } from './access.js';
-import { bearerTokenOf } from './bearer-token.js';
+import { Problem, unauthenticated } from '../../core/problems/problem.js';
+import { PUBLIC_ACCESS, type PublicAccess } from '../../core/http/public.js';
+import type { AuthenticatedRequest, Principal } from './principal.js';
+import { bearerTokenOf } from '../tokens/bearer-token.js';
 import { Principals, type VerifiedClaims } from './principals.js';
-import { VerifiedTokens } from './verified-tokens.js';
+import { VerifiedTokens } from '../tokens/verified-tokens.js';
 
 /**
  * Closes every route that does not say `@Public()`.

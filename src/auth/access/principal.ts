@@ -1,12 +1,14 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import type { Role } from './user.entity.js';
+import type { Role } from '../users/user.entity.js';
 
 /** Who is signed in, as the guards found it in the token and the database. */
 export interface Principal {
   readonly userId: string;
+  /** The sign-in that this request belongs to. */
+  readonly sessionId: string;
   readonly roles: readonly Role[];
-  /** The studio that the token speaks for, if any. */
+  /** The studio that a request is about unless it names another: not whether the user is in it. */
   readonly studioId: string | null;
 }
 

@@ -1,9 +1,9 @@
-import { createSecretKey, type KeyObject } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
-import { ENV, type Env } from '../core/env.js';
-import { ROLES } from './user.entity.js';
+import { ENV, type Env } from '../../core/env.js';
+import { ROLES } from '../users/user.entity.js';
+import { SigningKeys } from './signing-keys.js';
 
 export const TOKEN_ALGORITHM = 'HS256';
 export const TOKEN_ISSUER = 'atelier';
@@ -12,7 +12,10 @@ export const TOKEN_AUDIENCE = 'atelier-api';
 /** The claims of an access token that are ours. */
 export const accessClaims = z.object({
   sub: z.uuid(),
+  /** The session that it belongs to, and ends with. */
+  sid: z.uuid(),
   roles: z.array(z.enum(ROLES)),
+  /** The studio that a request is about unless it names another one. */
   studioId: z.uuid().optional(),
 });
 
@@ -24,21 +27,20 @@ export type AccessClaims = z.output<typeof accessClaims>;
 /** Signs access tokens. They are checked by the JWT strategy. */
 @Injectable()
 export class AccessTokens {
-  /** A KeyObject: a string would be turned into one for every token. */
-  readonly key: KeyObject;
-
-  constructor(@Inject(ENV) private readonly env: Env) {
-    this.key = createSecretKey(env.JWT_SECRET, 'utf8');
-  }
+  constructor(
+    private readonly keys: SigningKeys,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
 
   get lifetimeSeconds(): number {
     return this.env.ACCESS_TOKEN_SECONDS;
   }
 
   sign({ sub, ...claims }: AccessClaims): string {
-    return jwt.sign(claims, this.key, {
+    const { id, access } = this.keys.current;
+    return jwt.sign(claims, access, {
       algorithm: TOKEN_ALGORITHM,
-      header: { alg: TOKEN_ALGORITHM, typ: TOKEN_TYPE },
+      header: { alg: TOKEN_ALGORITHM, typ: TOKEN_TYPE, kid: id },
       subject: sub,
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,

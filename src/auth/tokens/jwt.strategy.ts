@@ -2,28 +2,23 @@ import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
 import { Strategy } from 'passport-jwt';
-import {
-  AccessTokens,
-  TOKEN_ALGORITHM,
-  TOKEN_AUDIENCE,
-  TOKEN_ISSUER,
-  TOKEN_TYPE,
-} from './access-tokens.js';
+import { TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, TOKEN_TYPE } from './access-tokens.js';
 import { bearerTokenOf } from './bearer-token.js';
-import { type VerifiedClaims, verifiedClaims } from './principals.js';
+import { SigningKeys } from './signing-keys.js';
+import { type VerifiedClaims, verifiedClaims } from '../access/principals.js';
 
 /** Verifies a Bearer token. Who is behind it, the guard finds: one of these serves all requests. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor(tokens: AccessTokens) {
+  constructor(keys: SigningKeys) {
     super({
       jwtFromRequest: bearerTokenOf as never,
       secretOrKeyProvider: (_request, token, done) => {
-        const isAccessToken =
-          jwt.decode(token as string, { complete: true })?.header.typ === TOKEN_TYPE;
+        const header = jwt.decode(token as string, { complete: true })?.header;
+        const key = header?.typ === TOKEN_TYPE ? keys.find(header.kid) : undefined;
         // The types lag behind: jsonwebtoken takes a KeyObject.
-        if (isAccessToken) done(null, tokens.key as never);
-        else done('not an access token');
+        if (key) done(null, key.access as never);
+        else done('not an access token of ours');
       },
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { newId } from '../core/ids.js';
+import { newId } from '../../core/ids.js';
 import { User } from './user.entity.js';
 
 /** What a member may do in a studio. */

@@ -1,9 +1,12 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { newId } from '../core/ids.js';
+import { newId } from '../../core/ids.js';
 
 /** What an account may do beyond its own things. */
 export const ROLES = ['USER', 'ADMIN'] as const;
 export type Role = (typeof ROLES)[number];
+
+/** The language of who has told none. */
+export const DEFAULT_LANGUAGE = 'en';
 
 const UserSchema = defineEntity({
   name: 'User',
@@ -13,6 +16,7 @@ const UserSchema = defineEntity({
     id: p.uuid().primary(),
     /** Lower case: two capitalisations are one address. */
     email: p.string().length(254).unique(),
+    /** Null for who signs in with Google alone. */
     passwordHash: p.string().length(255).nullable().hidden(),
     /** Google's `sub`, which stays when the address changes. */
     googleId: p.string().length(255).nullable().unique(),
@@ -20,7 +24,7 @@ const UserSchema = defineEntity({
     lastName: p.string().length(200).nullable(),
     roles: p.enum(ROLES).array().default(['USER']),
     /** An IETF language tag. */
-    language: p.string().length(35).default('en'),
+    language: p.string().length(35).default(DEFAULT_LANGUAGE),
     emailVerifiedAt: p.datetime(3).nullable(),
     disabledAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3),
@@ -29,30 +33,65 @@ const UserSchema = defineEntity({
   checks: [{ name: 'users_email_lower_case', expression: 'email = lower(email)' }],
 });
 
+/** What a new account is made of. */
+interface NewUser {
+  email: string;
+  passwordHash?: string | null;
+  googleId?: string | null;
+  firstName?: string | null;
+  lastName?: string | null;
+  language?: string;
+  /** Whether somebody we trust has seen that the address is theirs. */
+  isEmailVerified?: boolean;
+}
+
 export class User extends UserSchema.class {
   constructor({
     email,
-    passwordHash,
+    passwordHash = null,
+    googleId = null,
     firstName = null,
-  }: {
-    email: string;
-    passwordHash: string;
-    firstName?: string | null;
-  }) {
+    lastName = null,
+    language = DEFAULT_LANGUAGE,
+    isEmailVerified = false,
+  }: NewUser) {
     super();
     this.id = newId();
     this.email = email.toLowerCase();
     this.passwordHash = passwordHash;
+    this.googleId = googleId;
     this.firstName = firstName;
+    this.lastName = lastName;
     this.roles = ['USER'];
-    this.language = 'en';
+    this.language = language;
     this.createdAt = new Date();
     this.updatedAt = this.createdAt;
+    this.emailVerifiedAt = isEmailVerified ? this.createdAt : null;
   }
 
   /** First and last name as far as they are known; null when neither is. */
   get name(): string | null {
     return [this.firstName, this.lastName].filter(Boolean).join(' ') || null;
+  }
+
+  hasRole(role: Role): boolean {
+    return this.roles.includes(role);
+  }
+
+  get isAdmin(): boolean {
+    return this.hasRole('ADMIN');
+  }
+
+  addRole(role: Role): void {
+    if (!this.hasRole(role)) this.roles = [...this.roles, role];
+  }
+
+  removeRole(role: Role): void {
+    this.roles = this.roles.filter((each) => each !== role);
+  }
+
+  get isDisabled(): boolean {
+    return this.disabledAt != null;
   }
 }
 UserSchema.setClass(User);

@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { text } from '../../core/text.js';
+import { type Studio, STUDIO_ROLES, type StudioRole } from './studio.entity.js';
+import { ROLES, type User } from './user.entity.js';
+
+/** An e-mail address that someone gives, in the one spelling that is stored. */
+export const emailAddress = z
+  .string()
+  .trim()
+  .max(254)
+  .toLowerCase()
+  .pipe(z.email())
+  .describe('Capitals make no difference.');
+
+/** What a person or a studio is called. */
+export const displayName = text({ min: 1, max: 200 });
+
+/** A language tag of BCP 47, in its usual spelling: `es`, `pt-BR`. */
+export const languageTag = z
+  .string()
+  .max(35)
+  .transform((tag, context) => {
+    try {
+      return new Intl.Locale(tag).toString();
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be a language tag such as en or pt-BR' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.string().max(35));
+
+export const userSchema = z
+  .object({
+    id: z.uuid(),
+    email: z.string(),
+    firstName: z.string().nullable(),
+    lastName: z.string().nullable(),
+    name: z.string().nullable(),
+    roles: z.array(z.enum(ROLES)),
+    language: z.string(),
+    coins: z.int().min(0).describe('Coins that can be spent.'),
+    emailVerified: z.boolean(),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'User' });
+
+export const studioSchema = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    role: z.enum(STUDIO_ROLES).describe('What the signed-in user is in it.'),
+    timezone: z.string(),
+    locale: z.string(),
+  })
+  .meta({ id: 'Studio' });
+
+/** An account as its owner and administrators see it. */
+export function presentUser(user: User): z.output<typeof userSchema> {
+  return {
+    id: user.id,
+    email: user.email,
+    firstName: user.firstName ?? null,
+    lastName: user.lastName ?? null,
+    name: user.name,
+    roles: user.roles,
+    language: user.language,
+    // Nobody has coins before there is a ledger to hold them.
+    coins: 0,
+    emailVerified: user.emailVerifiedAt != null,
+    createdAt: user.createdAt.toISOString(),
+  };
+}
+
+/** A studio as one of its members sees it. */
+export function presentStudio(studio: Studio, role: StudioRole): z.output<typeof studioSchema> {
+  const { id, name, timezone, locale } = studio;
+  return { id, name, role, timezone, locale };
+}

@@ -1,0 +1,49 @@
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { currentClient, currentRequestId } from '../request-context.js';
+import { type ActorKind, AuditDetails, AuditEntry } from './audit-entry.entity.js';
+
+/** Who acts. */
+export type Actor =
+  { readonly kind: 'user'; readonly id: string } | { readonly kind: Exclude<ActorKind, 'user'> };
+
+/** Something that is worth remembering. */
+export interface AuditEvent {
+  readonly actor: Actor;
+  /** A stable name in two parts, in kebab-case: `session.begun`. */
+  readonly action: string;
+  readonly target?: { readonly type: string; readonly id: string };
+  /** What changed, without secrets. */
+  readonly before?: Record<string, unknown>;
+  readonly after?: Record<string, unknown>;
+}
+
+/**
+ * Remembers security events and changes by administrators: with the request that caused them, and
+ * where it came from.
+ */
+@Injectable()
+export class AuditLog {
+  constructor(private readonly em: EntityManager) {}
+
+  /** Adds an entry to what an EntityManager is about to commit, so that neither is without the other. */
+  add(em: EntityManager, { actor, action, target, before, after }: AuditEvent): void {
+    const entry = new AuditEntry({
+      actorKind: actor.kind,
+      actorId: actor.kind === 'user' ? actor.id : null,
+      action,
+      targetType: target?.type ?? null,
+      targetId: target?.id ?? null,
+      requestId: currentRequestId() ?? null,
+    });
+    const address = currentClient()?.ip ?? null;
+    em.persist(new AuditDetails(entry, { address, before: before ?? null, after: after ?? null }));
+  }
+
+  /** Remembers what changed nothing else, such as a failed sign-in. */
+  async record(event: AuditEvent): Promise<void> {
+    const em = this.em.fork();
+    this.add(em, event);
+    await em.flush();
+  }
+}
