@@ -3,11 +3,11 @@ import { APP_GUARD } from '@nestjs/core';
 import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
+import { AuthController } from './auth.controller.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { RefreshCookie } from './sign-in/refresh-cookie.js';
 import { SignInAnswers } from './sign-in/sign-in-answers.js';
-import { SignInController } from './sign-in/sign-in.controller.js';
 import { SignInService } from './sign-in/sign-in.service.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { JwtStrategy } from './tokens/jwt.strategy.js';
@@ -15,7 +15,7 @@ import { JwtStrategy } from './tokens/jwt.strategy.js';
 /** Accounts, signing in, and the guards that close every route. */
 @Module({
   imports: [SessionsModule],
-  controllers: [SignInController, SessionsController],
+  controllers: [AuthController, SessionsController],
   providers: [
     AccessTokens,
     JwtStrategy,

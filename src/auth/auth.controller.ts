@@ -1,12 +1,12 @@
 import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Public } from '../../core/http/public.js';
-import { Operation } from '../../core/openapi/openapi.js';
-import { Problem, unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
-import { CurrentUser, OptionalUser, type Principal } from '../access/principal.js';
-import { emailTaken, invalidCredentials, invalidRefreshToken } from '../auth.problems.js';
-import { Sessions } from '../sessions/sessions.service.js';
-import { RefreshCookie } from './refresh-cookie.js';
+import { Public } from '../core/http/public.js';
+import { Operation } from '../core/openapi/openapi.js';
+import { Problem, unsupportedMediaType, validationFailed } from '../core/problems/problem.js';
+import { CurrentUser, OptionalUser, type Principal } from './access/principal.js';
+import { emailTaken, invalidCredentials, invalidRefreshToken } from './auth.problems.js';
+import { Sessions } from './sessions/sessions.service.js';
+import { RefreshCookie } from './sign-in/refresh-cookie.js';
 import {
   type Login,
   loginSchema,
@@ -15,12 +15,12 @@ import {
   type RefreshTokenBody,
   refreshTokenSchema,
   signInSchema,
-} from './sign-in.schema.js';
-import { SignInService } from './sign-in.service.js';
+} from './sign-in/sign-in.schema.js';
+import { SignInService } from './sign-in/sign-in.service.js';
 
 /** Registering, signing in, staying signed in, signing out. */
 @Controller('api/v1/auth')
-export class SignInController {
+export class AuthController {
   constructor(
     private readonly signIns: SignInService,
     private readonly sessions: Sessions,
