@@ -61,11 +61,11 @@ export class RedisFailover {
     await this.waitForAnother(old);
     old.thaw();
     const role = await eventually(
-      () => old.ask((client) => client.role()),
-      ([name]) => name === 'slave',
+      () => roleOf(old),
+      (found) => found === 'slave',
       30_000,
     );
-    if (role[0] !== 'slave') throw new Error('The old primary goes on as if nothing had happened.');
+    if (role !== 'slave') throw new Error('The old primary goes on as if nothing had happened.');
   }
 
   async close(): Promise<void> {
@@ -96,13 +96,20 @@ export class RedisFailover {
       30_000,
     );
     if (primary === old) throw new Error('The Sentinel has left everything as it was.');
-    await eventually(
-      () => primary.ask((client) => client.role()),
-      ([role]) => role === 'master',
+    const role = await eventually(
+      () => roleOf(primary),
+      (found) => found === 'master',
     );
+    if (role !== 'master') throw new Error('The replica was named primary and takes no writes.');
   }
 
   private ask(...words: string[]): Promise<unknown> {
     return this.sentinel.ask((client) => client.call('SENTINEL', words));
   }
+}
+
+/** Nothing while it does not say: a Sentinel cuts all connections of the server whose role it changes. */
+async function roleOf(server: RedisServer): Promise<unknown> {
+  const [role] = await server.ask((client) => client.role()).catch(() => []);
+  return role;
 }
