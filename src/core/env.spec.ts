@@ -85,6 +85,19 @@ describe('the environment', () => {
     ]);
   });
 
+  it('limits rates unless it is told not to, which production is not', () => {
+    expect(readEnv(REQUIRED).RATE_LIMITS).toBe('on');
+    expect(problemsOf({ RATE_LIMITS: 'off' })).toEqual([]);
+    expect(problemsOf({ RATE_LIMITS: 'off', NODE_ENV: 'production' })).toEqual([
+      'RATE_LIMITS must be on in production',
+    ]);
+  });
+
+  it('hashes as many passwords at once as there are cores, and leaves one thread of four', () => {
+    expect([1, 2, 3]).toContain(readEnv(REQUIRED).PASSWORD_HASHES_AT_ONCE);
+    expect(readEnv({ ...REQUIRED, PASSWORD_HASHES_AT_ONCE: '5' }).PASSWORD_HASHES_AT_ONCE).toBe(5);
+  });
+
   it.each([
     [{ S3_BUCKET: 'b12' }, 'S3_REGION is required without S3_ENDPOINT'],
     [{ S3_ENDPOINT: 'https://s3.example' }, 'S3_BUCKET is required with S3_ENDPOINT'],
@@ -231,6 +244,7 @@ describe('the environment', () => {
     ['https', 'S3_PUBLIC_BASE_URL'],
     ['https', 'PUBLIC_URL'],
     ['https', 'OTEL_EXPORTER_OTLP_ENDPOINT'],
+    ['https', 'APP_URL'],
   ])('refuses by its name, and does not show, what is no %s address in %s', (scheme, name) => {
     const store = { S3_BUCKET: 'b12', S3_REGION: 'r' };
     for (const value of ['hunter2', `${scheme}://h:99999`, `${scheme}://u:hunt/er2@h`]) {
@@ -260,6 +274,68 @@ describe('the variables of a store', () => {
       const problems = problemsOf({ S3_BUCKET: 'b12', S3_REGION: 'r', ...keys, [name]: value });
       expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name} must be `))]);
     }
+  });
+});
+
+describe('the variables of mail', () => {
+  const SMTP_URL = 'smtps://user:p%40ss@smtp.example.com';
+  const MAIL_FROM = 'mail@example.com';
+
+  it('go together', () => {
+    expect(problemsOf({ SMTP_URL, MAIL_FROM })).toEqual([]);
+    expect(problemsOf({ SMTP_URL })).toEqual(['MAIL_FROM is required with SMTP_URL']);
+    expect(problemsOf({ MAIL_FROM })).toEqual(['SMTP_URL is required with MAIL_FROM']);
+  });
+
+  it.each([
+    'smtp.example.com:587',
+    'http://smtp.example.com',
+    'smtp://',
+    'smtp://smtp.example.com:99999',
+    'smtp://smtp.example.com/path',
+    'smtp://smtp.example.com?tls.rejectUnauthorized=false',
+    'smtp://hunter2@smtp.example.com',
+    'smtp://:hunter2@smtp.example.com',
+    'smtp://user:hunter2%@smtp.example.com',
+  ])('do not take %s as a mail server, and do not show it', (url) => {
+    const problems = problemsOf({ SMTP_URL: url, MAIL_FROM });
+    expect(problems).toEqual([expect.stringMatching(/^SMTP_URL must /)]);
+    expect(problems[0]).not.toMatch(/hunter2|99999/);
+  });
+
+  it.each([
+    ['mail@example.com', '', 'mail@example.com'],
+    ['<mail@example.com>', '', 'mail@example.com'],
+    ['Atelier <mail@example.com>', 'Atelier', 'mail@example.com'],
+    ['"Ana, S.L." <a.b+c@example.com>', 'Ana, S.L.', 'a.b+c@example.com'],
+    ['Estudio Ñandú <mail@example.com>', 'Estudio Ñandú', 'mail@example.com'],
+  ])('take %s as who mail is from', (from, name, address) => {
+    const { MAIL_FROM: sender } = readEnv({ ...REQUIRED, SMTP_URL, MAIL_FROM: from });
+    expect(sender).toEqual({ name, address });
+  });
+
+  it.each([
+    'Atelier',
+    'mail@',
+    'a@example.com, b@example.com',
+    'A <a@example.com>, B <b@example.com>',
+    'A <a@example.com> B',
+    'A\r\nBcc: x <a@example.com>',
+    '"A\nB" <a@example.com>',
+    'a@example.com\nBcc: b@example.com',
+  ])('do not take %j as who mail is from', (from) => {
+    expect(problemsOf({ SMTP_URL, MAIL_FROM: from })).toEqual([
+      expect.stringMatching(/^MAIL_FROM must be an address/),
+    ]);
+  });
+
+  it('have links lead to PUBLIC_URL unless there is an app', () => {
+    const PUBLIC_URL = 'https://api.example.com';
+    expect(readEnv({ ...REQUIRED, PUBLIC_URL }).APP_URL).toBe(PUBLIC_URL);
+    const APP_URL = 'https://app.example.com/studio/';
+    expect(readEnv({ ...REQUIRED, PUBLIC_URL, APP_URL }).APP_URL).toBe(
+      'https://app.example.com/studio',
+    );
   });
 });
 

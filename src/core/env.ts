@@ -1,10 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { databaseVariables } from './env/database.js';
 import { fileVariables } from './env/files.js';
 import { httpVariables } from './env/http.js';
 import { limitVariables } from './env/limits.js';
+import { mailMisfits, mailVariables } from './env/mail.js';
 import { processMisfits, processVariables } from './env/process.js';
 import { queueVariables } from './env/queue.js';
+import { rateLimitMisfits, rateLimitVariables } from './env/rate-limits.js';
 import { redisMisfits } from './env/redis.js';
 import { s3Misfits } from './env/s3.js';
 import { signInVariables } from './env/sign-in.js';
@@ -26,7 +29,9 @@ export const ENV_SECTIONS: Readonly<Record<string, Readonly<Record<string, z.Zod
   Database: databaseVariables,
   'Queue and worker': queueVariables,
   Files: fileVariables,
+  Mail: mailVariables,
   Limits: limitVariables,
+  'Rate limits': rateLimitVariables,
   'Metrics and traces': telemetryVariables,
 };
 
@@ -37,7 +42,9 @@ const variables = z.object({
   ...databaseVariables,
   ...queueVariables,
   ...fileVariables,
+  ...mailVariables,
   ...limitVariables,
+  ...rateLimitVariables,
   ...telemetryVariables,
 });
 
@@ -45,7 +52,13 @@ const variables = z.object({
 export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape;
 
 const environment = variables.superRefine((env, context) => {
-  const misfits = [...processMisfits(env), ...redisMisfits(env), ...s3Misfits(env)];
+  const misfits = [
+    ...processMisfits(env),
+    ...redisMisfits(env),
+    ...s3Misfits(env),
+    ...rateLimitMisfits(env),
+    ...mailMisfits(env),
+  ];
   for (const { name, message } of misfits) {
     context.addIssue({ code: 'custom', path: [name], message });
   }
@@ -66,9 +79,14 @@ const environment = variables.superRefine((env, context) => {
 
 /** The parsed environment of one process. */
 export type Env = Readonly<
-  Omit<z.output<typeof variables>, 'PUBLIC_URL' | 'PASSWORD_MIN_LENGTH'> & {
+  Omit<
+    z.output<typeof variables>,
+    'PUBLIC_URL' | 'APP_URL' | 'PASSWORD_MIN_LENGTH' | 'PASSWORD_HASHES_AT_ONCE'
+  > & {
     PUBLIC_URL: string;
+    APP_URL: string;
     PASSWORD_MIN_LENGTH: number;
+    PASSWORD_HASHES_AT_ONCE: number;
   }
 >;
 
@@ -98,10 +116,14 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     );
   }
   const env = parsed.data;
+  const publicUrl = env.PUBLIC_URL ?? `http://localhost:${env.PORT}`;
   return Object.freeze({
     ...env,
-    PUBLIC_URL: env.PUBLIC_URL ?? `http://localhost:${env.PORT}`,
+    PUBLIC_URL: publicUrl,
+    APP_URL: env.APP_URL ?? publicUrl,
     PASSWORD_MIN_LENGTH: env.PASSWORD_MIN_LENGTH ?? (env.NODE_ENV === 'production' ? 8 : 6),
+    // One thread of Node's four is left to others.
+    PASSWORD_HASHES_AT_ONCE: env.PASSWORD_HASHES_AT_ONCE ?? Math.min(availableParallelism(), 3),
   });
 }
 

@@ -3,7 +3,8 @@ import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import { Problem, unauthenticated } from '../../core/problems/problem.js';
 import { PUBLIC_ACCESS, type PublicAccess } from '../../core/http/public.js';
-import type { AuthenticatedRequest, Principal } from './principal.js';
+import { RequestLimits } from '../../core/rate-limits/request-limits.js';
+import type { AuthenticatedRequest } from './principal.js';
 import { bearerTokenOf } from '../tokens/bearer-token.js';
 import { Principals, type VerifiedClaims } from './principals.js';
 import { VerifiedTokens } from '../tokens/verified-tokens.js';
@@ -22,6 +23,7 @@ export class SignedInGuard extends AuthGuard('jwt') {
   constructor(
     private readonly reflector: Reflector,
     private readonly principals: Principals,
+    private readonly limits: RequestLimits,
   ) {
     super();
   }
@@ -31,35 +33,45 @@ export class SignedInGuard extends AuthGuard('jwt') {
       context.getHandler(),
       context.getClass(),
     ]);
-    if (access === 'anyone') return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (access === 'anyone') {
+      this.limits.identify(request, undefined);
+      return true;
+    }
     if (access === 'anyone-or-user' && request.headers.authorization === undefined) return true;
     return this.enter(request, context);
   }
 
+  /** What passport tells. Who is refused, {@link enter} decides. */
   override handleRequest<User>(error: unknown, user: User | false): User {
     if (error instanceof Error) throw error;
-    if (!user) {
-      throw new Problem(unauthenticated, undefined, { headers: { 'www-authenticate': 'Bearer' } });
-    }
-    return user;
+    return user as User;
   }
 
   private async enter(request: AuthenticatedRequest, context: ExecutionContext): Promise<true> {
     const token = bearerTokenOf(request) ?? '';
     const claims = this.verified.find(token) ?? (await this.verify(token, context));
-    request.user = this.handleRequest<Principal>(undefined, await this.principals.find(claims));
+    const principal = claims && (await this.principals.find(claims));
+    this.limits.identify(request, principal ? principal.userId : undefined);
+    if (!principal) {
+      throw new Problem(unauthenticated, undefined, { headers: { 'www-authenticate': 'Bearer' } });
+    }
+    request.user = principal;
     return true;
   }
 
-  /** By passport, which leaves on the request what the strategy has found in the token. */
-  private async verify(token: string, context: ExecutionContext): Promise<VerifiedClaims> {
+  /**
+   * By passport, which leaves on the request what the strategy has found in the token.
+   *
+   * @returns false when the token is none of ours
+   */
+  private async verify(token: string, context: ExecutionContext): Promise<VerifiedClaims | false> {
     await super.canActivate(context);
-    const request = context.switchToHttp().getRequest<{ user?: VerifiedClaims }>();
-    const claims = this.handleRequest<VerifiedClaims>(undefined, request.user ?? false);
+    const request = context.switchToHttp().getRequest<{ user?: VerifiedClaims | false }>();
+    const claims = request.user ?? false;
     // Who that is, is not known yet.
     delete request.user;
-    this.verified.remember(token, claims);
+    if (claims) this.verified.remember(token, claims);
     return claims;
   }
 }

@@ -9,10 +9,19 @@ export const password = z
   .refine((value) => value.isWellFormed(), { error: 'must be well-formed Unicode' });
 
 /**
- * A password that someone chooses, and so one that must be long enough.
+ * A password that someone chooses, and so one that must be long enough, and that not everybody tries
+ * first.
  *
  * @param minLength in characters; at most 128 are taken
+ * @param refused as {@link canonicalPassword} writes them
  */
-export function newPassword(minLength: number) {
-  return password.min(minLength);
+export function newPassword(minLength: number, refused: ReadonlySet<string> = new Set()) {
+  return password.min(minLength).refine((value) => !refused.has(canonicalPassword(value)), {
+    error: 'is one of the most common passwords, which are tried first: choose another one',
+  });
+}
+
+/** In one spelling, for what is no better a password when it is written otherwise. */
+export function canonicalPassword(value: string): string {
+  return value.normalize('NFKC').toLowerCase();
 }

@@ -1,18 +1,19 @@
 import { LockMode, UniqueConstraintViolationException } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
-import { ENV, type Env } from '../../core/env.js';
-import { parseOrRefuse } from '../../core/http/validation.js';
 import { Problem } from '../../core/problems/problem.js';
+import { Mail } from '../../mail/mail.service.js';
 import type { Principal } from '../access/principal.js';
 import { emailTaken, invalidCredentials } from '../auth.problems.js';
-import { newPassword } from '../passwords/password.schema.js';
-import { hashPassword, verifyPassword } from '../passwords/passwords.js';
+import { Passwords } from '../passwords/passwords.js';
+import { EmailVerification } from '../recovery/verification.service.js';
 import { type HeldSession, Sessions } from '../sessions/sessions.service.js';
 import { Studio, StudioMember } from '../users/studio.entity.js';
 import { User } from '../users/user.entity.js';
+import { Users } from '../users/users.service.js';
 import { type SignIn, SignInAnswers } from './sign-in-answers.js';
+import { SignInAttempts } from './sign-in-attempts.js';
 import type { Login, Register } from './sign-in.schema.js';
 
 /** Registering, and signing in with a password. */
@@ -20,20 +21,24 @@ import type { Login, Register } from './sign-in.schema.js';
 export class SignInService {
   constructor(
     private readonly em: EntityManager,
+    private readonly users: Users,
     private readonly sessions: Sessions,
     private readonly answers: SignInAnswers,
+    private readonly verification: EmailVerification,
+    private readonly mail: Mail,
     private readonly audit: AuditLog,
-    @Inject(ENV) private readonly env: Env,
+    private readonly passwords: Passwords,
+    private readonly attempts: SignInAttempts,
   ) {}
 
   /**
-   * Makes an account, for a studio the studio that it owns, and a session, in one transaction.
+   * Makes an account, for a studio the studio that it owns, and a session, in one transaction, with a
+   * mail that asks for a proof of the address.
    *
    * @throws Problem `email-taken`
    */
   async register({ email, password, name, kind, language }: Register): Promise<SignIn> {
-    parseOrRefuse(newPassword(this.env.PASSWORD_MIN_LENGTH), password, 'body.password');
-    const passwordHash = await hashPassword(password);
+    const passwordHash = await this.passwords.choose(password, 'body.password');
     const user = new User({
       email,
       passwordHash,
@@ -41,10 +46,11 @@ export class SignInService {
       ...(language !== undefined && { language }),
     });
     try {
-      const session = await this.em.transactional((em) => {
+      const { session, mail } = await this.em.transactional((em) => {
         em.persist(kind === 'studio' ? new StudioMember(new Studio(name), user, 'OWNER') : user);
-        return this.sessions.begin(em, user);
+        return { session: this.sessions.begin(em, user), mail: this.verification.ask(em, user) };
       });
+      if (mail) await this.mail.handOver(mail);
       return await this.answers.of(session);
     } catch (error) {
       if (error instanceof UniqueConstraintViolationException) {
@@ -54,11 +60,13 @@ export class SignInService {
     }
   }
 
-  /** @throws Problem `invalid-credentials` */
+  /** @throws Problem `invalid-credentials`, `too-many-requests` */
   async login({ email, password }: Login): Promise<SignIn> {
-    const user = await this.em.findOne(User, { email });
-    const isRight = await verifyPassword(user?.passwordHash, password);
+    await this.attempts.requireLeft(email);
+    const user = await this.users.findByEmail(email);
+    const isRight = await this.passwords.verify(user?.passwordHash, password);
     if (!isRight || !user || user.isDisabled) {
+      await this.attempts.countFailure(email);
       await this.audit.record({
         actor: { kind: 'anonymous' },
         action: 'sign-in.failed',
@@ -66,6 +74,7 @@ export class SignInService {
       });
       throw new Problem(invalidCredentials);
     }
+    await this.attempts.requireLeft(email);
     return this.answers.of(await this.beginSession(user));
   }
 

@@ -7,6 +7,9 @@ export const processVariables = {
   NODE_ENV: documented(z.enum(['development', 'test', 'production']).default('development'), {
     help: '`production` refuses weak secrets and embedded defaults that would only pretend.',
   }),
+  ALLOW_SANDBOX: documented(z.stringbool().default(false), {
+    help: 'Whether parts that would only pretend serve in production, too: mail is recorded and not sent. Elsewhere they always do.',
+  }),
   LOG_LEVEL: documented(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     { help: 'The least severe level that is written.' },

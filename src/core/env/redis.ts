@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { documented } from './documented.js';
 import { type Misfit, misfitsBy, type Rule } from './misfits.js';
+import { hasEscapedCredentials } from './url-credentials.js';
 import { withoutBrackets } from './url-host.js';
 import { wholeNumber } from './values.js';
 
@@ -26,7 +27,7 @@ const redisUrl = z
     error: 'must have nothing but the number of a database as its path',
   })
   .refine((value) => new URL(value).hostname !== '', { error: 'must name a host' })
-  .refine((value) => isEscaped(new URL(value)), {
+  .refine((value) => hasEscapedCredentials(new URL(value)), {
     error: 'must have its user and password escaped: % as %25, @ as %40',
   })
   .refine((value) => new URL(value).search === '' && new URL(value).hash === '', {
@@ -54,7 +55,7 @@ const redisPrefix = z
 
 export const redisVariables = {
   REDIS_URL: documented(redisUrl, {
-    help: 'Redis 6.2 or later, or Valkey, that carries the jobs, redis:// or rediss:// for TLS, with the number of a database as its path. Default: PostgreSQL carries them.',
+    help: 'Redis 6.2 or later, or Valkey, that carries the jobs and counts for rate limits, redis:// or rediss:// for TLS, with the number of a database as its path. Default: PostgreSQL does both.',
     example: 'rediss://user:password@redis.example.com:6379/0',
   }),
   REDIS_HOST: documented(redisHosts, {
@@ -118,7 +119,7 @@ const NEEDS_AN_ADDRESS = [
   'REDIS_SENTINEL_PASSWORD',
 ] as const;
 
-/** Whether the jobs are carried by a Redis; else PostgreSQL carries them. */
+/** Whether a Redis carries the jobs and counts for rate limits; else PostgreSQL does. */
 export function namesRedis(env: Pick<RedisVariables, 'REDIS_URL' | 'REDIS_HOST'>): boolean {
   return env.REDIS_URL !== undefined || env.REDIS_HOST !== undefined;
 }
@@ -184,13 +185,4 @@ function hostOf(text: string): RedisHost | undefined {
     host: withoutBrackets(host),
     port: port === undefined ? undefined : Number(port),
   };
-}
-
-function isEscaped({ username, password }: URL): boolean {
-  try {
-    decodeURIComponent(username + password);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -23,4 +23,8 @@ export const signInVariables = {
     help: 'The least number of characters in a password. Default: 6, and 8 in production.',
     example: '8',
   }),
+  PASSWORD_HASHES_AT_ONCE: documented(wholeNumber({ min: 1, max: 64 }).optional(), {
+    help: 'How many passwords one API process hashes at once, on the threads that files and DNS need as well (UV_THREADPOOL_SIZE, 4); others wait for 5 seconds, and are refused then (503). Default: one for each core, and 3 at the most.',
+    example: '2',
+  }),
 };

@@ -178,6 +178,13 @@ export const expectationFailed = defineProblem({
   help: 'The only `Expect` header that the server knows is `100-continue`.',
 });
 
+export const tooManyRequests = defineProblem({
+  code: 'too-many-requests',
+  status: 429,
+  title: 'Too many requests',
+  help: 'You, your address or this account has used up what may be sent within a minute. Send it again after `Retry-After` seconds; `RateLimit-Limit` is how many are taken.',
+});
+
 export const headersTooLarge = defineProblem({
   code: 'headers-too-large',
   status: 431,
@@ -221,6 +228,7 @@ const generalByStatus = new Map(
     unsupportedMediaType,
     expectationFailed,
     validationFailed,
+    tooManyRequests,
     headersTooLarge,
     internalError,
     unavailable,

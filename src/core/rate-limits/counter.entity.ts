@@ -3,7 +3,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 const CounterSchema = defineEntity({
   name: 'Counter',
   tableName: 'counters',
-  comment: 'How often something happened lately, for limits that all replicas share; unlogged',
+  comment: 'unlogged: how often something happened lately, for limits that all replicas share',
   properties: {
     /** What is counted, and of whom: never an address or a secret in clear. */
     key: p.string().length(200).primary(),

@@ -8,8 +8,8 @@ import {
   type RedisQueueBackend,
   setDefaultBackendFactory,
 } from 'bullmq';
-import type { RedisAddress } from './redis-address.js';
-import { IMPATIENT, newRedisClient, PATIENT } from './redis-client.js';
+import type { RedisAddress } from '../../core/redis/redis-address.js';
+import { IMPATIENT, newRedisClient, PATIENT } from '../../core/redis/redis-client.js';
 import { inspectRedis } from './redis-inspection.js';
 
 /**

@@ -2,8 +2,8 @@ import type { Logger } from '@nestjs/common';
 import type { Cluster, Redis } from 'ioredis';
 import { inTime } from '../../core/in-time.js';
 import { CannotStart } from '../../core/process/cannot-start.js';
-import type { RedisAddress } from './redis-address.js';
-import { newRedisClient, ONCE } from './redis-client.js';
+import type { RedisAddress } from '../../core/redis/redis-address.js';
+import { newRedisClient, ONCE } from '../../core/redis/redis-client.js';
 
 /** From here on BullMQ recommends a version of Redis; Valkey tells that of the Redis it is like. */
 const RECOMMENDED_VERSION = [6, 2] as const;

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { CannotStart } from '../../core/process/cannot-start.js';
-import type { Env } from '../../core/env.js';
-import { namesRedis } from '../../core/env/redis.js';
-import { withoutBrackets } from '../../core/env/url-host.js';
+import { CannotStart } from '../process/cannot-start.js';
+import type { Env } from '../env.js';
+import { namesRedis } from '../env/redis.js';
+import { withoutBrackets } from '../env/url-host.js';
 
 const SERVER_PORT = 6379;
 const SENTINEL_PORT = 26_379;

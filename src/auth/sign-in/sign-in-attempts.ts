@@ -1,0 +1,34 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type Env } from '../../core/env.js';
+import { type RateLimit, RateLimits } from '../../core/rate-limits/rate-limits.js';
+
+/**
+ * How often signing in to one account may fail. Accounts are told apart by their addresses, so that
+ * those that do not exist are limited as well.
+ */
+@Injectable()
+export class SignInAttempts {
+  private readonly failures: RateLimit;
+
+  constructor(
+    private readonly limits: RateLimits,
+    @Inject(ENV) env: Env,
+  ) {
+    this.failures = { name: 'failed-sign-ins', perMinute: env.FAILED_SIGN_INS_PER_MINUTE };
+  }
+
+  /**
+   * Must stand before the credentials are looked at, and once more when they were right: of many
+   * guesses that come at once, none may be told that it was right when the others have failed too often.
+   *
+   * @throws Problem `too-many-requests`
+   */
+  requireLeft(email: string): Promise<void> {
+    return this.limits.requireLeft(this.failures, email);
+  }
+
+  /** @throws Problem `too-many-requests` when too many have failed meanwhile: then this one tells nothing */
+  countFailure(email: string): Promise<void> {
+    return this.limits.count(this.failures, email);
+  }
+}

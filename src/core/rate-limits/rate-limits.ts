@@ -1,0 +1,70 @@
+import { createHmac, hkdfSync } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type Env } from '../env.js';
+import { Problem, tooManyRequests } from '../problems/problem.js';
+import { Counters } from './counters.js';
+
+/** The window of all limits. */
+export const WINDOW_SECONDS = 60;
+const KEY_BYTES = 32;
+
+/** How often something may happen within a minute. */
+export interface RateLimit {
+  /** What is counted, in kebab-case. */
+  readonly name: string;
+  readonly perMinute: number;
+}
+
+/**
+ * Limits that are exact, and shared by all replicas. Whom something is counted of, an address or the
+ * like, is kept as a keyed hash alone: nobody could tell it, or find out by trying.
+ */
+@Injectable()
+export class RateLimits {
+  readonly areOn: boolean;
+  private readonly hashKey: Buffer;
+
+  constructor(
+    private readonly counters: Counters,
+    @Inject(ENV) env: Env,
+  ) {
+    this.areOn = env.RATE_LIMITS === 'on';
+    this.hashKey = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', 'rate limits', KEY_BYTES));
+  }
+
+  /** Counts one more. @throws Problem `too-many-requests` when that is more than the limit */
+  async count(limit: RateLimit, whom: string): Promise<void> {
+    if (!this.areOn) return;
+    const tally = await this.counters.hit(this.keyOf(limit.name, whom), WINDOW_SECONDS);
+    if (tally.count > limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);
+  }
+
+  /** Counts nothing. @throws Problem `too-many-requests` when the limit is used up */
+  async requireLeft(limit: RateLimit, whom: string): Promise<void> {
+    if (!this.areOn) return;
+    const tally = await this.counters.look(this.keyOf(limit.name, whom));
+    if (tally.count >= limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);
+  }
+
+  /** What somebody is counted under. */
+  keyOf(name: string, whom: string): string {
+    return `${name}:${createHmac('sha256', this.hashKey).update(whom).digest('base64url')}`;
+  }
+}
+
+/** The refusal of what is beyond a limit. */
+export function tooMany(limit: number, resetsInSeconds: number): Problem {
+  const seconds = Math.max(1, Math.ceil(resetsInSeconds));
+  return new Problem(tooManyRequests, `${limit} are taken within a minute.`, {
+    headers: { 'retry-after': String(seconds), ...limitHeaders(limit, 0, seconds) },
+  });
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-07: the three that clients know; later drafts have others. */
+function limitHeaders(limit: number, remaining: number, seconds: number): Record<string, string> {
+  return {
+    'ratelimit-limit': String(limit),
+    'ratelimit-remaining': String(remaining),
+    'ratelimit-reset': String(seconds),
+  };
+}
