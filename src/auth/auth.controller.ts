@@ -2,7 +2,13 @@ import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Public } from '../core/http/public.js';
 import { Operation } from '../core/openapi/openapi.js';
-import { Problem, unsupportedMediaType, validationFailed } from '../core/problems/problem.js';
+import {
+  Problem,
+  tooManyRequests,
+  unavailable,
+  unsupportedMediaType,
+  validationFailed,
+} from '../core/problems/problem.js';
 import { CurrentUser, OptionalUser, type Principal } from './access/principal.js';
 import { emailTaken, invalidCredentials, invalidRefreshToken } from './auth.problems.js';
 import { Sessions } from './sessions/sessions.service.js';
@@ -16,6 +22,7 @@ import {
   refreshTokenSchema,
   signInSchema,
 } from './sign-in/sign-in.schema.js';
+import { SignInRoute } from './sign-in/sign-in-route.js';
 import { SignInService } from './sign-in/sign-in.service.js';
 
 /** Registering, signing in, staying signed in, signing out. */
@@ -29,11 +36,12 @@ export class AuthController {
 
   @Post('register')
   @Public()
+  @SignInRoute()
   @Operation({
     summary: 'Make an account and sign in',
     description: 'Makes a studio and its owner, or with `kind: "personal"` an account alone.',
     answers: { 201: { description: 'Registered and signed in', schema: signInSchema } },
-    problems: [emailTaken, unsupportedMediaType, validationFailed],
+    problems: [emailTaken, tooManyRequests, unavailable, unsupportedMediaType, validationFailed],
   })
   async register(
     @Body({ schema: registerSchema }) body: Register,
@@ -44,11 +52,18 @@ export class AuthController {
 
   @Post('login')
   @Public()
+  @SignInRoute()
   @HttpCode(200)
   @Operation({
     summary: 'Sign in with e-mail and password',
     answers: { 200: { description: 'Signed in', schema: signInSchema } },
-    problems: [invalidCredentials, unsupportedMediaType, validationFailed],
+    problems: [
+      invalidCredentials,
+      tooManyRequests,
+      unavailable,
+      unsupportedMediaType,
+      validationFailed,
+    ],
   })
   async login(
     @Body({ schema: loginSchema }) body: Login,
@@ -59,6 +74,7 @@ export class AuthController {
 
   @Post('refresh')
   @Public()
+  @SignInRoute()
   @HttpCode(200)
   @Operation({
     summary: 'Stay signed in',
@@ -67,7 +83,7 @@ export class AuthController {
       'place, with a new access token. Each token is good for one refresh; the same one may be sent ' +
       'again within ten seconds when its answer was lost. One that is used later ends the session.',
     answers: { 200: { description: 'Still signed in', schema: signInSchema } },
-    problems: [invalidRefreshToken, unsupportedMediaType, validationFailed],
+    problems: [invalidRefreshToken, tooManyRequests, unsupportedMediaType, validationFailed],
   })
   async refresh(
     @Body({ schema: refreshTokenSchema }) { refreshToken }: RefreshTokenBody,

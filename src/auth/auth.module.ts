@@ -1,28 +1,62 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { ThrottlerModule } from '@nestjs/throttler';
+import { ENV } from '../core/env.js';
+import { Counters } from '../core/rate-limits/counters.js';
+import { RateLimits } from '../core/rate-limits/rate-limits.js';
 import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
 import { AuthController } from './auth.controller.js';
+import { Passwords } from './passwords/passwords.js';
+import { AccountMailModule } from './recovery/account-mail.module.js';
+import { EmailChangeController } from './recovery/email-change.controller.js';
+import { EmailChange } from './recovery/email-change.service.js';
+import { PasswordResetController } from './recovery/password-reset.controller.js';
+import { PasswordReset } from './recovery/password-reset.service.js';
+import { VerificationController } from './recovery/verification.controller.js';
+import { EmailVerification } from './recovery/verification.service.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { RefreshCookie } from './sign-in/refresh-cookie.js';
 import { SignInAnswers } from './sign-in/sign-in-answers.js';
+import { SignInAttempts } from './sign-in/sign-in-attempts.js';
+import { signInThrottling } from './sign-in/sign-in-route.js';
 import { SignInService } from './sign-in/sign-in.service.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { JwtStrategy } from './tokens/jwt.strategy.js';
+import { Users } from './users/users.service.js';
 
 /** Accounts, signing in, and the guards that close every route. */
 @Module({
-  imports: [SessionsModule],
-  controllers: [AuthController, SessionsController],
+  imports: [
+    AccountMailModule,
+    SessionsModule,
+    ThrottlerModule.forRootAsync({
+      inject: [ENV, RateLimits, Counters],
+      useFactory: signInThrottling,
+    }),
+  ],
+  controllers: [
+    AuthController,
+    SessionsController,
+    VerificationController,
+    PasswordResetController,
+    EmailChangeController,
+  ],
   providers: [
     AccessTokens,
+    EmailChange,
+    EmailVerification,
     JwtStrategy,
+    Passwords,
+    PasswordReset,
     Principals,
     RefreshCookie,
     SignInAnswers,
+    SignInAttempts,
     SignInService,
+    Users,
     // In this order: who it is, then what they may.
     { provide: APP_GUARD, useClass: SignedInGuard },
     { provide: APP_GUARD, useClass: RolesGuard },

@@ -14,6 +14,20 @@ export const invalidRefreshToken = defineProblem({
   help: 'The refresh token is not one of ours, was used before, or its session is over. Sign in again.',
 });
 
+export const invalidToken = defineProblem({
+  code: 'invalid-token',
+  status: 422,
+  title: 'The link is not good any more',
+  help: 'The token of the mail was used before, is out of date, or is not one of ours. Ask for another mail.',
+});
+
+export const wrongPassword = defineProblem({
+  code: 'wrong-password',
+  status: 403,
+  title: 'The password is missing or wrong',
+  help: 'This change needs the password of the account besides the access token.',
+});
+
 export const invalidCredentials = defineProblem({
   code: 'invalid-credentials',
   status: 401,

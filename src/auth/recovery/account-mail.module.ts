@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { MailModule } from '../../mail/mail.module.js';
+import { AccountMails } from './account-mails.js';
+import { AccountTokens } from './account-tokens.js';
+
+/** The mails about accounts: the API writes them down, the worker looks up what is in them. */
+@Module({
+  imports: [MailModule],
+  providers: [AccountMails, AccountTokens],
+  exports: [AccountTokens, MailModule],
+})
+export class AccountMailModule {}

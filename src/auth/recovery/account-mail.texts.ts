@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import type { MailTemplate } from '../../mail/mail-templates.js';
+
+const byUser = z.strictObject({ userId: z.uuid() });
+export type ByUser = z.output<typeof byUser>;
+
+const byAddress = z.strictObject({});
+export type ByAddress = z.output<typeof byAddress>;
+
+/** What most of these mails are about. */
+export interface LinkFacts {
+  /** Leads to the page of the app that uses the token. */
+  readonly link: string;
+}
+
+export const verificationMail: MailTemplate<ByUser, LinkFacts> = {
+  name: 'verify-email',
+  data: byUser,
+  texts: {
+    en: ({ link }) => ({
+      subject: 'Confirm your e-mail address',
+      text: `Hello,
+
+somebody has made an account at Atelier with this address. If that was you, confirm that the address is yours:
+
+${link}
+
+The link works once, within three days. If it was not you, do not open it: nothing else has to be done.
+`,
+    }),
+    es: ({ link }) => ({
+      subject: 'Confirma tu dirección de correo',
+      text: `Hola:
+
+Alguien ha creado una cuenta en Atelier con esta dirección. Si has sido tú, confirma que la dirección es tuya:
+
+${link}
+
+El enlace funciona una sola vez, durante tres días. Si no has sido tú, no lo abras: no hace falta hacer nada más.
+`,
+    }),
+  },
+};
+
+export const passwordResetMail: MailTemplate<ByAddress, LinkFacts> = {
+  name: 'reset-password',
+  data: byAddress,
+  texts: {
+    en: ({ link }) => ({
+      subject: 'Choose a new password',
+      text: `Hello,
+
+somebody has asked for a new password for your account at Atelier. If that was you, choose it here:
+
+${link}
+
+The link works once, within an hour. You will be signed out everywhere. If it was not you, do nothing: your password stays as it is.
+`,
+    }),
+    es: ({ link }) => ({
+      subject: 'Elige una contraseña nueva',
+      text: `Hola:
+
+Alguien ha pedido una contraseña nueva para tu cuenta en Atelier. Si has sido tú, elígela aquí:
+
+${link}
+
+El enlace funciona una sola vez, durante una hora. Se cerrarán todas tus sesiones. Si no has sido tú, no hagas nada: tu contraseña sigue siendo la misma.
+`,
+    }),
+  },
+};
+
+export const emailChangeMail: MailTemplate<ByUser, LinkFacts> = {
+  name: 'change-email',
+  data: byUser,
+  texts: {
+    en: ({ link }) => ({
+      subject: 'Confirm your new e-mail address',
+      text: `Hello,
+
+somebody wants to use this address for their account at Atelier. If that was you, confirm it here:
+
+${link}
+
+The link works once, within a day. If it was not you, do nothing.
+`,
+    }),
+    es: ({ link }) => ({
+      subject: 'Confirma tu nueva dirección de correo',
+      text: `Hola:
+
+Alguien quiere usar esta dirección para su cuenta en Atelier. Si has sido tú, confírmalo aquí:
+
+${link}
+
+El enlace funciona una sola vez, durante un día. Si no has sido tú, no hagas nada.
+`,
+    }),
+  },
+};
+
+/** To the address that an account had before. */
+export const emailChangedMail: MailTemplate<ByUser, null> = {
+  name: 'email-changed',
+  data: byUser,
+  texts: {
+    en: () => ({
+      subject: 'Your e-mail address was changed',
+      text: `Hello,
+
+your account at Atelier has another e-mail address from now on; this one can no longer be used to sign in. If it was not you who changed it, tell the people who run Atelier at once.
+`,
+    }),
+    es: () => ({
+      subject: 'Tu dirección de correo ha cambiado',
+      text: `Hola:
+
+Desde ahora tu cuenta en Atelier tiene otra dirección de correo, y con esta ya no se puede iniciar sesión. Si no la has cambiado tú, avisa enseguida a quienes llevan Atelier.
+`,
+    }),
+  },
+};

@@ -1,0 +1,102 @@
+import { UniqueConstraintViolationException } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { AuditLog } from '../../core/audit/audit-log.js';
+import { Problem } from '../../core/problems/problem.js';
+import { Mail } from '../../mail/mail.service.js';
+import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
+import type { Principal } from '../access/principal.js';
+import { emailTaken, wrongPassword } from '../auth.problems.js';
+import { Passwords } from '../passwords/passwords.js';
+import { SignInAttempts } from '../sign-in/sign-in-attempts.js';
+import { User } from '../users/user.entity.js';
+import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
+import { AccountTokens } from './account-tokens.js';
+import type { ChangeEmail } from './recovery.schema.js';
+
+/** Another address for an account, once it is proved. */
+@Injectable()
+export class EmailChange {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly mail: Mail,
+    private readonly tokens: AccountTokens,
+    private readonly passwords: Passwords,
+    private readonly attempts: SignInAttempts,
+    private readonly audit: AuditLog,
+  ) {}
+
+  /**
+   * Has a token sent to the new address. One that is taken is sent nothing, and who asked is not told.
+   *
+   * @throws Problem `mail-not-configured`, `wrong-password`, or `too-many-requests` as for signing in
+   */
+  async request({ userId }: Principal, { email, password }: ChangeEmail): Promise<void> {
+    this.mail.requireConfigured();
+    const user = await this.em.findOneOrFail(User, { id: userId });
+    await this.requirePassword(user, password);
+    const mail = await this.em.transactional((em) => {
+      const added = this.mail.add(em, emailChangeMail, { recipient: email, data: { userId } });
+      this.tokens.issue(em, added, { user, purpose: 'change-email' });
+      this.audit.add(em, {
+        actor: { kind: 'user', id: userId },
+        action: 'email.change-requested',
+        target: { type: 'user', id: userId },
+        after: { email },
+      });
+      return added;
+    });
+    await this.mail.handOver(mail);
+  }
+
+  /**
+   * Changes the address, and says so to the old one.
+   *
+   * @throws Problem `invalid-token`; `email-taken` when somebody else was first
+   */
+  async confirm(token: string): Promise<void> {
+    try {
+      const notice = await this.em.transactional((em) => this.change(em, token));
+      if (notice) await this.mail.handOver(notice);
+    } catch (error) {
+      if (error instanceof UniqueConstraintViolationException) {
+        throw new Problem(emailTaken, undefined, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  /** A session that somebody else has got hold of is not enough. */
+  private async requirePassword(user: User, password: string | undefined): Promise<void> {
+    if (user.passwordHash == null) return;
+    await this.attempts.requireLeft(user.email);
+    if (password !== undefined && (await this.passwords.verify(user.passwordHash, password))) {
+      await this.attempts.requireLeft(user.email);
+      return;
+    }
+    await this.attempts.countFailure(user.email);
+    await this.audit.record({
+      actor: { kind: 'user', id: user.id },
+      action: 'email.change-refused',
+      target: { type: 'user', id: user.id },
+    });
+    throw new Problem(wrongPassword);
+  }
+
+  private async change(em: EntityManager, token: string): Promise<OutgoingMail | undefined> {
+    const { user, email } = await this.tokens.use(em, 'change-email', token);
+    const { id: userId, email: former } = user;
+    user.email = email;
+    user.emailVerifiedAt = new Date();
+    await this.tokens.revokeAll(em, user);
+    this.audit.add(em, {
+      actor: { kind: 'user', id: userId },
+      action: 'email.changed',
+      target: { type: 'user', id: userId },
+      before: { email: former },
+      after: { email },
+    });
+    if (!this.mail.isConfigured) return undefined;
+    return this.mail.add(em, emailChangedMail, { recipient: former, data: { userId } });
+  }
+}

@@ -1,0 +1,68 @@
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { AuditLog } from '../../core/audit/audit-log.js';
+import { Mail } from '../../mail/mail.service.js';
+import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
+import { User } from '../users/user.entity.js';
+import { verificationMail } from './account-mail.texts.js';
+import { AccountTokens } from './account-tokens.js';
+
+/** Whether an account's address is its owner's: who says so has had a mail there. */
+@Injectable()
+export class EmailVerification {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly mail: Mail,
+    private readonly tokens: AccountTokens,
+    private readonly audit: AuditLog,
+  ) {}
+
+  /**
+   * Asks for the proof with what an EntityManager is about to commit; the mail is to be handed over
+   * afterwards.
+   *
+   * @returns undefined when no mail is sent here
+   */
+  ask(em: EntityManager, user: User): OutgoingMail | undefined {
+    if (!this.mail.isConfigured) return undefined;
+    const mail = this.mail.add(em, verificationMail, {
+      recipient: user.email,
+      data: { userId: user.id },
+    });
+    this.tokens.issue(em, mail, { user, purpose: 'verify-email' });
+    this.audit.add(em, {
+      actor: { kind: 'user', id: user.id },
+      action: 'email.verification-requested',
+      target: { type: 'user', id: user.id },
+    });
+    return mail;
+  }
+
+  /** {@link ask} again. @throws Problem `mail-not-configured` */
+  async askAgain(userId: string): Promise<void> {
+    this.mail.requireConfigured();
+    const mail = await this.em.transactional(async (em) =>
+      this.ask(em, await em.findOneOrFail(User, { id: userId })),
+    );
+    if (mail) await this.mail.handOver(mail);
+  }
+
+  /** @throws Problem `invalid-token` */
+  async verify(token: string): Promise<void> {
+    await this.em.transactional(async (em) => {
+      const { user } = await this.tokens.use(em, 'verify-email', token);
+      this.markVerified(em, user);
+    });
+  }
+
+  /** Notes the proof in the transaction of `em`. */
+  markVerified(em: EntityManager, user: User): void {
+    if (user.emailVerifiedAt != null) return;
+    user.emailVerifiedAt = new Date();
+    this.audit.add(em, {
+      actor: { kind: 'user', id: user.id },
+      action: 'email.verified',
+      target: { type: 'user', id: user.id },
+    });
+  }
+}
