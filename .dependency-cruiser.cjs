@@ -71,11 +71,12 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^src/',
-        pathNot: '^src/(queue/redis/|storage/s3/|storage-migrate\\.ts$)|\\.spec\\.ts$',
+        pathNot:
+          '^src/(core/redis/|core/rate-limits/redis-counters\\.ts$|queue/redis/|storage/s3/|storage-migrate\\.ts$)|\\.spec\\.ts$',
       },
       to: {
-        path: '^src/(queue/redis|storage/s3)/',
-        pathNot: '^src/queue/redis/redis-(address|state)\\.ts$',
+        path: '^src/((core/redis|queue/redis|storage/s3)/|core/rate-limits/redis-counters\\.ts$)',
+        pathNot: '^src/(core/redis/redis-address|queue/redis/redis-state)\\.ts$',
         dynamic: false,
       },
     },

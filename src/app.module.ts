@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { AdminModule } from './admin/admin.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
@@ -22,6 +23,7 @@ export class AppModule {
         HealthModule,
         AuthModule,
         ImagesModule,
+        AdminModule,
       ],
     };
   }

@@ -16,6 +16,7 @@ import { measureConnections, measureRequests } from './core/metrics/http-metrics
 import { Metrics } from './core/metrics/metrics.js';
 import type { PinoNestLogger } from './core/process/logging.js';
 import { ProblemFilter } from './core/problems/problem.filter.js';
+import { limitArrivals, RequestLimits } from './core/rate-limits/request-limits.js';
 import { beginRequestSpan } from './core/tracing/request-spans.js';
 import { Tracing } from './core/tracing/tracing.js';
 import { ValidationPipe } from './core/http/validation.js';
@@ -31,6 +32,9 @@ const EXPOSED_HEADERS = [
   'idempotency-replayed',
   'location',
   'preference-applied',
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
   'retry-after',
   'x-request-id',
   ...TUS_HEADERS,
@@ -54,6 +58,8 @@ export async function createApp(env: Env, logger: PinoNestLogger): Promise<NestF
   measureConnections(app.get(Connections), app.get(Metrics));
   attendRequests(app, env, logger);
   await app.register(cors, corsOptions(env));
+  // After it, so that scripts of other origins can read a refusal, and preflights cost nobody anything.
+  limitArrivals(adapter.getInstance(), app.get(RequestLimits));
   // Read where they are needed: few requests have any.
   await app.register(cookie, { hook: false });
   await app.register(multipart);

@@ -11,6 +11,10 @@ describe('the first clients’ routes', () => {
     ['GET', '/image/metadata/abc', '/api/v1/images/abc/metadata'],
     ['POST', '/auth/login', '/api/v1/auth/login'],
     ['POST', '/auth/register', '/api/v1/auth/register'],
+    ['GET', '/admin/queue-metrics', '/api/v1/admin/queue-metrics'],
+    ['GET', '/admin/failed-jobs?status=FAILED', '/api/v1/admin/failed-jobs?status=FAILED'],
+    ['POST', '/admin/failed-jobs/abc/retry', '/api/v1/admin/failed-jobs/abc/retry'],
+    ['DELETE', '/admin/failed-jobs/abc', '/api/v1/admin/failed-jobs/abc'],
   ])('%s %s leads to %s', (method, url, to) => {
     expect(rewriteFirstClientRoute(method, url)).toBe(to);
   });
@@ -23,6 +27,10 @@ describe('the first clients’ routes', () => {
     ['GET', '/api/v1/images/abc'],
     ['POST', '/auth/login/'],
     ['GET', '/health'],
+    ['GET', '/admin/audit'],
+    ['DELETE', '/admin/failed-jobs'],
+    ['POST', '/admin/failed-jobs/retry'],
+    ['POST', '/admin/failed-jobs/abc'],
   ])('%s %s stays as it is', (method, url) => {
     expect(rewriteFirstClientRoute(method, url)).toBe(url);
   });

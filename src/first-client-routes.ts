@@ -18,6 +18,17 @@ const FIRST_CLIENT_ROUTES: readonly FirstClientRoute[] = [
   { method: 'GET', path: new RegExp(`^/images/${ID}$`), to: '/api/v1/images/$1/file' },
   { method: 'GET', path: new RegExp(`^/image/metadata/${ID}$`), to: '/api/v1/images/$1/metadata' },
   { method: 'POST', path: /^\/auth\/(register|login)$/, to: '/api/v1/auth/$1' },
+  { method: 'GET', path: /^\/admin\/(queue-metrics|failed-jobs)$/, to: '/api/v1/admin/$1' },
+  {
+    method: 'POST',
+    path: new RegExp(`^/admin/failed-jobs/${ID}/retry$`),
+    to: '/api/v1/admin/failed-jobs/$1/retry',
+  },
+  {
+    method: 'DELETE',
+    path: new RegExp(`^/admin/failed-jobs/${ID}$`),
+    to: '/api/v1/admin/failed-jobs/$1',
+  },
 ];
 
 /**

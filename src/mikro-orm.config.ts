@@ -3,6 +3,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
+import { AccountToken } from './auth/recovery/account-token.entity.js';
 import { Studio, StudioMember } from './auth/users/studio.entity.js';
 import { User } from './auth/users/user.entity.js';
 import { takeBackBroken } from './core/database/broken-connections.js';
@@ -22,15 +23,20 @@ import { Image } from './images/image.entity.js';
 import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
 import { ResumableUpload } from './images/resumable/resumable-upload.entity.js';
+import { OutgoingMail } from './mail/outgoing-mail.entity.js';
 import { BULLMQ_SCHEMA } from './queue/postgres/postgres-backend.js';
 import { AuditDetails, AuditEntry } from './core/audit/audit-entry.entity.js';
 import { Session } from './auth/sessions/session.entity.js';
 import { Counter } from './core/rate-limits/counter.entity.js';
 import { FailedJob } from './queue/failed-job.entity.js';
+import { MigrationWriter } from './migration-writer.js';
+import { AttemptTotal, SettledAttempt } from './queue/settled-attempt.entity.js';
 import { FileRemoval } from './storage/file-removal.entity.js';
 
 /** Every table of ours. */
 const ENTITIES = [
+  AccountToken,
+  AttemptTotal,
   Counter,
   AuditDetails,
   AuditEntry,
@@ -41,8 +47,10 @@ const ENTITIES = [
   Image,
   ImageLink,
   ImageVariant,
+  OutgoingMail,
   ResumableUpload,
   Session,
+  SettledAttempt,
   Studio,
   StudioMember,
   Timer,
@@ -101,6 +109,7 @@ export function ormOptions(env: DatabaseEnv, onPool: (pool: Pool) => void = () =
       pathTs: MIGRATION_SOURCES,
       snapshotName: '.snapshot-atelier',
       emit: 'ts',
+      generator: MigrationWriter,
     },
   });
 }

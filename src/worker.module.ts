@@ -5,6 +5,7 @@ import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
 import { HealthWorkerModule } from './health/health-worker.module.js';
 import { ImagesWorkerModule } from './images/images-worker.module.js';
+import { MailWorkerModule } from './mail/mail-worker.module.js';
 import { QueueModule } from './queue/queue.module.js';
 import { QueueWorkerModule } from './queue/queue-worker.module.js';
 import { StorageWorkerModule } from './storage/storage-worker.module.js';
@@ -22,6 +23,7 @@ export class WorkerModule {
         QueueWorkerModule,
         StorageWorkerModule,
         AuthWorkerModule,
+        MailWorkerModule,
         ImagesWorkerModule,
         HealthWorkerModule,
       ],

@@ -94,16 +94,20 @@ describe('registering', () => {
 });
 
 describe('a password', () => {
-  it('has at least eight characters in production', async () => {
+  it('has at least eight characters in production, and is none of the most common', async () => {
     const production = await TestingApp.start({
       worker: false,
-      variables: { NODE_ENV: 'production' },
+      variables: { NODE_ENV: 'production', RATE_LIMITS: 'on' },
     });
     try {
       const post = (password: string) =>
         production.http.post('/auth/register').send({ email: anEmail(), password, name: 'x' });
       await post('seven77').expect(422);
-      await post('eight888').expect(201);
+      const { body } = await post('Password1').expect(422);
+      expect(body.errors).toEqual([
+        { path: 'body.password', message: expect.stringContaining('most common passwords') },
+      ]);
+      await post('8 heron8').expect(201);
     } finally {
       await production.close();
     }

@@ -64,13 +64,22 @@ describe('openapi.json', () => {
     const closed = Object.keys(schemas).filter((name) =>
       /additional/.test(JSON.stringify(schemas[name])),
     );
+    // Those of answers are records, which have a schema for their values.
     expect(closed.sort()).toEqual([
+      'AuditEntry',
+      'ChangeEmail',
+      'ConfirmEmail',
+      'FailedJob',
+      'FailedJobSelection',
+      'ForgotPassword',
       'ImageChanges',
       'ImageUpload',
       'Login',
       'Readiness',
       'RefreshToken',
       'Register',
+      'ResetPassword',
+      'VerifyEmail',
     ]);
     expect(schemas.Readiness.additionalProperties).toBeUndefined();
   });
@@ -89,9 +98,13 @@ describe('openapi.json', () => {
       'GET /problems',
       'GET /problems/{code}',
       'OPTIONS /api/v1/images/uploads',
+      'POST /api/v1/auth/confirm-email',
+      'POST /api/v1/auth/forgot-password',
       'POST /api/v1/auth/login',
       'POST /api/v1/auth/refresh',
       'POST /api/v1/auth/register',
+      'POST /api/v1/auth/reset-password',
+      'POST /api/v1/auth/verify-email',
     ]);
   });
 });
@@ -117,6 +130,19 @@ describe('migrations', () => {
 
   it('make the tables that the entities describe', async () => {
     expect(await orm.schema.getUpdateSchemaSQL({ wrap: false })).toBe('');
+  });
+
+  it('make exactly those tables unlogged whose comment says so', async () => {
+    const tables = await database.query<{ name: string; comment: string | null }>(
+      `select relname as name, obj_description(oid, 'pg_class') as comment
+       from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+         and (relpersistence = 'u') is distinct from
+             coalesce(obj_description(oid, 'pg_class') like 'unlogged%', false)`,
+    );
+    expect(tables).toEqual([]);
+    expect(await database.query(`select 1 from pg_class where relpersistence = 'u'`)).not.toEqual(
+      [],
+    );
   });
 
   it('have a snapshot that is up to date', async () => {

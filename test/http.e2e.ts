@@ -222,6 +222,7 @@ describe('health', () => {
     expect(body.capabilities).toEqual([
       { part: 'database', driver: 'postgresql', embedded: false },
       { part: 'files', driver: 'disk', embedded: true },
+      { part: 'mail', driver: 'recorded', embedded: true },
       { part: 'queue', driver: 'bullmq-postgresql', embedded: true },
     ]);
   });

@@ -63,6 +63,7 @@ describe('a mistake in the configuration', () => {
       'JWT_SECRET',
     ],
     ['worker', { NODE_ENV: 'production', JWT_SECRET: strong, APP_SECRET: strong }, 'JWT_SECRET'],
+    ['main', { NODE_ENV: 'production', RATE_LIMITS: 'off' }, 'RATE_LIMITS'],
     ['main', { SHUTDOWN_LEAVE_MS: '5000', SHUTDOWN_TIMEOUT_MS: '5000' }, 'SHUTDOWN_LEAVE_MS'],
   ])(
     'stops %s with %j within 5 seconds, naming the variable and not its value',

@@ -6,6 +6,7 @@ import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { freePort } from './free-port.js';
 import { environment, productVariables } from './environment.js';
 import { eventually } from './eventually.js';
+import { settleMail } from './recovery-mail.js';
 import { Exposition } from './exposition.js';
 import { ImageHolder, PATIENT } from './image-holder.js';
 import { uploadPicture } from './image-requests.js';
@@ -224,6 +225,8 @@ describeWith('redis-server', 'the product on Redis', () => {
       const redis = await startRedis(options);
       await withApp(variablesFor(redis), async (app) => {
         const { worker } = app;
+        // A worker that is in the middle of something waits for the queue to hear that it is done.
+        await settleMail(app);
         await redis.stop();
         await worker?.tells('The connection to the queue reports an error');
         const askedAt = performance.now();

@@ -132,8 +132,8 @@ describe('a trace', () => {
     expect(collector.headers['x-api-key']).toBe('a key');
 
     // The log tells the trace, too.
-    const line = await tracing.tells('"completed"');
-    expect(JSON.parse(line)).toMatchObject({ traceId, requestId: `request-${traceId}` });
+    const line = await tracing.tells(`"request-${traceId}"`);
+    expect(JSON.parse(line)).toMatchObject({ traceId, rowId: body.id, outcome: 'completed' });
     expect(await tracing.stop()).toBe(0);
   });
 

@@ -34,6 +34,9 @@ const pageParameters = {
   total: flag().default(false).describe('Whether to count all items that match; costs a query.'),
 } as const;
 
+/** Which page of a list is asked for. */
+export type PageParameters = z.output<z.ZodObject<typeof pageParameters>>;
+
 /** The query of a list: where the page begins and how long it is, and the list's own filters. */
 export function pageQuery<T extends z.ZodRawShape>(filters: T) {
   return z.strictObject({ ...pageParameters, ...filters }).refine((query) => !isPagedTwice(query), {
@@ -115,6 +118,14 @@ export const timeValue: z.ZodType<string> = z.iso.datetime({ precision: 3 }).ref
   // Years before 1 and after 9999 are written differently.
   (value) => value >= '0001-01-01' && Number.isFinite(Date.parse(value)),
 );
+
+/** A time that limits a list: ISO 8601 with any offset from UTC, passed on as PostgreSQL takes it. */
+export const timeBound = z.iso
+  .datetime({ offset: true })
+  .max(40)
+  .transform((value) => new Date(value).toISOString())
+  // Years of more or fewer digits begin with a sign.
+  .refine((value) => value >= '0001', 'must lie in the years 1 to 9999');
 
 /**
  * Cuts a page out of rows that were read with `limit + 1`.

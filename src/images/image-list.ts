@@ -1,5 +1,6 @@
 import { type CompiledQuery, sql } from 'kysely';
 import { cutPage, decodeCursor, type Page } from '../core/paging.js';
+import { likePattern } from '../core/database/like-pattern.js';
 import { prepare, runPrepared, type ValueOf } from '../core/database/prepared.js';
 import type { ReadServer } from '../core/database/read-database.js';
 import { sortingOf } from './image-order.js';
@@ -45,7 +46,8 @@ export async function listImages(
 ): Promise<Page<ImageRow>> {
   const after =
     cursor === undefined ? undefined : decodeCursor(cursor, sort, sortingOf(sort).cast.schema);
-  const filter = { userId, type, status, pattern: patternOf(text) };
+  const pattern = text === undefined ? undefined : likePattern(text);
+  const filter = { userId, type, status, pattern };
   const values = {
     ...filter,
     ...{ rows: limit + 1, offset, afterValue: after?.value, afterId: after?.id },
@@ -131,8 +133,4 @@ function matching(
     conditions.push(linked ? sql`${isLinked}` : sql`not ${isLinked}`);
   }
   return sql<boolean>`${sql.join(conditions, sql` and `)}`;
-}
-
-function patternOf(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : `%${text.replace(/[\\%_]/g, '\\$&')}%`;
 }

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
+import { isoTime } from '../core/database/iso-time.js';
 import { timeValue } from '../core/paging.js';
 import type { ImageOrder } from './image.schema.js';
 
@@ -41,11 +42,6 @@ const COLUMNS: Record<Exclude<ImageOrder, `-${string}`>, Column> = {
 export function sortingOf(order: ImageOrder): Sorting {
   const column = order.replace('-', '') as keyof typeof COLUMNS;
   return { ...COLUMNS[column], direction: order.startsWith('-') ? 'desc' : 'asc' };
-}
-
-/** A timestamp as it goes over the wire, so that it need not become a Date in between. */
-export function isoTime(column: string) {
-  return sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
 function timeColumn(column: string): Column {

@@ -49,7 +49,7 @@ describe('an image whose files are lost', () => {
     image.fail({ code: 'undecodable', detail: 'x' });
     image.lose('gone');
     expect(image).toMatchObject({ status: 'FAILED', errorCode: 'file-missing' });
-    image.reprocess();
+    image.revive();
     expect(image).toMatchObject({ status: 'PENDING', version: 1 });
     image.start();
     image.complete(made);
@@ -62,7 +62,7 @@ describe('an image whose files are lost', () => {
       const image = makeImage(1);
       image.complete(made);
       image.lose('gone');
-      image.reprocess();
+      image.revive();
       image.start();
       image.fail({ code, detail: 'x' });
       expect(image).toMatchObject({

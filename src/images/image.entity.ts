@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/users/user.entity.js';
-import { dueIn, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
+import { dueIn, renewWork, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
 import { CONTAINER_FORMATS, type FormatName, type PictureFacts } from './containers/container.js';
 
 export const IMAGE_TYPES = ['UPLOADED', 'GENERATED'] as const;
@@ -199,17 +199,14 @@ export class Image extends ImageSchema.class implements WorkRow {
    * Has the files of a finished image made anew; one that is being made stays as it is. That files
    * are lost is remembered until all of them have been made.
    */
-  reprocess(requestId?: string, traceParent?: string): void {
+  revive(): void {
     if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return;
     this.status = 'PENDING';
     if (!this.isLost) {
       this.errorCode = null;
       this.errorDetail = null;
     }
-    this.attempts = 0;
-    this.nextAttemptAt = dueIn(0);
-    this.requestId = requestId ?? null;
-    this.traceParent = traceParent ?? null;
+    renewWork(this);
   }
 
   /** Says of a completed image that files of it are lost and cannot be made anew. */

@@ -6,7 +6,6 @@ import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
 import { ReadDatabase, type ReadServer } from '../core/database/read-database.js';
-import { currentRequestId, currentTraceParent } from '../core/request-context.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { Dispatcher } from '../queue/dispatcher.js';
 import { FileRemovals } from '../storage/file-removals.js';
@@ -80,7 +79,7 @@ export class ImagesService {
    */
   async reprocess(principal: Principal, id: string, waitSeconds: number): Promise<ImageAnswer> {
     await this.update(principal, id, (image) => {
-      image.reprocess(currentRequestId(), currentTraceParent());
+      image.revive();
     });
     await this.dispatcher.enqueue(convertImage, id);
     await this.changes.waitFor(id, waitSeconds, async () => {

@@ -5,7 +5,7 @@ import type { DatabasePools } from '../core/database/database-pools.js';
 import type { Env } from '../core/env.js';
 import { namesRedis } from '../core/env/redis.js';
 import { postgresQueueOptions } from './postgres/postgres-backend.js';
-import { redisAddress } from './redis/redis-address.js';
+import { redisAddress } from '../core/redis/redis-address.js';
 import {
   clearDeadRedisCarriers,
   isRedisAway,

@@ -222,7 +222,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     } catch (error) {
       if (error instanceof LeaseLost) return { outcome: 'lease_lost' };
       if (error instanceof JobRefusal) {
-        await leases.refuse(lease, { code: error.code, detail: error.message });
+        await leases.refuse(lease, error);
         return { outcome: 'refused', code: error.code };
       }
       if (error instanceof JobInterrupted) {

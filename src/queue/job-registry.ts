@@ -28,6 +28,10 @@ export class JobRegistry implements OnApplicationBootstrap {
     return this.handled.size > 0;
   }
 
+  find(name: string): JobDefinition | undefined {
+    return this.jobs.get(name);
+  }
+
   list(): JobDefinition[] {
     return [...this.jobs.values()];
   }

@@ -1,12 +1,10 @@
-import { getQueueToken } from '@nestjs/bullmq';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
 import { EntityManager } from '@mikro-orm/postgresql';
-import type { Queue } from 'bullmq';
 import type { Reading } from '../core/metrics/collection.js';
 import { Metrics } from '../core/metrics/metrics.js';
 import type { JobDefinition } from './job.js';
 import { JobRegistry } from './job-registry.js';
+import { QueueFigures } from './queue-figures.js';
 
 /** Those that an operator has not dealt with: the resolved ones only grow. */
 const OPEN_STATUSES = ['FAILED', 'RETRYING'] as const;
@@ -24,7 +22,7 @@ export class QueueMetrics implements OnModuleInit {
   constructor(
     private readonly metrics: Metrics,
     private readonly registry: JobRegistry,
-    private readonly modules: ModuleRef,
+    private readonly figures: QueueFigures,
     private readonly em: EntityManager,
   ) {}
 
@@ -40,10 +38,11 @@ export class QueueMetrics implements OnModuleInit {
       help: 'Carriers that wait in the queue',
       labels: ['type'],
     });
-    const depthOf = async ({ name: type }: JobDefinition): Promise<Reading> => {
-      const queue = this.modules.get<Queue>(getQueueToken(type), { strict: false });
-      return { gauge, labels: { type }, value: await queue.getWaitingCount() };
-    };
+    const depthOf = async (job: JobDefinition): Promise<Reading> => ({
+      gauge,
+      labels: { type: job.name },
+      value: await this.figures.waiting(job),
+    });
     this.metrics.collect({
       name: 'queue',
       gauges: [gauge],
@@ -62,17 +61,12 @@ export class QueueMetrics implements OnModuleInit {
       help: 'For how long the oldest row that is due has been so; 0 when none is',
       labels: ['type'],
     });
-    const read = async ({ name: type, entity }: JobDefinition): Promise<Reading[]> => {
-      const { tableName } = this.em.getMetadata().get(entity);
-      const [row] = await this.em.fork().execute<{ rows: string; age: string }[]>(
-        `select count(*) as rows,
-                coalesce(extract(epoch from now() - min(next_attempt_at)), 0) as age
-         from "${tableName}"
-         where next_attempt_at <= now() and (leased_until is null or leased_until <= now())`,
-      );
+    const read = async (job: JobDefinition): Promise<Reading[]> => {
+      const labels = { type: job.name };
+      const rows = await this.figures.rows(job);
       return [
-        { gauge: due, labels: { type }, value: Number(row?.rows) },
-        { gauge: oldest, labels: { type }, value: Number(row?.age) },
+        { gauge: due, labels, value: rows.due },
+        { gauge: oldest, labels, value: rows.oldestDueSeconds },
       ];
     };
     this.metrics.collect({

@@ -12,21 +12,33 @@ import { Capabilities } from '../core/process/capabilities.js';
 import { DatabasePools } from '../core/database/database-pools.js';
 import { ENV, type Env } from '../core/env.js';
 import { Readiness } from '../core/process/readiness.js';
+import { AttemptCounts } from './attempt-counts.js';
 import { queueCapability, queueOptions, requireUsable, untilConnected } from './backend.js';
+import { DeadLetters } from './dead-letters.js';
 import { Dispatcher } from './dispatcher.js';
 import type { JobDefinition } from './job.js';
 import { JobMetrics } from './job-metrics.js';
 import { JobServices } from './job-processor.js';
 import { JobRegistry } from './job-registry.js';
 import { ConnectionErrors } from './connection-errors.js';
+import { QueueFigures } from './queue-figures.js';
 import { WorkLeases } from './work-lease.js';
 
 /** The queue of every process: the API enqueues, the worker also works. */
 @Global()
 @Module({
   imports: [BullModule.forRootAsync({ inject: [ENV, DatabasePools], useFactory: queueOptions })],
-  providers: [JobRegistry, JobMetrics, Dispatcher, WorkLeases, JobServices],
-  exports: [JobRegistry, Dispatcher, JobServices],
+  providers: [
+    AttemptCounts,
+    DeadLetters,
+    Dispatcher,
+    JobMetrics,
+    JobRegistry,
+    JobServices,
+    QueueFigures,
+    WorkLeases,
+  ],
+  exports: [AttemptCounts, DeadLetters, Dispatcher, JobRegistry, JobServices, QueueFigures],
 })
 export class QueueModule implements OnApplicationBootstrap {
   constructor(

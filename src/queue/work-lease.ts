@@ -3,7 +3,9 @@ import { type FilterQuery, LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { newId } from '../core/ids.js';
 import { RowChanges } from '../core/database/row-changes.js';
-import { FailedJob } from './failed-job.entity.js';
+import { AttemptCounts } from './attempt-counts.js';
+import { DeadLetters } from './dead-letters.js';
+import type { JobRefusal } from './job-errors.js';
 import { JobMetrics } from './job-metrics.js';
 import { backoff, type JobDefinition } from './job.js';
 import { dueIn, endWork, releaseLease, type WorkError, type WorkRow } from './work-row.js';
@@ -52,6 +54,8 @@ export class WorkLeases {
     private readonly em: EntityManager,
     private readonly changes: RowChanges,
     private readonly metrics: JobMetrics,
+    private readonly letters: DeadLetters,
+    private readonly counts: AttemptCounts,
   ) {}
 
   /**
@@ -91,27 +95,29 @@ export class WorkLeases {
     return this.settle(lease, async (row, em) => {
       await write(row, em);
       endWork(row);
+      await this.letters.resolve(em, lease.job, row);
+      this.counts.add(em, lease.job, 'completed');
     });
   }
 
   /** Ends the work with an expected refusal: nobody's fault that an operator could mend. */
-  refuse(lease: WorkLease, error: WorkError): Promise<void> {
-    return this.settle(lease, (row) => {
-      row.fail(error);
+  refuse(lease: WorkLease, refusal: JobRefusal): Promise<void> {
+    return this.settle(lease, async (row, em) => {
+      row.fail({ code: refusal.code, detail: refusal.message });
       endWork(row);
+      await this.letters.refuse(em, lease.job, row, refusal);
+      this.counts.add(em, lease.job, 'refused');
     });
   }
 
   /** Lets the row rest until its next attempt, or gives it up when that was its last. */
   async failAttempt(lease: WorkLease, cause: unknown): Promise<'retried' | 'dead_letter'> {
     const isLast = lease.row.attempts >= lease.job.retry.attempts;
-    await this.settle(lease, (row, em) => {
-      if (isLast) {
-        this.giveUp(em, lease, row, cause, INTERNAL_ERROR);
-        return;
-      }
+    await this.settle(lease, async (row, em) => {
+      if (isLast) return this.giveUp(em, lease.job, row, cause);
       row.nextAttemptAt = dueIn(backoff(lease.job.retry, row.attempts));
       releaseLease(row);
+      this.counts.add(em, lease.job, 'retried');
     });
     return isLast ? 'dead_letter' : 'retried';
   }
@@ -143,13 +149,7 @@ export class WorkLeases {
       const isExhausted = taken.attempts > job.retry.attempts;
       if (isExhausted) {
         lease.row.attempts = job.retry.attempts;
-        this.giveUp(
-          em,
-          lease,
-          lease.row,
-          new AttemptsExhausted(job.retry.attempts),
-          INTERNAL_ERROR,
-        );
+        await this.giveUp(em, job, lease.row, new AttemptsExhausted(job.retry.attempts));
       } else {
         lease.row.start();
       }
@@ -168,25 +168,16 @@ export class WorkLeases {
   }
 
   /** The row state and its dead letter are one transaction: there is never one without the other. */
-  private giveUp(
+  private async giveUp(
     em: EntityManager,
-    { job }: WorkLease,
+    job: JobDefinition,
     row: WorkRow,
     error: unknown,
-    shown: WorkError,
-  ): void {
-    row.fail(shown);
+  ): Promise<void> {
+    row.fail(INTERNAL_ERROR);
     endWork(row);
-    em.persist(
-      new FailedJob({
-        type: job.name,
-        rowId: row.id,
-        data: job.payloadOf(row.id),
-        error,
-        attempts: row.attempts,
-        requestId: row.requestId ?? null,
-      }),
-    );
+    await this.letters.write(em, job, row, error);
+    this.counts.add(em, job, 'dead_letter');
   }
 
   private async lock<Row extends WorkRow>(

@@ -1,4 +1,5 @@
 import { p, raw } from '@mikro-orm/core';
+import { currentRequestId, currentTraceParent } from '../core/request-context.js';
 
 /**
  * Columns of every table whose rows are work for a job. The row is the truth: how often it was
@@ -40,8 +41,13 @@ export interface WorkRow {
   traceParent?: string | null;
   /** Moves the row into its working state at the start of an attempt. */
   start(): void;
-  /** Moves the row into its failed state for good. */
+  /** Moves the row into its failed state, for good unless it is revived. */
   fail(error: WorkError): void;
+  /**
+   * Makes work that has ended due again ({@link renewWork}). A row whose work is not over stays as it
+   * is, and so does one whose work nobody can want any more.
+   */
+  revive(): void;
 }
 
 /**
@@ -53,6 +59,14 @@ export interface WorkRow {
 export function dueIn(milliseconds: number): Date {
   // MikroORM takes an SQL expression for any value that it writes.
   return raw<Date>('now() + make_interval(secs => ?)', [milliseconds / 1_000]);
+}
+
+/** Makes the work on a row due from its first attempt, for the request or job that runs now. */
+export function renewWork(row: WorkRow): void {
+  row.attempts = 0;
+  row.nextAttemptAt = dueIn(0);
+  row.requestId = currentRequestId() ?? null;
+  row.traceParent = currentTraceParent() ?? null;
 }
 
 /** Marks the work on a row as over; part of the transaction that writes its result. */

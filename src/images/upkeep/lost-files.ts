@@ -103,7 +103,7 @@ export class LostFiles {
         { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
       if (!row) return false;
-      if (remedy === 'reprocess') row.reprocess();
+      if (remedy === 'reprocess') row.revive();
       else if (remedy === 'restore') row.restore();
       else row.lose('Files of the picture are lost in storage, and cannot be made anew.');
       await this.changes.announce(em, id);
