@@ -75,6 +75,15 @@ export class SignInService {
       throw new Problem(invalidCredentials);
     }
     await this.attempts.requireLeft(email);
+    return this.enter(user);
+  }
+
+  /**
+   * Signs somebody in who has proved to be this account, in whatever way.
+   *
+   * @throws Problem `invalid-credentials` when the account was changed or disabled meanwhile
+   */
+  async enter(user: User): Promise<SignIn> {
     return this.answers.of(await this.beginSession(user));
   }
 
