@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
+import { Exposition } from './exposition.js';
 import { finishedMails, settleMail, tokenIn } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -130,7 +131,7 @@ async function leftOf({ email }: Account) {
 }
 
 describe('in production without SMTP', () => {
-  const production = { NODE_ENV: 'production' };
+  const production = { NODE_ENV: 'production', RATE_LIMITS: 'on' };
 
   it('mail is refused, and registering needs none', async () => {
     const live = await TestingApp.start({ worker: false, variables: production });
@@ -148,6 +149,10 @@ describe('in production without SMTP', () => {
         expect([status, body.code]).toEqual([503, 'mail-not-configured']);
       }
       expect(await live.database.query('select 1 from outgoing_mail')).toEqual([]);
+      // Refusals that are meant: nobody is to be woken by them.
+      const metrics = new Exposition((await live.http.get('/metrics').expect(200)).text);
+      const refusals = { code: 'mail-not-configured' };
+      expect(metrics.value('atelier_http_refusals_total', refusals)).toBe(3);
       const { body } = await live.http.get('/health/capabilities').expect(200);
       expect(body.capabilities).toContainEqual({
         part: 'mail',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
+import { sendMail } from '../src/mail/mail.jobs.js';
 import { registerAdmin } from './administrators.js';
 import { eventually } from './eventually.js';
 import {
@@ -214,7 +215,8 @@ export function describeAdministration(
 
     async function figures(): Promise<Figures> {
       const { body } = await app.as(admin).get('/api/v1/admin/queue-metrics').expect(200);
-      expect(body.queues.map((queue: Figures) => queue['name'])).toEqual([convertImage.name]);
+      const names = body.queues.map((queue: Figures) => queue['name']);
+      expect(names).toEqual([convertImage.name, sendMail.name]);
       return body.queues[0];
     }
 

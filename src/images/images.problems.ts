@@ -61,6 +61,7 @@ export const quotaExceeded = defineProblem({
   status: 507,
   title: 'Your storage is full',
   help: 'The files of your account would take more than your quota. Delete some, then try again.',
+  isMeant: true,
 });
 
 export const tooManyUploads = defineProblem({

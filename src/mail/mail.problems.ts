@@ -5,4 +5,5 @@ export const mailNotConfigured = defineProblem({
   status: 503,
   title: 'This server sends no mail',
   help: 'The request can only be met by mail, and the operator has set up no mail server. Trying again does not help.',
+  isMeant: true,
 });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { problemOf } from '../problems/answered-problems.js';
 import type { Connections } from '../http/connections.js';
 import { secondsSince } from './duration.js';
 import type { Metrics } from './metrics.js';
@@ -24,6 +25,11 @@ export function measureRequests(server: FastifyInstance, metrics: Metrics): void
     labels: ['method', 'route', 'status'],
     buckets: BUCKETS,
   });
+  const refusals = metrics.counter({
+    name: 'atelier_http_refusals_total',
+    help: 'Answers of status 500 or above that are no faults: refusals that are meant',
+    labels: ['code'],
+  });
   const inFlight = metrics.gauge({
     name: 'atelier_http_requests_in_flight',
     help: 'Requests that are being answered',
@@ -41,6 +47,8 @@ export function measureRequests(server: FastifyInstance, metrics: Metrics): void
       const method = METHODS.has(request.method ?? '') ? request.method : 'OTHER';
       const status = response.writableFinished ? response.statusCode : CLIENT_GONE;
       durations.observe({ method, route: routes.get(request), status }, secondsSince(startedAt));
+      const problem = problemOf(response);
+      if (problem?.isMeant && status !== CLIENT_GONE) refusals.inc({ code: problem.code });
     });
   });
 

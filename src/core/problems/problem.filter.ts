@@ -6,14 +6,8 @@ import {
   Logger,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import {
-  internalError,
-  isFault,
-  malformed,
-  Problem,
-  problemForStatus,
-  unavailable,
-} from './problem.js';
+import { rememberProblem } from './answered-problems.js';
+import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
 import { isUnavailable } from './unavailable.js';
 
 /** RFC 9457 section 6.1. */
@@ -28,7 +22,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const problem = toProblem(exception);
-    if (isFault(problem.status)) {
+    if (problem.isFault) {
       this.logger.error({ err: exception, msg: problem.message });
     }
     sendProblem(problem, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
@@ -38,6 +32,7 @@ export class ProblemFilter implements ExceptionFilter {
 /** Answers a problem, unless an answer is already under way. */
 export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): void {
   if (reply.sent) return;
+  rememberProblem(reply.raw, problem.definition);
   void reply
     .code(problem.status)
     .headers(problem.headers)

@@ -17,6 +17,11 @@ export interface ProblemDefinition {
   readonly title: string;
   /** What happened and what to do about it, for the page of this problem. */
   readonly help: string;
+  /**
+   * Whether a status of 500 or above is a refusal that is meant, such as that of a part which nobody
+   * has set up: it is no fault, and alarms nobody.
+   */
+  readonly isMeant?: boolean;
 }
 
 interface ProblemOptions extends ErrorOptions {
@@ -52,6 +57,11 @@ export class Problem extends Error {
 
   get code(): string {
     return this.definition.code;
+  }
+
+  /** Whether it tells of a fault of ours, or of something that is away. */
+  get isFault(): boolean {
+    return this.status >= 500 && this.definition.isMeant !== true;
   }
 
   /** The body of the answer. */
@@ -205,14 +215,6 @@ export const unavailable = defineProblem({
   title: 'Not available right now',
   help: 'A part that this request needs cannot be reached, or the server is shutting down. Try again after `Retry-After` seconds.',
 });
-
-/**
- * Whether an answer of this status tells of a fault of ours, or of something that is away. 507 does
- * not: a full quota is a refusal that is meant, and alarms nobody.
- */
-export function isFault(status: number): boolean {
-  return status >= 500 && status !== 507;
-}
 
 const generalByStatus = new Map(
   [

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isProbe } from '../http/probe.js';
-import { isFault } from '../problems/problem.js';
+import { tellsOfFault } from '../problems/answered-problems.js';
 import type { Span } from './span.js';
 import type { Tracing } from './tracing.js';
 
@@ -41,7 +41,7 @@ function endWithAnswer(span: Span, { raw }: FastifyReply): void {
     span.set({ 'http.response.status_code': raw.statusCode });
     // The client's own faults are no errors of the server.
     if (!raw.writableFinished) span.end(new ClientGone());
-    else span.end(isFault(raw.statusCode) ? new ServerError(raw.statusCode) : undefined);
+    else span.end(tellsOfFault(raw) ? new ServerError(raw.statusCode) : undefined);
   });
 }
 
