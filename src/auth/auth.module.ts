@@ -8,6 +8,7 @@ import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
 import { AuthController } from './auth.controller.js';
+import { PasswordCheck } from './passwords/password-check.js';
 import { Passwords } from './passwords/passwords.js';
 import { AccountMailModule } from './recovery/account-mail.module.js';
 import { EmailChangeController } from './recovery/email-change.controller.js';
@@ -49,6 +50,7 @@ import { Users } from './users/users.service.js';
     EmailChange,
     EmailVerification,
     JwtStrategy,
+    PasswordCheck,
     Passwords,
     PasswordReset,
     Principals,

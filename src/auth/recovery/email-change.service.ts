@@ -6,9 +6,8 @@ import { Problem } from '../../core/problems/problem.js';
 import { Mail } from '../../mail/mail.service.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import type { Principal } from '../access/principal.js';
-import { emailTaken, wrongPassword } from '../auth.problems.js';
-import { Passwords } from '../passwords/passwords.js';
-import { SignInAttempts } from '../sign-in/sign-in-attempts.js';
+import { emailTaken } from '../auth.problems.js';
+import { PasswordCheck } from '../passwords/password-check.js';
 import { User } from '../users/user.entity.js';
 import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
 import { AccountTokens } from './account-tokens.js';
@@ -21,8 +20,7 @@ export class EmailChange {
     private readonly em: EntityManager,
     private readonly mail: Mail,
     private readonly tokens: AccountTokens,
-    private readonly passwords: Passwords,
-    private readonly attempts: SignInAttempts,
+    private readonly passwordCheck: PasswordCheck,
     private readonly audit: AuditLog,
   ) {}
 
@@ -34,7 +32,7 @@ export class EmailChange {
   async request({ userId }: Principal, { email, password }: ChangeEmail): Promise<void> {
     this.mail.requireConfigured();
     const user = await this.em.findOneOrFail(User, { id: userId });
-    await this.requirePassword(user, password);
+    await this.passwordCheck.require(user, password, 'email.change-refused');
     const mail = await this.em.transactional((em) => {
       const added = this.mail.add(em, emailChangeMail, { recipient: email, data: { userId } });
       this.tokens.issue(em, added, { user, purpose: 'change-email' });
@@ -64,23 +62,6 @@ export class EmailChange {
       }
       throw error;
     }
-  }
-
-  /** A session that somebody else has got hold of is not enough. */
-  private async requirePassword(user: User, password: string | undefined): Promise<void> {
-    if (user.passwordHash == null) return;
-    await this.attempts.requireLeft(user.email);
-    if (password !== undefined && (await this.passwords.verify(user.passwordHash, password))) {
-      await this.attempts.requireLeft(user.email);
-      return;
-    }
-    await this.attempts.countFailure(user.email);
-    await this.audit.record({
-      actor: { kind: 'user', id: user.id },
-      action: 'email.change-refused',
-      target: { type: 'user', id: user.id },
-    });
-    throw new Problem(wrongPassword);
   }
 
   private async change(em: EntityManager, token: string): Promise<OutgoingMail | undefined> {
