@@ -4,6 +4,8 @@ import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { AccountToken } from './auth/recovery/account-token.entity.js';
+import { RecoveryCode } from './auth/second-factor/codes/recovery-code.entity.js';
+import { TotpSecret } from './auth/second-factor/codes/totp-secret.entity.js';
 import { Studio, StudioMember } from './auth/users/studio.entity.js';
 import { User } from './auth/users/user.entity.js';
 import { takeBackBroken } from './core/database/broken-connections.js';
@@ -48,12 +50,14 @@ const ENTITIES = [
   ImageLink,
   ImageVariant,
   OutgoingMail,
+  RecoveryCode,
   ResumableUpload,
   Session,
   SettledAttempt,
   Studio,
   StudioMember,
   Timer,
+  TotpSecret,
   User,
 ];
 

@@ -76,9 +76,14 @@ describe('openapi.json', () => {
       'ImageUpload',
       'Login',
       'Readiness',
+      'RecoveryCodesRequest',
       'RefreshToken',
       'Register',
       'ResetPassword',
+      'TotpConfirmation',
+      'TotpRemoval',
+      'TotpRequest',
+      'TotpSignIn',
       'VerifyEmail',
     ]);
     expect(schemas.Readiness.additionalProperties).toBeUndefined();
@@ -104,6 +109,7 @@ describe('openapi.json', () => {
       'POST /api/v1/auth/refresh',
       'POST /api/v1/auth/register',
       'POST /api/v1/auth/reset-password',
+      'POST /api/v1/auth/totp',
       'POST /api/v1/auth/verify-email',
     ]);
   });

@@ -11,6 +11,7 @@ import {
 } from '../core/problems/problem.js';
 import { CurrentUser, OptionalUser, type Principal } from './access/principal.js';
 import { emailTaken, invalidCredentials, invalidRefreshToken } from './auth.problems.js';
+import { totpRequired } from './second-factor/second-factor.problems.js';
 import { Sessions } from './sessions/sessions.service.js';
 import { RefreshCookie } from './sign-in/refresh-cookie.js';
 import {
@@ -60,6 +61,7 @@ export class AuthController {
     problems: [
       invalidCredentials,
       tooManyRequests,
+      totpRequired,
       unavailable,
       unsupportedMediaType,
       validationFailed,

@@ -17,6 +17,11 @@ import { PasswordResetController } from './recovery/password-reset.controller.js
 import { PasswordReset } from './recovery/password-reset.service.js';
 import { VerificationController } from './recovery/verification.controller.js';
 import { EmailVerification } from './recovery/verification.service.js';
+import { SecondFactorModule } from './second-factor/second-factor.module.js';
+import { TotpSettingsController } from './second-factor/totp-settings.controller.js';
+import { TotpSettings } from './second-factor/totp-settings.service.js';
+import { TotpSignInController } from './second-factor/totp-sign-in.controller.js';
+import { TotpSignIn } from './second-factor/totp-sign-in.service.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { RefreshCookie } from './sign-in/refresh-cookie.js';
@@ -32,6 +37,7 @@ import { Users } from './users/users.service.js';
 @Module({
   imports: [
     AccountMailModule,
+    SecondFactorModule,
     SessionsModule,
     ThrottlerModule.forRootAsync({
       inject: [ENV, RateLimits, Counters],
@@ -44,6 +50,8 @@ import { Users } from './users/users.service.js';
     VerificationController,
     PasswordResetController,
     EmailChangeController,
+    TotpSettingsController,
+    TotpSignInController,
   ],
   providers: [
     AccessTokens,
@@ -58,6 +66,8 @@ import { Users } from './users/users.service.js';
     SignInAnswers,
     SignInAttempts,
     SignInService,
+    TotpSettings,
+    TotpSignIn,
     Users,
     // In this order: who it is, then what they may.
     { provide: APP_GUARD, useClass: SignedInGuard },

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { MailTemplate } from '../../mail/mail-templates.js';
 
-const byUser = z.strictObject({ userId: z.uuid() });
+export const byUser = z.strictObject({ userId: z.uuid() });
 export type ByUser = z.output<typeof byUser>;
 
 const byAddress = z.strictObject({});

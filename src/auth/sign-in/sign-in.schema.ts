@@ -9,7 +9,7 @@ import {
 } from '../users/user.schema.js';
 
 /** Where a client wants its refresh token. */
-const refreshIn = z
+export const refreshIn = z
   .enum(['body', 'cookie'])
   .default('body')
   .describe(

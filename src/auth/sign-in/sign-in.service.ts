@@ -4,11 +4,13 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Problem } from '../../core/problems/problem.js';
 import { Mail } from '../../mail/mail.service.js';
+import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import type { Principal } from '../access/principal.js';
 import { emailTaken, invalidCredentials } from '../auth.problems.js';
 import { Passwords } from '../passwords/passwords.js';
 import { EmailVerification } from '../recovery/verification.service.js';
-import { type HeldSession, Sessions } from '../sessions/sessions.service.js';
+import { SecondFactors } from '../second-factor/second-factors.service.js';
+import { Sessions } from '../sessions/sessions.service.js';
 import { Studio, StudioMember } from '../users/studio.entity.js';
 import { User } from '../users/user.entity.js';
 import { Users } from '../users/users.service.js';
@@ -23,6 +25,7 @@ export class SignInService {
     private readonly em: EntityManager,
     private readonly users: Users,
     private readonly sessions: Sessions,
+    private readonly secondFactors: SecondFactors,
     private readonly answers: SignInAnswers,
     private readonly verification: EmailVerification,
     private readonly mail: Mail,
@@ -60,7 +63,7 @@ export class SignInService {
     }
   }
 
-  /** @throws Problem `invalid-credentials`, `too-many-requests` */
+  /** @throws Problem `invalid-credentials`, `totp-required`, `too-many-requests` */
   async login({ email, password }: Login): Promise<SignIn> {
     await this.attempts.requireLeft(email);
     const user = await this.users.findByEmail(email);
@@ -79,12 +82,45 @@ export class SignInService {
   }
 
   /**
-   * Signs somebody in who has proved to be this account, in whatever way.
+   * Signs somebody in who has proved to be this account, in whatever way, unless it asks for a second
+   * proof.
    *
+   * @throws Problem `totp-required`, with what the second step needs; `invalid-credentials` when the
+   *   account was changed or disabled meanwhile
+   */
+  enter(user: User): Promise<SignIn> {
+    return this.enterWith(user, async (em, held) => {
+      await this.secondFactors.requireOff(em, held);
+      return undefined;
+    });
+  }
+
+  /**
+   * {@link enter} for who has brought all proofs.
+   *
+   * Checking a password takes a while. Whoever changes it meanwhile, or disables the account, ends all
+   * sessions with it: the lock has this one begin before that, or not at all.
+   *
+   * @param first what the transaction of the session does before it begins; it may refuse it, or write
+   *   a mail down
    * @throws Problem `invalid-credentials` when the account was changed or disabled meanwhile
    */
-  async enter(user: User): Promise<SignIn> {
-    return this.answers.of(await this.beginSession(user));
+  async enterWith(
+    { id, passwordHash }: User,
+    first: (em: EntityManager, held: User) => Promise<OutgoingMail | undefined>,
+  ): Promise<SignIn> {
+    const { session, mail } = await this.em.transactional(async (em) => {
+      const held = await em.findOne(
+        User,
+        { id, passwordHash, disabledAt: null },
+        { lockMode: LockMode.PESSIMISTIC_READ, refresh: true },
+      );
+      if (!held) throw new Problem(invalidCredentials);
+      const mail = await first(em, held);
+      return { session: this.sessions.begin(em, held), mail };
+    });
+    if (mail) await this.mail.handOver(mail);
+    return this.answers.of(session);
   }
 
   /** @throws Problem `invalid-refresh-token` */
@@ -96,23 +132,5 @@ export class SignInService {
   async logout(user: Principal | undefined, refreshToken: string | undefined): Promise<void> {
     if (user) await this.sessions.signOut(user);
     else if (refreshToken !== undefined) await this.sessions.signOutByToken(refreshToken);
-  }
-
-  /**
-   * Checking a password takes a while. Whoever changes it meanwhile, or disables the account, ends all
-   * sessions with it: the lock has this one begin before that, or not at all.
-   *
-   * @throws Problem `invalid-credentials`
-   */
-  private beginSession({ id, passwordHash }: User): Promise<HeldSession> {
-    return this.em.transactional(async (em) => {
-      const user = await em.findOne(
-        User,
-        { id, passwordHash, disabledAt: null },
-        { lockMode: LockMode.PESSIMISTIC_READ, refresh: true },
-      );
-      if (!user) throw new Problem(invalidCredentials);
-      return this.sessions.begin(em, user);
-    });
   }
 }

@@ -1,0 +1,27 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { Mail } from '../../../mail/mail.service.js';
+import type { MailTemplate } from '../../../mail/mail-templates.js';
+import type { OutgoingMail } from '../../../mail/outgoing-mail.entity.js';
+import type { ByUser } from '../../recovery/account-mail.texts.js';
+import type { User } from '../../users/user.entity.js';
+
+/** Tells owners what was done to the second factor of their account, where mail goes anywhere. */
+@Injectable()
+export class SecondFactorNotices {
+  constructor(private readonly mail: Mail) {}
+
+  /** Adds a notice to what an EntityManager is about to commit; {@link handOver} it afterwards. */
+  add(
+    em: EntityManager,
+    template: MailTemplate<ByUser, never>,
+    { id: userId, email }: User,
+  ): OutgoingMail | undefined {
+    if (!this.mail.isConfigured) return undefined;
+    return this.mail.add(em, template, { recipient: email, data: { userId } });
+  }
+
+  async handOver(notice: OutgoingMail | undefined): Promise<void> {
+    if (notice) await this.mail.handOver(notice);
+  }
+}

@@ -1,0 +1,81 @@
+import { LockMode } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
+import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
+import { User } from '../users/user.entity.js';
+import { Challenges } from './challenges.js';
+import { TotpSecret } from './codes/totp-secret.entity.js';
+import { totpSwitchedOffMail } from './notices/second-factor-mail.texts.js';
+import { SecondFactorNotices } from './notices/second-factor-notices.js';
+import { totpRequired } from './second-factor.problems.js';
+
+/**
+ * Which accounts sign in with two factors. Whoever changes that locks the account first, and whoever
+ * signs in holds it: a session begins before two factors are switched on, or asks for the second.
+ */
+@Injectable()
+export class SecondFactors {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly challenges: Challenges,
+    private readonly notices: SecondFactorNotices,
+    private readonly audit: AuditLog,
+  ) {}
+
+  /** @returns that of an account, confirmed or not */
+  find(userId: string, em = this.em): Promise<TotpSecret | null> {
+    return em.findOne(TotpSecret, { user: userId }, { refresh: true });
+  }
+
+  /**
+   * Lets who has shown the first factor of an account pass when there is no other.
+   *
+   * @throws Problem `totp-required`, with the challenge for the second step
+   */
+  async requireOff(em: EntityManager, user: User): Promise<void> {
+    const secret = await this.find(user.id, em);
+    if (!secret?.isOn) return;
+    const challenge = this.challenges.issue(stateOf(user, secret));
+    throw new Problem(totpRequired, undefined, { extensions: { challenge } });
+  }
+
+  /**
+   * Switches two factors off for somebody who has lost theirs; where they are off already, that is no
+   * error. For oneself there is the way that asks for a code.
+   *
+   * @throws Problem `not-found`; `forbidden` for one's own
+   */
+  async reset(actor: Actor, userId: string): Promise<void> {
+    if (actor.kind === 'user' && actor.id === userId) {
+      throw new Problem(forbidden, 'Switch your own off with a code: DELETE /api/v1/me/totp.');
+    }
+    const notice = await this.em.transactional(async (em) => {
+      const user = await em.findOne(
+        User,
+        { id: userId },
+        { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
+      );
+      if (!user) throw new Problem(notFound);
+      const secret = await this.find(userId, em);
+      return secret ? this.switchOff(em, { actor, user, secret }, 'totp.reset') : undefined;
+    });
+    await this.notices.handOver(notice);
+  }
+
+  /** Forgets secret and recovery codes in the transaction of `em`, which has locked the account. */
+  switchOff(
+    em: EntityManager,
+    { actor, user, secret }: { actor: Actor; user: User; secret: TotpSecret },
+    action: 'totp.reset' | 'totp.switched-off',
+  ) {
+    em.remove(secret);
+    this.audit.add(em, { actor, action, target: { type: 'user', id: user.id } });
+    return secret.isOn ? this.notices.add(em, totpSwitchedOffMail, user) : undefined;
+  }
+}
+
+/** What a challenge for an account holds on to. */
+export function stateOf(user: User, secret: TotpSecret) {
+  return { userId: user.id, passwordHash: user.passwordHash ?? null, secretId: secret.id };
+}
