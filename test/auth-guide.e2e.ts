@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
@@ -7,6 +7,15 @@ import { describeWith } from './programs.js';
 import { TestingApp } from './testing-app.js';
 import { takeTour } from './tour.js';
 
+/** Shows the code of `--totp --base32 <secret>`, as the program of that name. */
+const OATHTOOL = `#!/usr/bin/env bash
+cd '${process.cwd()}'
+exec node --input-type=module --eval '
+  import { generateSync } from "otplib";
+  console.log(generateSync({ secret: process.argv[3] }));
+' -- "$@"
+`;
+
 let app: TestingApp;
 let folder: string;
 
@@ -14,6 +23,7 @@ describeWith(['bash', 'curl'], 'the guide to signing in', () => {
   beforeAll(async () => {
     app = await TestingApp.start({ worker: false });
     folder = await mkdtemp(join(tmpdir(), 'atelier-guide-'));
+    await writeFile(join(folder, 'oathtool'), OATHTOOL, { mode: 0o755 });
   });
 
   afterAll(async () => {
@@ -23,7 +33,7 @@ describeWith(['bash', 'curl'], 'the guide to signing in', () => {
 
   it('works as it stands', async () => {
     const printed = await takeTour('docs/auth.md', app.url, folder);
-    expect(printed).toHaveLength(9);
+    expect(printed).toHaveLength(13);
     const [registered = '', signedIn = '', listed = '', refreshed = '', , , sessions = ''] =
       printed;
     const user = { email: 'ana@example.com', name: 'Ana', language: 'es' };
@@ -36,9 +46,14 @@ describeWith(['bash', 'curl'], 'the guide to signing in', () => {
       { device: 'Atelier for Android/1.0', isCurrent: true },
       { isCurrent: false },
     ]);
+    const [secret = '', recovery = '', entered = '', off] = printed.slice(8, 12);
+    expect(JSON.parse(secret).uri).toContain('otpauth://totp/Atelier');
+    expect(JSON.parse(recovery).recoveryCodes).toHaveLength(10);
+    expect(JSON.parse(entered)).toMatchObject({ tokenType: 'Bearer', user });
+    expect(off?.trim()).toBe('');
     expect(JSON.parse(printed.at(-1) ?? '')).not.toHaveProperty('refreshToken');
     expect(await readFile(join(folder, 'jar'), 'utf8')).toContain(REFRESH_COOKIE);
     const live = await app.database.query('select 1 from sessions where ended_at is null');
-    expect(live).toHaveLength(1);
+    expect(live).toHaveLength(3);
   });
 });

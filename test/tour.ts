@@ -8,8 +8,9 @@ const BLOCK = /```sh\n(.*?)```/gs;
 
 /**
  * Runs the commands of a guide as they stand, in one shell and with the address of the product under
- * test, and fails when one of them does.
+ * test, and fails when one of them does. What is asked by `curl --silent` may be refused.
  *
+ * @param folder where they run; programs in it stand in for those of the machine
  * @returns what each block has printed
  */
 export async function takeTour(guide: string, url: string, folder: string): Promise<string[]> {
@@ -21,6 +22,7 @@ export async function takeTour(guide: string, url: string, folder: string): Prom
     .replaceAll('http://localhost:3000', url);
   const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: folder,
+    env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` },
   });
   return stdout.split('---\n');
 }

@@ -3,7 +3,7 @@ import { secret, secrets, whole, wholeNumber } from './values.js';
 
 export const signInVariables = {
   APP_SECRET: documented(secret, {
-    help: 'Signs file URLs and cookies. At least 32 bytes. `npm start` makes one and keeps it.',
+    help: 'Signs file URLs and cookies, and encrypts the secrets of authenticators: another one makes them useless. At least 32 bytes. `npm start` makes one and keeps it.',
     example: '<openssl rand -base64 48>',
   }),
   JWT_SECRET: documented(secret, {
