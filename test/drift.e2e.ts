@@ -80,6 +80,7 @@ describe('openapi.json', () => {
       'RefreshToken',
       'Register',
       'ResetPassword',
+      'RoleToAdd',
       'TotpConfirmation',
       'TotpRemoval',
       'TotpRequest',

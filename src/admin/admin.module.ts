@@ -1,19 +1,22 @@
 import { Module } from '@nestjs/common';
-import { AuditController } from './audit/audit.controller.js';
+import { AuthModule } from '../auth/auth.module.js';
 import { SecondFactorModule } from '../auth/second-factor/second-factor.module.js';
 import { MailModule } from '../mail/mail.module.js';
+import { AuditController } from './audit/audit.controller.js';
 import { DeadLettersController } from './dead-letters/dead-letters.controller.js';
 import { DeadLettersService } from './dead-letters/dead-letters.service.js';
 import { AdminMailController } from './mail/admin-mail.controller.js';
 import { QueuesController } from './queues/queues.controller.js';
 import { QueuesService } from './queues/queues.service.js';
+import { AdminUsersController } from './users/admin-users.controller.js';
 import { UserTotpController } from './users/user-totp.controller.js';
 
-/** What administrators see and govern: queues, dead letters, mail, second factors, the audit. */
+/** What administrators see and govern: users, queues, dead letters, mail, the audit. */
 @Module({
-  imports: [MailModule, SecondFactorModule],
+  imports: [AuthModule, MailModule, SecondFactorModule],
   controllers: [
     AdminMailController,
+    AdminUsersController,
     AuditController,
     DeadLettersController,
     QueuesController,

@@ -31,6 +31,7 @@ import { signInThrottling } from './sign-in/sign-in-route.js';
 import { SignInService } from './sign-in/sign-in.service.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { JwtStrategy } from './tokens/jwt.strategy.js';
+import { UserAdministration } from './users/user-administration.service.js';
 import { Users } from './users/users.service.js';
 
 /** Accounts, signing in, and the guards that close every route. */
@@ -68,10 +69,12 @@ import { Users } from './users/users.service.js';
     SignInService,
     TotpSettings,
     TotpSignIn,
+    UserAdministration,
     Users,
     // In this order: who it is, then what they may.
     { provide: APP_GUARD, useClass: SignedInGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
   ],
+  exports: [SessionsModule, UserAdministration, Users],
 })
 export class AuthModule {}

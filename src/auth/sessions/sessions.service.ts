@@ -1,7 +1,7 @@
 import { type FilterQuery, raw } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
-import { AuditLog } from '../../core/audit/audit-log.js';
+import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../core/env.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
 import {
@@ -37,6 +37,13 @@ export interface HeldSession {
   user: User;
   sessionId: string;
   refreshToken: string;
+}
+
+/** What is known of all sessions of an account. */
+export interface SessionSummary {
+  live: number;
+  /** ISO 8601 in UTC; null when there is no session that is still remembered. */
+  lastUsedAt: string | null;
 }
 
 /** What a refresh leads to. */
@@ -102,10 +109,16 @@ export class Sessions {
     return { user, sessionId: token.sessionId, refreshToken: next.token.text };
   }
 
-  /** A page of the live sessions of an account, the last used first. */
+  /** A page of the live sessions of who asks, the last used first. */
   async list(user: Principal, query: SessionQuery): Promise<Page<SessionAnswer>> {
+    const page = await this.listOf(user.userId, query);
+    return { ...page, items: page.items.map((session) => presentSession(session, user)) };
+  }
+
+  /** A page of the live sessions of an account, the last used first. */
+  async listOf(userId: string, query: SessionQuery): Promise<Page<Session>> {
     const { limit, offset, cursor } = query;
-    const live = { user: user.userId, endedAt: null, expiresAt: { $gt: new Date() } };
+    const live = { user: userId, endedAt: null, expiresAt: { $gt: new Date() } };
     const after = cursor === undefined ? undefined : decodeCursor(cursor, ORDER, timeValue);
     const rows = await this.em.find(
       Session,
@@ -120,7 +133,18 @@ export class Sessions {
       ...{ limit, order: ORDER },
       total: query.total ? await this.em.count(Session, live) : undefined,
     });
-    return { ...page, items: page.items.map(({ session }) => presentSession(session, user)) };
+    return { ...page, items: page.items.map(({ session }) => session) };
+  }
+
+  /** How many sessions of an account are live, and when it was signed in or refreshed last. */
+  async summaryOf(userId: string): Promise<SessionSummary> {
+    const [summary] = await this.em.execute<SessionSummary[]>(
+      `select count(*) filter (where ${LIVE})::int as live,
+              to_char(max(last_used_at) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "lastUsedAt"
+       from sessions where user_id = ?`,
+      [userId],
+    );
+    return summary ?? { live: 0, lastUsedAt: null };
   }
 
   /** Ends another device's session. @throws Problem `not-found` when the account has none like that */
@@ -153,9 +177,14 @@ export class Sessions {
     await this.em.transactional((em) => this.endAllIn(em, userId, because));
   }
 
-  /** {@link endAll} with what else the caller's transaction does. @returns how many were ended */
-  endAllIn(em: EntityManager, userId: string, because: SessionEnd): Promise<number> {
-    return this.endMatching(em, userId, because, {});
+  /**
+   * {@link endAll} with what else the caller's transaction does.
+   *
+   * @param actor who ends them, when it is not the account itself
+   * @returns how many were ended
+   */
+  endAllIn(em: EntityManager, userId: string, because: SessionEnd, actor?: Actor): Promise<number> {
+    return this.endMatching(em, userId, because, {}, actor);
   }
 
   /** Forgets sessions that have been over for a while. @returns how many */
@@ -216,6 +245,7 @@ export class Sessions {
     userId: string,
     because: SessionEnd,
     which: FilterQuery<Session>,
+    actor: Actor = { kind: 'user', id: userId },
   ): Promise<number> {
     const ended = await em.nativeUpdate(
       Session,
@@ -225,7 +255,7 @@ export class Sessions {
     if (ended > 0) {
       this.audit.add(em, {
         // Who brought a token that was used before, we do not know.
-        actor: because === 'token-reused' ? { kind: 'anonymous' } : { kind: 'user', id: userId },
+        actor: because === 'token-reused' ? { kind: 'anonymous' } : actor,
         action: 'session.ended',
         target: { type: 'user', id: userId },
         after: { because, sessions: ended },

@@ -30,6 +30,8 @@ const UserSchema = defineEntity({
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3).onUpdate(() => new Date()),
   },
+  // The newest first: the order in which they are listed.
+  indexes: [{ properties: ['createdAt', 'id'] }],
   checks: [{ name: 'users_email_lower_case', expression: 'email = lower(email)' }],
 });
 
@@ -92,6 +94,15 @@ export class User extends UserSchema.class {
 
   get isDisabled(): boolean {
     return this.disabledAt != null;
+  }
+
+  /** Whoever does it ends its sessions in the same transaction. */
+  disable(): void {
+    this.disabledAt ??= new Date();
+  }
+
+  enable(): void {
+    this.disabledAt = null;
   }
 }
 UserSchema.setClass(User);

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { flag } from '../../core/flag.js';
+import { pageQuery } from '../../core/paging.js';
 import { text } from '../../core/text.js';
 import { type Studio, STUDIO_ROLES, type StudioRole } from './studio.entity.js';
 import { ROLES, type User } from './user.entity.js';
@@ -53,6 +55,19 @@ export const studioSchema = z
     locale: z.string(),
   })
   .meta({ id: 'Studio' });
+
+/** What accounts can be chosen by; what is absent limits nothing. */
+export const userQuery = pageQuery({
+  text: text({ min: 1, max: 200 })
+    .optional()
+    .describe('Part of the e-mail address, of the name, or of the name of a studio, in any case.'),
+  role: z.enum(ROLES).optional(),
+  disabled: flag().optional().describe('Whether it may not sign in.'),
+  verified: flag().optional().describe('Whether the e-mail address was proved.'),
+  google: flag().optional().describe('Whether a Google account is linked.'),
+});
+
+export type UserQuery = z.output<typeof userQuery>;
 
 /** An account as its owner and administrators see it. */
 export function presentUser(user: User): z.output<typeof userSchema> {

@@ -1,11 +1,20 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { ReadDatabase } from '../../core/database/read-database.js';
+import type { Page } from '../../core/paging.js';
+import { notFound, Problem } from '../../core/problems/problem.js';
+import { StudioMember } from './studio.entity.js';
+import { listUsers } from './user.queries.js';
+import type { UserQuery } from './user.schema.js';
 import { User } from './user.entity.js';
 
 /** Accounts, by what they are known by. */
 @Injectable()
 export class Users {
-  constructor(private readonly em: EntityManager) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly lists: ReadDatabase,
+  ) {}
 
   findById(id: string): Promise<User | null> {
     return this.em.findOne(User, { id });
@@ -19,5 +28,27 @@ export class Users {
   /** @param googleId Google's `sub` */
   findByGoogleId(googleId: string): Promise<User | null> {
     return this.em.findOne(User, { googleId });
+  }
+
+  /** @throws Problem `not-found` */
+  async get(id: string): Promise<User> {
+    const user = await this.findById(id);
+    if (!user) throw new Problem(notFound);
+    return user;
+  }
+
+  /** A page of accounts, the newest first. */
+  async list(query: UserQuery): Promise<Page<User>> {
+    const page = await this.lists.read((server) => listUsers(server, query));
+    return { ...page, items: page.items.map((row) => this.em.map(User, row)) };
+  }
+
+  /** The studios that somebody works at, with what they are there; the one joined first comes first. */
+  membershipsOf(user: User) {
+    return this.em.find(
+      StudioMember,
+      { user },
+      { populate: ['studio'], orderBy: { createdAt: 'asc', studio: 'asc' } },
+    );
   }
 }

@@ -1,0 +1,134 @@
+import { LockMode } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
+import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
+import { AccountTokens } from '../recovery/account-tokens.js';
+import { Sessions } from '../sessions/sessions.service.js';
+import { type Role, User } from './user.entity.js';
+import { ownAccount, ownAdminRole } from './users.problems.js';
+
+/** A change of an account, and how it stood before. */
+interface Change {
+  readonly action: string;
+  readonly before: Record<string, unknown>;
+  readonly after: Record<string, unknown>;
+}
+
+/**
+ * What administrators change of accounts. What is so already is no change, and is not audited.
+ *
+ * Each change is one transaction that holds the account, and who acts, if that is an account: so they
+ * are still an administrator, and stay one. Of two who take the role from each other one comes first,
+ * and the other is refused.
+ */
+@Injectable()
+export class UserAdministration {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly sessions: Sessions,
+    private readonly tokens: AccountTokens,
+    private readonly audit: AuditLog,
+  ) {}
+
+  /** @throws Problem `not-found`, `forbidden` */
+  async addRole(actor: Actor, id: string, role: Role): Promise<void> {
+    await this.change(actor, id, (_em, user) => {
+      if (user.hasRole(role)) return undefined;
+      const before = { roles: user.roles };
+      user.addRole(role);
+      return { action: 'user.role-added', before, after: { roles: user.roles } };
+    });
+  }
+
+  /** @throws Problem `not-found`, `forbidden`; `own-admin-role` when it is who acts */
+  async removeRole(actor: Actor, id: string, role: Role): Promise<void> {
+    if (role === 'ADMIN' && isSelf(actor, id)) throw new Problem(ownAdminRole);
+    await this.change(actor, id, (_em, user) => {
+      if (!user.hasRole(role)) return undefined;
+      const before = { roles: user.roles };
+      user.removeRole(role);
+      return { action: 'user.role-removed', before, after: { roles: user.roles } };
+    });
+  }
+
+  /**
+   * Lets an account in nowhere any more: its sessions end, and what it was sent by mail is worth
+   * nothing, also when it is enabled again.
+   *
+   * @throws Problem `not-found`, `forbidden`; `own-account` when it is who acts
+   */
+  async disable(actor: Actor, id: string): Promise<void> {
+    if (isSelf(actor, id)) throw new Problem(ownAccount);
+    await this.change(actor, id, async (em, user) => {
+      if (user.isDisabled) return undefined;
+      user.disable();
+      await this.tokens.revokeAll(em, user);
+      await this.sessions.endAllIn(em, id, 'account-disabled', actor);
+      return disabling(null, user.disabledAt);
+    });
+  }
+
+  /** @throws Problem `not-found`, `forbidden` */
+  async enable(actor: Actor, id: string): Promise<void> {
+    await this.change(actor, id, (_em, user) => {
+      if (!user.isDisabled) return undefined;
+      const { disabledAt } = user;
+      user.enable();
+      return disabling(disabledAt, null);
+    });
+  }
+
+  /** Ends all sessions of an account, as far as there are any. @throws Problem `not-found`, `forbidden` */
+  async endSessions(actor: Actor, id: string): Promise<void> {
+    await this.change(actor, id, async (em) => {
+      // What it ends, it audits.
+      await this.sessions.endAllIn(em, id, 'ended-by-admin', actor);
+      return undefined;
+    });
+  }
+
+  private async change(
+    actor: Actor,
+    id: string,
+    work: (em: EntityManager, user: User) => Change | undefined | Promise<Change | undefined>,
+  ): Promise<void> {
+    await this.em.fork().transactional(async (em) => {
+      const user = await hold(em, actor, id);
+      const change = await work(em, user);
+      if (change) this.audit.add(em, { actor, target: { type: 'user', id }, ...change });
+    });
+  }
+}
+
+/**
+ * Locks an account and who acts, in the order of their ids, so that two who act on each other do not
+ * wait for each other.
+ */
+async function hold(em: EntityManager, actor: Actor, id: string): Promise<User> {
+  const ids = actor.kind === 'user' ? [actor.id, id] : [id];
+  const held = await em.find(
+    User,
+    { id: { $in: ids } },
+    { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE },
+  );
+  const administrator = held.find((user) => isSelf(actor, user.id));
+  const isAllowed = administrator?.isAdmin === true && !administrator.isDisabled;
+  // Both were true when the request came.
+  if (actor.kind === 'user' && !isAllowed) throw new Problem(forbidden);
+  const user = held.find((each) => each.id === id);
+  if (!user) throw new Problem(notFound);
+  return user;
+}
+
+function isSelf(actor: Actor, id: string): boolean {
+  return actor.kind === 'user' && actor.id === id;
+}
+
+function disabling(before: Date | null | undefined, after: Date | null | undefined): Change {
+  return {
+    action: after ? 'user.disabled' : 'user.enabled',
+    before: { disabledAt: before ?? null },
+    after: { disabledAt: after ?? null },
+  };
+}
