@@ -6,6 +6,8 @@ import { TestingApp } from './testing-app.js';
 
 const FAILURES = 7;
 const CALLS = 40;
+const ADMIN_TOKEN = 'of-the-administrators-of-this-test';
+const WRONG_ADMIN_TOKENS = 10;
 
 /** What limits have to do wherever they are counted. @param settings what chooses where that is */
 export function testSharedLimits(
@@ -28,6 +30,7 @@ export function testSharedLimits(
       SIGN_IN_CALLS_PER_MINUTE: String(CALLS),
       USER_REQUESTS_PER_MINUTE: '50',
       TRUST_PROXY: '127.0.0.1',
+      ADMIN_TOKEN,
     };
     app = await TestingApp.start({ worker: false, variables });
     const { api, url } = await ProductProcess.startApi(app.variables);
@@ -77,6 +80,23 @@ export function testSharedLimits(
       const { 429: refused, ...taken } = byStatus(answers);
       expect(refused).toBe(60 - CALLS);
       expect(Object.keys(taken)).toEqual(['401', '422']);
+    });
+
+    it('take exactly ten wrong ADMIN_TOKENs from one address, and the right one always', async () => {
+      await endMinute();
+      const get = (index: number, token: string) =>
+        send(`${either(index)}/api/v1/admin/users`, {
+          headers: { ...from('198.51.100.8'), 'x-admin-token': token },
+        });
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, (_, index) => get(index, `wrong ${index}`)),
+      );
+      expect(byStatus(answers)).toEqual({
+        401: WRONG_ADMIN_TOKENS,
+        429: 60 - WRONG_ADMIN_TOKENS,
+      });
+      const right = await manyTimes(10, (index) => get(index, ADMIN_TOKEN));
+      expect(byStatus(right)).toEqual({ 200: 10 });
     });
 
     it('let a right password in however many come with it at once', async () => {

@@ -4,6 +4,7 @@ import { ThrottlerModule } from '@nestjs/throttler';
 import { ENV } from '../core/env.js';
 import { Counters } from '../core/rate-limits/counters.js';
 import { RateLimits } from '../core/rate-limits/rate-limits.js';
+import { AdminToken } from './access/admin-token.js';
 import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
@@ -56,6 +57,7 @@ import { Users } from './users/users.service.js';
   ],
   providers: [
     AccessTokens,
+    AdminToken,
     EmailChange,
     EmailVerification,
     JwtStrategy,

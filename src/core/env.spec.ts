@@ -186,6 +186,25 @@ describe('the environment', () => {
     },
   );
 
+  it('takes any ADMIN_TOKEN to try things out, and in production one that is hard to guess', () => {
+    const production = { NODE_ENV: 'production', JWT_SECRET: STRONG[1] };
+    const strong = 'Kd7Wq2Zt9Xn4Rb6Lm1Vs8Yf3Hj5Pc0Gg';
+    expect(problemsOf({ ADMIN_TOKEN: 'short' })).toEqual([]);
+    expect(problemsOf({ ...production, ADMIN_TOKEN: strong })).toEqual([]);
+    expect(problemsOf({ ...production, ADMIN_TOKEN: strong.slice(1) })).toEqual([
+      'ADMIN_TOKEN must be at least 32 characters in production',
+    ]);
+    expect(problemsOf({ ...production, ADMIN_TOKEN: 'x'.repeat(32) })).toEqual([
+      'ADMIN_TOKEN is too easy to guess',
+    ]);
+    expect(problemsOf({ ADMIN_TOKEN: strong, METRICS_TOKEN: strong })).toEqual([
+      'ADMIN_TOKEN must differ from all other secrets',
+    ]);
+    // It could not be told from the tokens of users.
+    expect(problemsOf({ ADMIN_TOKEN: 'a.b.c' })).toEqual(['ADMIN_TOKEN must not look like a JWT']);
+    expect(problemsOf({ ADMIN_TOKEN: 'a b' })).toHaveLength(1);
+  });
+
   it.each([
     ['METRICS_TOKEN', 'too-short'],
     ['METRICS_TOKEN', 'no blanks within a token'],

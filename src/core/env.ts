@@ -10,9 +10,8 @@ import { queueVariables } from './env/queue.js';
 import { rateLimitMisfits, rateLimitVariables } from './env/rate-limits.js';
 import { redisMisfits } from './env/redis.js';
 import { s3Misfits } from './env/s3.js';
-import { signInVariables } from './env/sign-in.js';
+import { signInMisfits, signInVariables } from './env/sign-in.js';
 import { telemetryVariables } from './env/telemetry.js';
-import { isGuessable } from './env/values.js';
 
 /**
  * The environment: the one place where variables are named, documented, parsed and defaulted.
@@ -54,6 +53,7 @@ export const envVariables: Readonly<Record<string, z.ZodType>> = variables.shape
 const environment = variables.superRefine((env, context) => {
   const misfits = [
     ...processMisfits(env),
+    ...signInMisfits(env),
     ...redisMisfits(env),
     ...s3Misfits(env),
     ...rateLimitMisfits(env),
@@ -61,19 +61,6 @@ const environment = variables.superRefine((env, context) => {
   ];
   for (const { name, message } of misfits) {
     context.addIssue({ code: 'custom', path: [name], message });
-  }
-  if (env.NODE_ENV !== 'production') return;
-  for (const name of ['APP_SECRET', 'JWT_SECRET'] as const) {
-    if (isGuessable(env[name])) {
-      context.addIssue({ code: 'custom', path: [name], message: 'is too easy to guess' });
-    }
-  }
-  if (env.APP_SECRET === env.JWT_SECRET) {
-    context.addIssue({
-      code: 'custom',
-      path: ['JWT_SECRET'],
-      message: 'must differ from APP_SECRET',
-    });
   }
 });
 

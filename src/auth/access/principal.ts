@@ -1,5 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { forbidden, Problem } from '../../core/problems/problem.js';
 import type { Role } from '../users/user.entity.js';
 
 /** Who is signed in, as the guards found it in the token and the database. */
@@ -12,12 +13,18 @@ export interface Principal {
   readonly studioId: string | null;
 }
 
-export type AuthenticatedRequest = FastifyRequest & { user?: Principal };
+/** A request that the guards have let in: with a user, with the `ADMIN_TOKEN`, or as anyone's. */
+export type AuthenticatedRequest = FastifyRequest & {
+  user?: Principal;
+  /** Whether it brought the `ADMIN_TOKEN`, which is nobody's account: then there is no user. */
+  hasAdminToken?: true;
+};
 
-/** The signed-in user of a closed route. */
+/** The signed-in user of a closed route; the `ADMIN_TOKEN` is refused where there has to be one. */
 export const CurrentUser = createParamDecorator(
   (_: unknown, context: ExecutionContext): Principal => {
-    const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    const { user, hasAdminToken } = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (hasAdminToken) throw new Problem(forbidden, 'This needs an account: sign in.');
     if (!user) throw new Error('CurrentUser on a route that anyone may use');
     return user;
   },

@@ -6,8 +6,12 @@ import { PUBLIC_ACCESS, type PublicAccess } from '../../core/http/public.js';
 import { RequestLimits } from '../../core/rate-limits/request-limits.js';
 import type { AuthenticatedRequest } from './principal.js';
 import { bearerTokenOf } from '../tokens/bearer-token.js';
+import { AdminToken } from './admin-token.js';
 import { Principals, type VerifiedClaims } from './principals.js';
 import { VerifiedTokens } from '../tokens/verified-tokens.js';
+
+/** What requests with the `ADMIN_TOKEN` are counted under: as those of one user. */
+const ADMIN_TOKEN_SENDER = 'admin-token';
 
 /**
  * Closes every route that does not say `@Public()`.
@@ -23,6 +27,7 @@ export class SignedInGuard extends AuthGuard('jwt') {
   constructor(
     private readonly reflector: Reflector,
     private readonly principals: Principals,
+    private readonly adminToken: AdminToken,
     private readonly limits: RequestLimits,
   ) {
     super();
@@ -34,11 +39,14 @@ export class SignedInGuard extends AuthGuard('jwt') {
       context.getClass(),
     ]);
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    if (access === 'anyone') {
+    const isAnyone = access === 'anyone-or-user' && request.headers.authorization === undefined;
+    if (access === 'anyone' || isAnyone) {
       this.limits.identify(request, undefined);
       return true;
     }
-    if (access === 'anyone-or-user' && request.headers.authorization === undefined) return true;
+    const adminToken = this.adminToken.judge(request);
+    if (adminToken === 'right') return this.enterWithAdminToken(request);
+    if (adminToken === 'wrong') return this.refuseAdminToken(request);
     return this.enter(request, context);
   }
 
@@ -53,11 +61,23 @@ export class SignedInGuard extends AuthGuard('jwt') {
     const claims = this.verified.find(token) ?? (await this.verify(token, context));
     const principal = claims && (await this.principals.find(claims));
     this.limits.identify(request, principal ? principal.userId : undefined);
-    if (!principal) {
-      throw new Problem(unauthenticated, undefined, { headers: { 'www-authenticate': 'Bearer' } });
-    }
+    if (!principal) throw notSignedIn();
     request.user = principal;
     return true;
+  }
+
+  private async enterWithAdminToken(request: AuthenticatedRequest): Promise<true> {
+    this.limits.identify(request, ADMIN_TOKEN_SENDER);
+    await this.adminToken.recordUse(request);
+    request.hasAdminToken = true;
+    return true;
+  }
+
+  /** Whoever else it may be: a wrong token is not passed over for another one beside it. */
+  private async refuseAdminToken(request: AuthenticatedRequest): Promise<never> {
+    this.limits.identify(request, undefined);
+    await this.adminToken.countWrong(request);
+    throw notSignedIn();
   }
 
   /**
@@ -74,4 +94,8 @@ export class SignedInGuard extends AuthGuard('jwt') {
     if (claims) this.verified.remember(token, claims);
     return claims;
   }
+}
+
+function notSignedIn(): Problem {
+  return new Problem(unauthenticated, undefined, { headers: { 'www-authenticate': 'Bearer' } });
 }

@@ -1,5 +1,15 @@
+import type { z } from 'zod';
 import { documented } from './documented.js';
-import { secret, secrets, whole, wholeNumber } from './values.js';
+import { type Misfit, misfitsBy } from './misfits.js';
+import {
+  adminToken,
+  isGuessable,
+  isShortForProduction,
+  secret,
+  secrets,
+  whole,
+  wholeNumber,
+} from './values.js';
 
 export const signInVariables = {
   APP_SECRET: documented(secret, {
@@ -27,4 +37,37 @@ export const signInVariables = {
     help: 'How many passwords one API process hashes at once, on the threads that files and DNS need as well (UV_THREADPOOL_SIZE, 4); others wait for 5 seconds, and are refused then (503). Default: one for each core, and 3 at the most.',
     example: '2',
   }),
+  ADMIN_TOKEN: documented(adminToken.optional(), {
+    help: 'Opens the routes of administrators, and no others, to who sends it as `Authorization: Bearer` or `x-admin-token`. At least 32 characters in production. Default: administrators sign in.',
+    example: '<openssl rand -base64 48>',
+  }),
 };
+
+/** Secrets that are too weak for production, or stand for each other. */
+export function signInMisfits(
+  env: z.output<z.ZodObject<typeof signInVariables>> & {
+    NODE_ENV: string;
+    METRICS_TOKEN?: string | undefined;
+  },
+): Misfit[] {
+  const { APP_SECRET, JWT_SECRET, ADMIN_TOKEN, METRICS_TOKEN } = env;
+  const others = [APP_SECRET, JWT_SECRET, METRICS_TOKEN];
+  const isReused = ADMIN_TOKEN !== undefined && others.includes(ADMIN_TOKEN);
+  const misfits = misfitsBy([[isReused, 'ADMIN_TOKEN', 'must differ from all other secrets']]);
+  return env.NODE_ENV === 'production' ? [...misfits, ...weakSecrets(env)] : misfits;
+}
+
+function weakSecrets({
+  APP_SECRET,
+  JWT_SECRET,
+  ADMIN_TOKEN = '',
+}: z.output<z.ZodObject<typeof signInVariables>>): Misfit[] {
+  const isShort = ADMIN_TOKEN !== '' && isShortForProduction(ADMIN_TOKEN);
+  return misfitsBy([
+    [isGuessable(APP_SECRET), 'APP_SECRET', 'is too easy to guess'],
+    [isGuessable(JWT_SECRET), 'JWT_SECRET', 'is too easy to guess'],
+    [isGuessable(ADMIN_TOKEN), 'ADMIN_TOKEN', 'is too easy to guess'],
+    [isShort, 'ADMIN_TOKEN', 'must be at least 32 characters in production'],
+    [APP_SECRET === JWT_SECRET, 'JWT_SECRET', 'must differ from APP_SECRET'],
+  ]);
+}

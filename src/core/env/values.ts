@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isShapedLikeJwt } from '../jwt-shape.js';
 
 /**
  * The kinds of values that variables have. Messages name the rule and never the value; where the
@@ -125,12 +126,25 @@ export const secrets = list
   })
   .describe(`each at least ${MINIMUM_SECRET_BYTES} bytes`);
 
-/** A secret that is sent as `Authorization: Bearer`: RFC 6750 section 2.1. */
+/** What can be sent as `Authorization: Bearer`: RFC 6750 section 2.1. */
+const bearerText = z.string().regex(/^[\w.~+/-]+=*$/, 'must be letters, digits and -._~+/ alone');
+
+/** A secret that is sent so. */
 export function bearerToken(bytes: number) {
-  return z
-    .string()
-    .regex(/^[\w.~+/-]+=*$/, 'must be letters, digits and -._~+/ alone')
-    .min(bytes, `must be at least ${bytes} bytes, for example from: openssl rand -base64 24`);
+  return bearerText.min(
+    bytes,
+    `must be at least ${bytes} bytes, for example from: openssl rand -base64 24`,
+  );
+}
+
+/** A secret that is sent where the tokens of users are, and has to be told from them. */
+export const adminToken = bearerText
+  .refine((value) => !isShapedLikeJwt(value), { error: 'must not look like a JWT' })
+  .describe(`at least ${MINIMUM_SECRET_BYTES} characters in production`);
+
+/** What of that is too short in production. */
+export function isShortForProduction(value: string): boolean {
+  return value.length < MINIMUM_SECRET_BYTES;
 }
 
 /** What is put into headers as it is. */

@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { defineProblem, Problem } from '../problems/problem.js';
+import { isSameSecret } from '../same-secret.js';
 
 export const metricsClosed = defineProblem({
   code: 'metrics-closed',
@@ -71,10 +71,5 @@ function isLocal({ socket, headers }: IncomingMessage): boolean {
 
 function hasToken({ headers }: IncomingMessage, token: string | undefined): boolean {
   const [, given] = BEARER.exec(headers.authorization ?? '') ?? [];
-  // Hashes have one length, which is what a comparison in constant time needs.
-  return token !== undefined && given !== undefined && timingSafeEqual(hash(given), hash(token));
-}
-
-function hash(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return token !== undefined && given !== undefined && isSameSecret(given, token);
 }

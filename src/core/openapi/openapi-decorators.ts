@@ -17,13 +17,16 @@ export async function loadSwagger(): Promise<typeof Swagger> {
   return swagger;
 }
 
-/** A decorator of a route that waits for the library. */
+/** Of a route, or of all routes of a controller. */
+type RouteDecorator = (target: object, name?: unknown, descriptor?: unknown) => void;
+
+/** A decorator that waits for the library. */
 export function Described(
-  decorator: (swagger: typeof Swagger) => MethodDecorator,
-): MethodDecorator {
-  return (target, name, descriptor) => {
+  decorator: (swagger: typeof Swagger) => MethodDecorator | ClassDecorator,
+): MethodDecorator & ClassDecorator {
+  return (target: object, name?: unknown, descriptor?: unknown) => {
     waiting.push((swagger) => {
-      decorator(swagger)(target, name, descriptor);
+      (decorator(swagger) as RouteDecorator)(target, name, descriptor);
     });
   };
 }

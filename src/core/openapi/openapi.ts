@@ -88,6 +88,15 @@ export async function describeApi(app: INestApplication, version: string): Promi
     .setLicense('ISC', 'https://opensource.org/license/isc-license-txt')
     .setOpenAPIVersion('3.1.0')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
+    .addApiKey(
+      {
+        type: 'apiKey',
+        in: 'header',
+        name: 'x-admin-token',
+        description: 'The ADMIN_TOKEN of the operator; it may be sent as Bearer as well.',
+      },
+      'adminToken',
+    )
     .addSecurityRequirements('bearer')
     .build();
   const document = SwaggerModule.createDocument(app, config, {

@@ -12,7 +12,7 @@ import { RateLimits, tooMany, WINDOW_SECONDS } from './rate-limits.js';
 const SETTLE_EVERY_MS = 1_000;
 /** The most senders that it is told of at once. */
 const MAX_BATCH = 1_000;
-/** Routes whose guards find out who is signed in. */
+/** Routes whose guards find out who sends. */
 const GUARDED = '/api/';
 
 /**
@@ -59,13 +59,13 @@ export class RequestLimits implements OnApplicationShutdown {
   /**
    * Counts a request of which it is known now whose it is.
    *
-   * @param userId undefined when nobody was found to be signed in
+   * @param sender the user; undefined when nobody was found to be signed in
    * @throws Problem `too-many-requests`
    */
-  identify(request: FastifyRequest, userId: string | undefined): void {
+  identify(request: FastifyRequest, sender: string | undefined): void {
     if (!this.timer || !isToBeKnown(request)) return;
     const refusal =
-      userId === undefined ? take(this.addresses, addressOf(request)) : take(this.users, userId);
+      sender === undefined ? take(this.addresses, addressOf(request)) : take(this.users, sender);
     if (refusal) throw refusal;
   }
 
@@ -129,7 +129,8 @@ export function addressOf({ ip }: FastifyRequest): string {
 
 /** Only what goes through guards: elsewhere a token of whatever kind would be a way around. */
 function isToBeKnown({ headers, routeOptions }: FastifyRequest): boolean {
-  return headers.authorization !== undefined && routeOptions.url?.startsWith(GUARDED) === true;
+  const bringsToken = headers.authorization !== undefined || headers['x-admin-token'] !== undefined;
+  return bringsToken && routeOptions.url?.startsWith(GUARDED) === true;
 }
 
 function take(buckets: Buckets, sender: string): Problem | undefined {
