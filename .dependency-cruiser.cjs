@@ -37,7 +37,8 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^src/',
-        pathNot: '^src/(standalone(\\.ts|/)|(create-migration|images-verify)\\.ts)',
+        pathNot:
+          '^src/(standalone(\\.ts|/)|(admin-create|create-migration|first-administrator|images-verify)\\.ts)',
       },
       to: { path: '^src/standalone' },
     },

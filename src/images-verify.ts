@@ -24,8 +24,8 @@ import { besideStandalone } from './standalone/beside.js';
 const USAGE = 'npm run images:verify -- [--checksums] [--repair] [--force] [--json]';
 const FINDINGS_LEFT = 1;
 
-const FLAGS = ['checksums', 'repair', 'force', 'json'] as const;
-type Flags = Readonly<Record<(typeof FLAGS)[number], boolean>>;
+const FLAGS = { checksums: 'flag', repair: 'flag', force: 'flag', json: 'flag' } as const;
+type Flags = Readonly<Record<keyof typeof FLAGS, boolean>>;
 
 @Module({})
 class VerifyModule {}

@@ -23,7 +23,7 @@ const NOT_ALL_THERE = 1;
 const RECORD = 'storage-migration.jsonl';
 const PROGRESS_MS = 2_000;
 
-runTool(USAGE, ['again', 'verify'], async (flags) => {
+runTool(USAGE, { again: 'flag', verify: 'flag' }, async (flags) => {
   const env = readOfflineEnv();
   const { from, to, target } = await openStores(env);
   const record = await MigrationRecord.open(join(env.DATA_DIR, RECORD), target);

@@ -5,18 +5,26 @@ import { runEntryPoint } from './entry-point.js';
 /** The exit code of a tool that could not do what it was asked to. */
 const FAILED = 2;
 
+/** What a tool may be given by name: a `flag` is there or not, a `text` follows its name. */
+type Options = Readonly<Record<string, 'flag' | 'text'>>;
+
+/** What it was given. */
+type Given<Taken extends Options> = {
+  readonly [Name in keyof Taken]: Taken[Name] extends 'flag' ? boolean : string | undefined;
+};
+
 /**
- * Runs a tool of the command line, which takes flags and nothing else. What it throws ends it with
- * 2; any other exit code is its own.
+ * Runs a tool of the command line, which takes options by name and nothing else. What it throws ends
+ * it with 2; any other exit code is its own.
  *
- * @param usage what to tell who gives another flag
+ * @param usage what to tell who gives another option
  */
-export function runTool<Flag extends string>(
+export function runTool<const Taken extends Options>(
   usage: string,
-  flags: readonly Flag[],
-  main: (given: Readonly<Record<Flag, boolean>>) => Promise<void>,
+  taken: Taken,
+  main: (given: Given<Taken>) => Promise<void>,
 ): void {
-  runEntryPoint(async () => main(readFlags(usage, flags)), FAILED);
+  runEntryPoint(async () => main(readOptions(usage, taken)), FAILED);
 }
 
 /**
@@ -33,15 +41,15 @@ export function onUnreadReport(stop: () => void): void {
 }
 
 /** @throws CannotStart */
-function readFlags<Flag extends string>(
-  usage: string,
-  flags: readonly Flag[],
-): Record<Flag, boolean> {
+function readOptions<Taken extends Options>(usage: string, taken: Taken): Given<Taken> {
   const flag = { type: 'boolean', default: false } as const;
+  const text = { type: 'string' } as const;
   try {
-    const options = Object.fromEntries(flags.map((name) => [name, flag]));
+    const options = Object.fromEntries(
+      Object.entries(taken).map(([name, kind]) => [name, kind === 'flag' ? flag : text]),
+    );
     const { values } = parseArgs({ options, strict: true, allowPositionals: false });
-    return values as Record<Flag, boolean>;
+    return values as Given<Taken>;
   } catch (error) {
     throw new CannotStart(`${(error as Error).message}\nUsage: ${usage}`);
   }
