@@ -7,6 +7,7 @@ import { CannotStart } from './core/process/cannot-start.js';
 import { onStopSignal } from './core/process/stop-signals.js';
 import { DataDir } from './standalone/data-dir.js';
 import { EmbeddedPostgres } from './standalone/embedded-postgres.js';
+import { credentialsFile, hasAdministrator } from './standalone/first-administrator.js';
 import { freePort, tryPort } from './standalone/free-port.js';
 import { Backoff } from './standalone/backoff.js';
 import { allAnswer } from './standalone/readiness.js';
@@ -45,14 +46,26 @@ class Standalone {
     await this.supervisor.killLeftovers();
 
     const port = await reservePort(env);
-    const database = settings['DATABASE_URL'] ? {} : await this.databaseUrls(dataDir.path);
+    const database: NodeJS.ProcessEnv = settings['DATABASE_URL']
+      ? {}
+      : await this.databaseUrls(dataDir.path);
     const workerPort = await reserveWorkerPort(env, dataDir);
-    await this.runPrograms(this.supervisor, {
+    const programEnv = {
       ...settings,
       ...database,
       PORT: String(port),
       WORKER_METRICS_PORT: String(workerPort),
-    });
+    };
+    await this.supervisor.runToEnd(program('migrate', 'migrate', programEnv));
+    // Only migrations may alter tables: the others do not even learn the owner's password.
+    const restricted = { ...programEnv, MIGRATION_DATABASE_URL: undefined };
+    const administrator = await makeAdministrator(
+      this.supervisor,
+      database['DATABASE_URL'],
+      restricted,
+    );
+    this.supervisor.keepRunning(program('api', 'main', restricted));
+    this.supervisor.keepRunning(program('worker', 'worker', restricted));
     const answering = allAnswer(listenHost(env), { api: port, worker: workerPort });
     await Promise.race([answering, this.supervisor.startFailure]);
     this.supervisor.settle();
@@ -63,6 +76,7 @@ class Standalone {
         workerBase: `http://localhost:${workerPort}`,
         dataDir: dataDir.path,
         isProduction: env.NODE_ENV === 'production',
+        administrator,
       }),
     );
   }
@@ -115,18 +129,27 @@ class Standalone {
       }
     }
   }
-
-  private async runPrograms(supervisor: Supervisor, env: NodeJS.ProcessEnv): Promise<void> {
-    await supervisor.runToEnd(program('migrate', 'migrate', env));
-    // Only migrations may alter tables: the others do not even learn the owner's password.
-    const restricted = { ...env, MIGRATION_DATABASE_URL: undefined };
-    supervisor.keepRunning(program('api', 'main', restricted));
-    supervisor.keepRunning(program('worker', 'worker', restricted));
-  }
 }
 
 function program(name: string, entry: string, env: NodeJS.ProcessEnv): Program {
   return { name, entry: join(import.meta.dirname, `${entry}.js`), env };
+}
+
+/**
+ * Makes an administrator where the embedded database has none. Who brings a database of their own
+ * makes theirs with `npm run admin:create`.
+ *
+ * @param embedded the URL of that database, if it is there
+ * @returns the file that holds the password, when one was made
+ */
+async function makeAdministrator(
+  supervisor: Supervisor,
+  embedded: string | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  if (embedded === undefined || (await hasAdministrator(embedded))) return undefined;
+  await supervisor.runToEnd(program('admin', 'first-administrator', env));
+  return (await hasAdministrator(embedded)) ? credentialsFile(env['DATA_DIR'] ?? '') : undefined;
 }
 
 /** What the operator has set, and for the rest what standalone keeps or knows. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -58,7 +58,7 @@ function killIfThere(pid: number): void {
   }
 }
 
-async function startUntilReady(): Promise<ChildProcess> {
+async function startUntilReady(): Promise<{ child: ChildProcess; output: () => string }> {
   const { child, output } = npmStart();
   await eventually(
     async () => output(),
@@ -66,7 +66,20 @@ async function startUntilReady(): Promise<ChildProcess> {
     60_000,
   );
   expect(output()).toContain(READY);
-  return child;
+  return { child, output };
+}
+
+const ADMINISTRATOR_FILE = 'first-administrator.json';
+
+/** How many administrators there are, as the one whose file this is sees them. */
+async function signInByFile(text: string): Promise<number> {
+  const api = supertest(`http://127.0.0.1:${port}`);
+  const { body } = await api.post('/auth/login').type('json').send(text).expect(200);
+  const { body: administrators } = await api
+    .get('/api/v1/admin/users?role=ADMIN&total=true')
+    .set('authorization', `Bearer ${body.accessToken}`)
+    .expect(200);
+  return administrators.total;
 }
 
 /** The worker's own server, at the port that is recorded in the data directory. */
@@ -109,7 +122,14 @@ describe('npm start', () => {
   onLinux(
     'goes on where it was after a kill -9 of everything, and stops cleanly',
     async () => {
-      const first = await startUntilReady();
+      const { child: first, output: firstOutput } = await startUntilReady();
+      // What was just told: the file signs in as it is, and nobody else can read it.
+      const file = join(dataDir, ADMINISTRATOR_FILE);
+      expect(firstOutput()).toContain(file);
+      expect((await stat(file)).mode & 0o777).toBe(0o600);
+      const credentials = await readFile(file, 'utf8');
+      expect(firstOutput()).not.toContain(JSON.parse(credentials).password);
+      expect(await signInByFile(credentials)).toBe(1);
       // The address that was just printed.
       expect((await workerAnswers()).metrics).toContain('nodejs_version_info');
       const api = supertest(`http://127.0.0.1:${port}`);
@@ -142,7 +162,11 @@ describe('npm start', () => {
       for (const pid of [first.pid ?? 0, ...tree]) killIfThere(pid);
       await ended;
 
-      const second = await startUntilReady();
+      const { child: second, output: secondOutput } = await startUntilReady();
+      expect(secondOutput()).not.toContain(ADMINISTRATOR_FILE);
+      expect(await readFile(file, 'utf8')).toBe(credentials);
+      expect(await signInByFile(credentials)).toBe(1);
+      await rm(file);
       const statuses = await eventually(
         async () => {
           const answers = await Promise.all(ids.map((id) => signedIn.get(`/api/v1/images/${id}`)));
@@ -172,6 +196,8 @@ describe('npm start', () => {
 
   it('says clearly that another instance has the data directory', async () => {
     await startUntilReady();
+    // There is an administrator, though somebody has put away how to sign in.
+    expect(await readdir(dataDir)).not.toContain(ADMINISTRATOR_FILE);
     const { child, output } = npmStart();
     const [code] = (await once(child, 'exit')) as [number];
     expect(code).not.toBe(0);

@@ -1,13 +1,18 @@
+import { FIRST_ADMINISTRATOR } from './first-administrator.js';
+
 interface Places {
   /** Of the API. */
   base: string;
   workerBase: string;
   dataDir: string;
   isProduction: boolean;
+  /** The file that the first administrator signs in with, when one was made. */
+  administrator: string | undefined;
 }
 
 /** What `npm start` says when everything answers: where things are, and the first two requests. */
-export function welcome({ base, workerBase, dataDir, isProduction }: Places): string {
+export function welcome(where: Places): string {
+  const { base, workerBase, dataDir, isProduction, administrator } = where;
   const places = `
 Atelier is ready.
 
@@ -17,7 +22,22 @@ Atelier is ready.
   Metrics  ${base}/metrics  ${workerBase}/metrics
   Data     ${dataDir}
 `;
-  return isProduction ? places : `${places}${firstSteps(base)}`;
+  return [
+    places,
+    administrator === undefined ? '' : firstAdministrator(base, administrator),
+    isProduction ? '' : firstSteps(base),
+  ].join('');
+}
+
+/** Not the password: what `npm start` prints may end in a log. */
+function firstAdministrator(base: string, file: string): string {
+  return `
+  ${FIRST_ADMINISTRATOR} is an administrator. The password is in
+  ${file}, which signs in as it is:
+
+    curl -s ${base}/auth/login -H 'content-type: application/json' \\
+      -d '@${file}'
+`;
 }
 
 function firstSteps(base: string): string {
