@@ -375,3 +375,62 @@ describe('.env.example', () => {
     }
   });
 });
+
+describe('the variables of Google', () => {
+  const client = { GOOGLE_CLIENT_ID: 'id', GOOGLE_CLIENT_SECRET: 'hunter2' };
+
+  it('go together', () => {
+    const { GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET } = client;
+    expect(problemsOf(client)).toEqual([]);
+    expect(problemsOf({ GOOGLE_CLIENT_ID })).toEqual([
+      'GOOGLE_CLIENT_SECRET is required with GOOGLE_CLIENT_ID',
+    ]);
+    expect(problemsOf({ GOOGLE_CLIENT_SECRET })).toEqual([
+      'GOOGLE_CLIENT_ID is required with GOOGLE_CLIENT_SECRET',
+    ]);
+    expect(problemsOf({ GOOGLE_CALLBACK_URL: 'https://x', GOOGLE_MOBILE_CLIENT_IDS: 'a' })).toEqual(
+      ['GOOGLE_CLIENT_ID is required with GOOGLE_CALLBACK_URL, GOOGLE_MOBILE_CLIENT_IDS'],
+    );
+  });
+
+  it('have Google send people back to the API, unless they say otherwise', () => {
+    const callbackOf = (changes: NodeJS.ProcessEnv) =>
+      readEnv({ ...REQUIRED, ...client, ...changes }).GOOGLE_CALLBACK_URL;
+    expect(callbackOf({ PUBLIC_URL: 'https://api.example.com/' })).toBe(
+      'https://api.example.com/api/v1/auth/google/callback',
+    );
+    expect(callbackOf({ GOOGLE_CALLBACK_URL: 'https://app.example.com/back' })).toBe(
+      'https://app.example.com/back',
+    );
+  });
+
+  it('name several clients of apps', () => {
+    const { GOOGLE_MOBILE_CLIENT_IDS } = readEnv({
+      ...{ ...REQUIRED, ...client },
+      GOOGLE_MOBILE_CLIENT_IDS: ' ios, android ,',
+    });
+    expect(GOOGLE_MOBILE_CLIENT_IDS).toEqual(['ios', 'android']);
+  });
+
+  it.each([
+    ['GOOGLE_TOKEN_URL', 'http://gateway.example/token'],
+    ['GOOGLE_TOKEN_URL', 'http://localhost.example/token'],
+    ['GOOGLE_TOKEN_URL', 'http://127.0.0.1.example/token'],
+    ['GOOGLE_KEYS_URL', 'file:///etc/keys'],
+    ['GOOGLE_AUTH_URL', 'https://user:hunter2@gateway.example'],
+    ['GOOGLE_USERINFO_URL', 'https://gateway.example/me'],
+    ['GOOGLE_CLIENT_ID', 'hunter2 hunter2'],
+    ['GOOGLE_MOBILE_CLIENT_IDS', 'ios,hunter2 hunter2'],
+  ])('are refused by their names when they cannot be right: %s', (name, value) => {
+    const problems = problemsOf({ ...client, [name]: value });
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^${name} must `))]);
+    expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it.each(['http://localhost:8080/keys', 'http://127.1.2.3/keys', 'http://[::1]:9/keys'])(
+    'may lead to this machine: %s',
+    (url) => {
+      expect(problemsOf({ ...client, GOOGLE_KEYS_URL: url })).toEqual([]);
+    },
+  );
+});

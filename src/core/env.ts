@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { databaseVariables } from './env/database.js';
 import { fileVariables } from './env/files.js';
+import { googleMisfits, googleVariables } from './env/google.js';
 import { httpVariables } from './env/http.js';
 import { limitVariables } from './env/limits.js';
 import { mailMisfits, mailVariables } from './env/mail.js';
@@ -25,6 +26,7 @@ export const ENV_SECTIONS: Readonly<Record<string, Readonly<Record<string, z.Zod
   Process: processVariables,
   HTTP: httpVariables,
   'Secrets and sign-in': signInVariables,
+  'Google sign-in': googleVariables,
   Database: databaseVariables,
   'Queue and worker': queueVariables,
   Files: fileVariables,
@@ -38,6 +40,7 @@ const variables = z.object({
   ...processVariables,
   ...httpVariables,
   ...signInVariables,
+  ...googleVariables,
   ...databaseVariables,
   ...queueVariables,
   ...fileVariables,
@@ -58,6 +61,7 @@ const environment = variables.superRefine((env, context) => {
     ...s3Misfits(env),
     ...rateLimitMisfits(env),
     ...mailMisfits(env),
+    ...googleMisfits(env),
   ];
   for (const { name, message } of misfits) {
     context.addIssue({ code: 'custom', path: [name], message });
@@ -68,10 +72,15 @@ const environment = variables.superRefine((env, context) => {
 export type Env = Readonly<
   Omit<
     z.output<typeof variables>,
-    'PUBLIC_URL' | 'APP_URL' | 'PASSWORD_MIN_LENGTH' | 'PASSWORD_HASHES_AT_ONCE'
+    | 'PUBLIC_URL'
+    | 'APP_URL'
+    | 'GOOGLE_CALLBACK_URL'
+    | 'PASSWORD_MIN_LENGTH'
+    | 'PASSWORD_HASHES_AT_ONCE'
   > & {
     PUBLIC_URL: string;
     APP_URL: string;
+    GOOGLE_CALLBACK_URL: string;
     PASSWORD_MIN_LENGTH: number;
     PASSWORD_HASHES_AT_ONCE: number;
   }
@@ -108,6 +117,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     ...env,
     PUBLIC_URL: publicUrl,
     APP_URL: env.APP_URL ?? publicUrl,
+    GOOGLE_CALLBACK_URL: env.GOOGLE_CALLBACK_URL ?? `${publicUrl}/api/v1/auth/google/callback`,
     PASSWORD_MIN_LENGTH: env.PASSWORD_MIN_LENGTH ?? (env.NODE_ENV === 'production' ? 8 : 6),
     // One thread of Node's four is left to others.
     PASSWORD_HASHES_AT_ONCE: env.PASSWORD_HASHES_AT_ONCE ?? Math.min(availableParallelism(), 3),

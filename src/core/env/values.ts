@@ -152,6 +152,13 @@ export const visible = z
   .string()
   .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters without blanks');
 
+/** Several of those. */
+export const visibleWords = list
+  .refine((values) => values.every((value) => visible.safeParse(value).success), {
+    error: 'must be visible ASCII characters without blanks, separated by commas',
+  })
+  .describe('visible ASCII characters');
+
 /** An origin as browsers send it: scheme, host and port, no path and no trailing slash. */
 export const origins = list
   .refine(
