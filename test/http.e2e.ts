@@ -224,6 +224,7 @@ describe('health', () => {
       { part: 'files', driver: 'disk', embedded: true },
       { part: 'mail', driver: 'recorded', embedded: true },
       { part: 'queue', driver: 'bullmq-postgresql', embedded: true },
+      { part: 'sign-in', driver: 'password', embedded: true },
     ]);
   });
 

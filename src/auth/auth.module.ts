@@ -1,7 +1,8 @@
-import { Module } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
-import { ENV } from '../core/env.js';
+import { ENV, type Env } from '../core/env.js';
+import { Capabilities } from '../core/process/capabilities.js';
 import { Counters } from '../core/rate-limits/counters.js';
 import { RateLimits } from '../core/rate-limits/rate-limits.js';
 import { AdminToken } from './access/admin-token.js';
@@ -9,6 +10,15 @@ import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
 import { AuthController } from './auth.controller.js';
+import { FlowStates } from './google/flow-states.js';
+import { GoogleConfiguredGuard, signInCapability } from './google/google-configured.guard.js';
+import { GoogleFlow } from './google/google-flow.js';
+import { GoogleLinksController } from './google/google-links.controller.js';
+import { GoogleLinks } from './google/google-links.service.js';
+import { GoogleSignInController } from './google/google-sign-in.controller.js';
+import { GoogleSignIn } from './google/google-sign-in.service.js';
+import { IdTokens } from './google/id-tokens.js';
+import { StateCookie } from './google/state-cookie.js';
 import { PasswordCheck } from './passwords/password-check.js';
 import { Passwords } from './passwords/passwords.js';
 import { AccountMailModule } from './recovery/account-mail.module.js';
@@ -54,12 +64,20 @@ import { Users } from './users/users.service.js';
     EmailChangeController,
     TotpSettingsController,
     TotpSignInController,
+    GoogleSignInController,
+    GoogleLinksController,
   ],
   providers: [
     AccessTokens,
     AdminToken,
     EmailChange,
     EmailVerification,
+    FlowStates,
+    GoogleConfiguredGuard,
+    GoogleFlow,
+    GoogleLinks,
+    GoogleSignIn,
+    IdTokens,
     JwtStrategy,
     PasswordCheck,
     Passwords,
@@ -72,6 +90,7 @@ import { Users } from './users/users.service.js';
     TotpSettings,
     TotpSignIn,
     UserAdministration,
+    StateCookie,
     Users,
     // In this order: who it is, then what they may.
     { provide: APP_GUARD, useClass: SignedInGuard },
@@ -79,4 +98,8 @@ import { Users } from './users/users.service.js';
   ],
   exports: [SessionsModule, UserAdministration, Users],
 })
-export class AuthModule {}
+export class AuthModule {
+  constructor(capabilities: Capabilities, @Inject(ENV) env: Env) {
+    capabilities.register(signInCapability(env));
+  }
+}

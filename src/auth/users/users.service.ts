@@ -56,6 +56,7 @@ export class Users {
       { populate: ['studio'], orderBy: { createdAt: 'asc', studio: 'asc' } },
     );
   }
+
   /**
    * The account that a Google account opens: the one that is linked with it; else the one of the same
    * address, which is linked now, when both sides have seen that the address is theirs; else a new one.

@@ -1,0 +1,149 @@
+import { LockMode, UniqueConstraintViolationException } from '@mikro-orm/core';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { AuditLog } from '../../core/audit/audit-log.js';
+import { Problem, unauthenticated } from '../../core/problems/problem.js';
+import { PasswordCheck } from '../passwords/password-check.js';
+import { EmailVerification } from '../recovery/verification.service.js';
+import { Session } from '../sessions/session.entity.js';
+import { User } from '../users/user.entity.js';
+import type { FlowState } from './flow-states.js';
+import { GoogleFlow } from './google-flow.js';
+import type { GoogleIdentity } from './google-identity.js';
+import {
+  emailUnverified,
+  googleLinked,
+  googleTaken,
+  invalidState,
+  lastSignInWay,
+} from './google.problems.js';
+import type { BeginGoogleLink, GoogleCallback, LinkGoogle, UnlinkGoogle } from './google.schema.js';
+import { IdTokens } from './id-tokens.js';
+
+/** Whose account, and the session in which it is changed. */
+interface Owner {
+  readonly userId: string;
+  readonly sessionId: string;
+}
+
+/** Which Google account opens an account, as its owner decides. No session ends by it. */
+@Injectable()
+export class GoogleLinks {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly flow: GoogleFlow,
+    private readonly idTokens: IdTokens,
+    private readonly passwords: PasswordCheck,
+    private readonly verification: EmailVerification,
+    private readonly audit: AuditLog,
+  ) {}
+
+  async isLinked({ userId }: Owner): Promise<boolean> {
+    const { googleId } = await this.em.findOneOrFail(User, { id: userId });
+    return googleId != null;
+  }
+
+  /** @throws Problem of {@link IdTokens.read}, `wrong-password`, or why not: see {@link add} */
+  async link(owner: Owner, { password, ...given }: LinkGoogle): Promise<void> {
+    await this.requirePassword(owner, password, 'google.link-refused');
+    await this.add(owner, await this.idTokens.read(given));
+  }
+
+  /**
+   * Sends a browser to Google, to link whoever it comes back as.
+   *
+   * @throws Problem `wrong-password`
+   */
+  async begin({ userId, sessionId }: Owner, { password, returnTo }: BeginGoogleLink) {
+    await this.requirePassword({ userId }, password, 'google.link-refused');
+    return this.flow.begin({ returnTo, refreshIn: 'body', link: { userId, sessionId } });
+  }
+
+  /** @throws Problem of {@link GoogleFlow.finish}, or why not: see {@link add} */
+  async finish(callback: GoogleCallback, kept: FlowState): Promise<void> {
+    if (!kept.link) throw new Problem(invalidState);
+    await this.add(kept.link, await this.flow.finish(callback, kept));
+  }
+
+  /**
+   * To unlink twice is no error.
+   *
+   * @throws Problem `last-sign-in-way`, `wrong-password`
+   */
+  async unlink({ userId }: Owner, { password }: UnlinkGoogle): Promise<void> {
+    const user = await this.requirePassword({ userId }, password, 'google.unlink-refused');
+    const { googleId } = user;
+    if (googleId == null) return;
+    if (user.passwordHash == null) throw new Problem(lastSignInWay);
+    await this.em.transactional(async (em) => {
+      const linked = await em.findOne(
+        User,
+        { id: userId, googleId, passwordHash: { $ne: null } },
+        { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
+      );
+      if (!linked) return;
+      linked.googleId = null;
+      this.audit.add(em, {
+        actor: { kind: 'user', id: userId },
+        action: 'google.unlinked',
+        target: { type: 'user', id: userId },
+        before: { googleId },
+      });
+    });
+  }
+
+  private async requirePassword(
+    { userId }: Pick<Owner, 'userId'>,
+    password: string | undefined,
+    refusal: string,
+  ): Promise<User> {
+    const user = await this.em.findOneOrFail(User, { id: userId });
+    await this.passwords.require(user, password, refusal);
+    return user;
+  }
+
+  /**
+   * Somebody's session may have ended while they were at Google: then nothing is linked.
+   *
+   * @throws Problem `google-taken`, `google-linked`, `email-unverified`, `unauthenticated`
+   */
+  private async add(owner: Owner, google: GoogleIdentity): Promise<void> {
+    try {
+      await this.em.transactional((em) => this.addIn(em, owner, google));
+    } catch (error) {
+      if (error instanceof UniqueConstraintViolationException) {
+        throw new Problem(googleTaken, undefined, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  private async addIn(em: EntityManager, owner: Owner, google: GoogleIdentity): Promise<void> {
+    const { googleId } = google;
+    const user = await this.lockOwner(em, owner);
+    if (user.googleId === googleId) return;
+    if (user.googleId != null) throw new Problem(googleLinked);
+    // Whoever had an account with somebody else's address would come back by it once that is proved.
+    const isProof = google.isEmailVerified && google.email === user.email;
+    if (user.emailVerifiedAt == null && !isProof) throw new Problem(emailUnverified);
+    if (isProof) this.verification.markVerified(em, user);
+    user.googleId = googleId;
+    this.audit.add(em, {
+      actor: { kind: 'user', id: user.id },
+      action: 'google.linked',
+      target: { type: 'user', id: user.id },
+      after: { by: 'owner', googleId },
+    });
+  }
+
+  private async lockOwner(em: EntityManager, { userId, sessionId }: Owner): Promise<User> {
+    const user = await em.findOne(
+      User,
+      { id: userId, disabledAt: null },
+      { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
+    );
+    const live = { id: sessionId, user: userId, endedAt: null, expiresAt: { $gt: new Date() } };
+    if (!user || (await em.count(Session, live)) === 0) throw new Problem(unauthenticated);
+    return user;
+  }
+}
