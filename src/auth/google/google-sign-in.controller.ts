@@ -16,7 +16,6 @@ import { ENV, type Env } from '../../core/env.js';
 import { Public } from '../../core/http/public.js';
 import { Operation } from '../../core/openapi/openapi.js';
 import {
-  isFault,
   tooManyRequests,
   unsupportedMediaType,
   validationFailed,
@@ -148,7 +147,7 @@ export class GoogleSignInController {
       void reply.code(303).header('location', back);
     } catch (error) {
       const problem = toProblem(error);
-      if (isFault(problem.status)) this.logger.error({ err: error, msg: problem.message });
+      if (problem.isFault) this.logger.error({ err: error, msg: problem.message });
       void reply.code(303).header('location', failureAddress(back, problem));
     }
   }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
-import { isFault, Problem } from '../../core/problems/problem.js';
+import { Problem } from '../../core/problems/problem.js';
 import type { SignIn } from '../sign-in/sign-in-answers.js';
 import { SignInService } from '../sign-in/sign-in.service.js';
 import type { User } from '../users/user.entity.js';
@@ -53,7 +53,7 @@ export class GoogleSignIn {
       if (user.isDisabled) throw new Problem(accountDisabled);
       return user;
     } catch (error) {
-      if (error instanceof Problem && !isFault(error.status)) await this.rememberFailure(error);
+      if (error instanceof Problem && !error.isFault) await this.rememberFailure(error);
       throw error;
     }
   }

@@ -5,6 +5,7 @@ export const googleNotConfigured = defineProblem({
   status: 503,
   title: 'Nobody signs in with Google here',
   help: 'The operator has set up no client at Google. Sign in with e-mail and password; trying again does not help.',
+  isMeant: true,
 });
 
 export const googleUnavailable = defineProblem({
