@@ -1,13 +1,16 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AuditLog } from './audit/audit-log.js';
+import { AuditPersonalData } from './audit/audit-personal-data.js';
 import { Capabilities } from './process/capabilities.js';
 import { Connections } from './http/connections.js';
 import { Counters } from './rate-limits/counters.js';
 import { DatabasePools } from './database/database-pools.js';
 import { ENV, type Env } from './env.js';
 import { Idempotency } from './http/idempotency.js';
+import { IdempotencyPersonalData } from './http/idempotency-personal-data.js';
 import { Metrics } from './metrics/metrics.js';
+import { PersonalData } from './personal-data/personal-data.js';
 import { PoolMetrics } from './metrics/pool-metrics.js';
 import { PostgresCounters } from './rate-limits/postgres-counters.js';
 import { RateLimits } from './rate-limits/rate-limits.js';
@@ -26,6 +29,7 @@ const SERVICES = [
   DatabasePools,
   Idempotency,
   Metrics,
+  PersonalData,
   RateLimits,
   ReadDatabase,
   Readiness,
@@ -38,6 +42,15 @@ const SERVICES = [
 @Global()
 @Module({})
 export class CoreModule {
+  constructor(
+    personalData: PersonalData,
+    audit: AuditPersonalData,
+    idempotency: IdempotencyPersonalData,
+  ) {
+    personalData.register(audit);
+    personalData.register(idempotency);
+  }
+
   static forRoot(env: Env): DynamicModule {
     return {
       module: CoreModule,
@@ -45,6 +58,8 @@ export class CoreModule {
         { provide: ENV, useValue: env },
         { provide: Tracing, inject: [ENV], useFactory: startTracing },
         ...SERVICES,
+        AuditPersonalData,
+        IdempotencyPersonalData,
         PoolMetrics,
         { provide: Counters, inject: [ENV, EntityManager], useFactory: chooseCounters },
       ],

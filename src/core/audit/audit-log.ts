@@ -46,4 +46,18 @@ export class AuditLog {
     this.add(em, event);
     await em.flush();
   }
+
+  /**
+   * Empties what is known besides ids of everything that was done to things that are erased, in the
+   * transaction of `em`.
+   */
+  async forgetTargets(em: EntityManager, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await em.execute(
+      `delete from audit_details where entry_id in (
+         select id from audit_entries where target_id = any (?::uuid[])
+       )`,
+      [`{${ids.join()}}`],
+    );
+  }
 }
