@@ -34,3 +34,24 @@ export const invalidCredentials = defineProblem({
   title: 'E-mail or password is wrong',
   help: 'No account has this address and password together. Which of the two is wrong is not told.',
 });
+
+export const signInAgain = defineProblem({
+  code: 'sign-in-again',
+  status: 403,
+  title: 'Sign in again first',
+  help: 'The account has no password to ask for, so this takes a session that was begun within the last 15 minutes. Sign in once more, in the way that you always do, then repeat the request with the new access token.',
+});
+
+export const soleOwner = defineProblem({
+  code: 'sole-owner',
+  status: 409,
+  title: 'A studio would be left without an owner',
+  help: 'You are the only owner of a studio in which others work. Make one of them an owner, or take them out of the studio; then delete your account. A studio in which nobody else works is deleted with it.',
+});
+
+export const administratorAccount = defineProblem({
+  code: 'administrator-account',
+  status: 409,
+  title: 'An administrator cannot delete their account',
+  help: 'Another administrator has to take the role away first, so that the last one never goes by mistake.',
+});

@@ -22,7 +22,7 @@ export class PasswordCheck {
    * @throws Problem `wrong-password`, or `too-many-requests` as for signing in
    */
   async require(user: User, password: string | undefined, action: string): Promise<void> {
-    if (user.passwordHash == null) return;
+    if (!user.hasPassword) return;
     await this.attempts.requireLeft(user.email);
     if (password !== undefined && (await this.passwords.verify(user.passwordHash, password))) {
       await this.attempts.requireLeft(user.email);

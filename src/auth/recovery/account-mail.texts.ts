@@ -121,3 +121,24 @@ Desde ahora tu cuenta en Atelier tiene otra dirección de correo, y con esta ya 
     }),
   },
 };
+
+export const passwordChangedMail: MailTemplate<ByUser, null> = {
+  name: 'password-changed',
+  data: byUser,
+  texts: {
+    en: () => ({
+      subject: 'Your password was changed',
+      text: `Hello,
+
+the password of your account at Atelier was changed, and all devices were signed out. If it was not you, choose a new password at once with "Forgot your password?", and tell the people who run Atelier.
+`,
+    }),
+    es: () => ({
+      subject: 'Tu contraseña ha cambiado',
+      text: `Hola:
+
+La contraseña de tu cuenta en Atelier ha cambiado y se ha cerrado la sesión en todos los dispositivos. Si no has sido tú, elige enseguida una contraseña nueva con «¿Has olvidado tu contraseña?» y avisa a quienes llevan Atelier.
+`,
+    }),
+  },
+};

@@ -1,3 +1,4 @@
+import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
@@ -10,6 +11,7 @@ import {
   emailChangedMail,
   emailChangeMail,
   type LinkFacts,
+  passwordChangedMail,
   passwordResetMail,
   verificationMail,
 } from './account-mail.texts.js';
@@ -39,7 +41,8 @@ export class AccountMails implements OnModuleInit {
     templates.register(verificationMail, (mail) => this.verification(mail));
     templates.register(passwordResetMail, (mail) => this.passwordReset(mail));
     templates.register(emailChangeMail, (mail) => this.emailChange(mail));
-    templates.register(emailChangedMail, (mail) => this.emailChanged(mail));
+    templates.register(emailChangedMail, (mail) => this.notice(mail));
+    templates.register(passwordChangedMail, (mail) => this.notice(mail));
   }
 
   private async verification({ id, recipient, data }: MailRequest<ByUser>) {
@@ -53,19 +56,24 @@ export class AccountMails implements OnModuleInit {
 
   /** Only here does anybody look whether the address has an account: who asked cannot tell. */
   private async passwordReset({ id, recipient }: MailRequest<ByAddress>) {
-    const user = await this.em.findOne(User, { email: recipient, disabledAt: null });
-    if (!user) return undefined;
-    await this.em.transactional(async (em) => {
+    const isWanted = await this.em.transactional(async (em) => {
+      const user = await em.findOne(
+        User,
+        { email: recipient, disabledAt: null },
+        { lockMode: LockMode.PESSIMISTIC_READ },
+      );
+      if (!user) return false;
       // By an attempt before this one.
-      if (await em.count(AccountToken, { id })) return;
+      if (await em.count(AccountToken, { id })) return true;
       this.tokens.issue(em, { id, recipient }, { user, purpose: 'reset-password' });
       this.audit.add(em, {
         actor: { kind: 'system' },
         action: 'password.reset-issued',
         target: { type: 'user', id: user.id },
       });
+      return true;
     });
-    return this.withLink(id, 'reset-password');
+    return isWanted ? this.withLink(id, 'reset-password') : undefined;
   }
 
   /** Whose address it is already is not told that somebody else wanted it. */
@@ -74,7 +82,8 @@ export class AccountMails implements OnModuleInit {
     return this.withLink(id, 'change-email', isTaken === 0);
   }
 
-  private async emailChanged({ data }: MailRequest<ByUser>) {
+  /** Of what was done already. */
+  private async notice({ data }: MailRequest<ByUser>) {
     const user = await this.em.findOne(User, { id: data.userId, disabledAt: null });
     return user ? { language: user.language, facts: null } : undefined;
   }

@@ -9,6 +9,7 @@ import type { Principal } from '../access/principal.js';
 import { emailTaken } from '../auth.problems.js';
 import { PasswordCheck } from '../passwords/password-check.js';
 import { User } from '../users/user.entity.js';
+import { lockUser } from '../users/user-lock.js';
 import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
 import { AccountTokens } from './account-tokens.js';
 import type { ChangeEmail } from './recovery.schema.js';
@@ -31,9 +32,10 @@ export class EmailChange {
    */
   async request({ userId }: Principal, { email, password }: ChangeEmail): Promise<void> {
     this.mail.requireConfigured();
-    const user = await this.em.findOneOrFail(User, { id: userId });
-    await this.passwordCheck.require(user, password, 'email.change-refused');
-    const mail = await this.em.transactional((em) => {
+    const owner = await this.em.findOneOrFail(User, { id: userId });
+    await this.passwordCheck.require(owner, password, 'email.change-refused');
+    const mail = await this.em.transactional(async (em) => {
+      const user = await lockUser(em, userId);
       const added = this.mail.add(em, emailChangeMail, { recipient: email, data: { userId } });
       this.tokens.issue(em, added, { user, purpose: 'change-email' });
       this.audit.add(em, {

@@ -3,7 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Mail } from '../../mail/mail.service.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
-import { User } from '../users/user.entity.js';
+import type { User } from '../users/user.entity.js';
+import { lockUser } from '../users/user-lock.js';
 import { verificationMail } from './account-mail.texts.js';
 import { AccountTokens } from './account-tokens.js';
 
@@ -42,7 +43,7 @@ export class EmailVerification {
   async askAgain(userId: string): Promise<void> {
     this.mail.requireConfigured();
     const mail = await this.em.transactional(async (em) =>
-      this.ask(em, await em.findOneOrFail(User, { id: userId })),
+      this.ask(em, await lockUser(em, userId)),
     );
     if (mail) await this.mail.handOver(mail);
   }

@@ -27,12 +27,21 @@ const UserSchema = defineEntity({
     language: p.string().length(35).default(DEFAULT_LANGUAGE),
     emailVerifiedAt: p.datetime(3).nullable(),
     disabledAt: p.datetime(3).nullable(),
+    /** When the person was erased. The row stays for what points to it, and can never be used again. */
+    erasedAt: p.datetime(3).nullable().index(),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3).onUpdate(() => new Date()),
   },
   // The newest first: the order in which they are listed.
   indexes: [{ properties: ['createdAt', 'id'] }],
-  checks: [{ name: 'users_email_lower_case', expression: 'email = lower(email)' }],
+  checks: [
+    { name: 'users_email_lower_case', expression: 'email = lower(email)' },
+    {
+      name: 'users_erased_is_nobody',
+      expression: `erased_at is null or (disabled_at is not null and email = 'erased:' || id::text
+        and num_nonnulls(password_hash, google_id, first_name, last_name, email_verified_at) = 0)`,
+    },
+  ],
 });
 
 /** What a new account is made of. */
@@ -45,6 +54,13 @@ interface NewUser {
   language?: string;
   /** Whether somebody we trust has seen that the address is theirs. */
   isEmailVerified?: boolean;
+}
+
+/** What the owner of an account may say of themselves. */
+interface ProfileChanges {
+  firstName?: string | null | undefined;
+  lastName?: string | null | undefined;
+  language?: string | undefined;
 }
 
 export class User extends UserSchema.class {
@@ -90,6 +106,33 @@ export class User extends UserSchema.class {
 
   removeRole(role: Role): void {
     this.roles = this.roles.filter((each) => each !== role);
+  }
+
+  /** Changes what its owner may say of it; what is left out stays. */
+  changeProfile(changes: ProfileChanges): void {
+    Object.assign(this, changes);
+  }
+
+  /** Whether somebody can sign in with a password. */
+  get hasPassword(): boolean {
+    return this.passwordHash != null;
+  }
+
+  /**
+   * Leaves of the account what points to it needs: that it was there. Nobody can sign in to it, its
+   * address is none that mail has, and the one that it had is free.
+   */
+  erase(): void {
+    this.email = `erased:${this.id}`;
+    this.passwordHash = null;
+    this.googleId = null;
+    this.firstName = null;
+    this.lastName = null;
+    this.roles = ['USER'];
+    this.language = DEFAULT_LANGUAGE;
+    this.emailVerifiedAt = null;
+    this.disabledAt = new Date();
+    this.erasedAt = this.disabledAt;
   }
 
   get isDisabled(): boolean {
