@@ -126,6 +126,17 @@ export class ImageQueries {
       .executeTakeFirst();
   }
 
+  /** The images of a user that follow another, or the first ones: the oldest first. */
+  async listBehind(userId: string, last: ImageRow | undefined, limit: number): Promise<ImageRow[]> {
+    const ofUser = selectImages(this.database).where('images.user_id', '=', userId);
+    const behind = last
+      ? ofUser.where(
+          sql<boolean>`(images.created_at, images.id) > (${last.createdAt}::timestamptz, ${last.id}::uuid)`,
+        )
+      : ofUser;
+    return behind.orderBy('images.created_at').orderBy('images.id').limit(limit).execute();
+  }
+
   /** What a user has, by type and status. */
   async stats(userId: string): Promise<StatsRow[]> {
     return this.database

@@ -1,9 +1,12 @@
 import { Module } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
+import { PersonalData } from '../core/personal-data/personal-data.js';
 import { QueueModule } from '../queue/queue.module.js';
 import { Storage } from '../storage/storage.js';
 import { StorageModule } from '../storage/storage.module.js';
 import { ImageFiles } from './image-files.service.js';
+import { DeletedImagePersonalData } from './deleted-image-personal-data.js';
+import { ImagePersonalData } from './image-personal-data.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries } from './image.queries.js';
 import { ImageQuota } from './upload/image-quota.js';
@@ -12,6 +15,7 @@ import { ResumableBytes } from './resumable/resumable-bytes.js';
 import { StoredResumableBytes } from './resumable/stored-resumable-bytes.js';
 import { ResumableCompletion } from './resumable/resumable-completion.js';
 import { ResumableLeases } from './resumable/resumable-leases.js';
+import { ResumablePersonalData } from './resumable/resumable-personal-data.js';
 import { ResumableReception } from './resumable/resumable-reception.js';
 import { ResumableUploadsController } from './resumable/resumable-uploads.controller.js';
 import { ResumableUploads } from './resumable/resumable-uploads.service.js';
@@ -27,7 +31,9 @@ import { ImagesService } from './images.service.js';
   imports: [StorageModule, QueueModule.forJob(convertImage)],
   controllers: [ResumableUploadsController, ImagesController],
   providers: [
+    DeletedImagePersonalData,
     ImageFiles,
+    ImagePersonalData,
     ImagePresenter,
     ImageQueries,
     ImageQuota,
@@ -41,6 +47,7 @@ import { ImagesService } from './images.service.js';
     },
     ResumableCompletion,
     ResumableLeases,
+    ResumablePersonalData,
     ResumableReception,
     ResumableUploads,
     UploadFiles,
@@ -48,4 +55,15 @@ import { ImagesService } from './images.service.js';
   ],
   exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],
 })
-export class ImagesModule {}
+export class ImagesModule {
+  constructor(
+    personalData: PersonalData,
+    images: ImagePersonalData,
+    deletedImages: DeletedImagePersonalData,
+    uploads: ResumablePersonalData,
+  ) {
+    personalData.register(images);
+    personalData.register(deletedImages);
+    personalData.register(uploads);
+  }
+}

@@ -1,8 +1,13 @@
-import type { FilterQuery } from '@mikro-orm/core';
+import { type FilterQuery, LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { AuditLog } from '../core/audit/audit-log.js';
+import type { OnceErased } from '../core/personal-data/personal-data.js';
 import { cutPage, decodeCursor, type Page, timeValue } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
+import { DeadLetters } from '../queue/dead-letters.js';
+import { Dispatcher } from '../queue/dispatcher.js';
+import { sendMail } from './mail.jobs.js';
 import { OutgoingMail } from './outgoing-mail.entity.js';
 import type { MailListQuery } from './outgoing-mail.schema.js';
 
@@ -14,7 +19,12 @@ const ORDER = '-createdAt';
 /** The mail that was written down, for those who look after the product. */
 @Injectable()
 export class OutgoingMails {
-  constructor(private readonly em: EntityManager) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly letters: DeadLetters,
+    private readonly dispatcher: Dispatcher,
+    private readonly audit: AuditLog,
+  ) {}
 
   /** @throws Problem `validation-failed` when the cursor is not one of this list */
   async list(query: MailListQuery): Promise<Page<OutgoingMail>> {
@@ -44,6 +54,28 @@ export class OutgoingMails {
     const mail = await this.em.findOne(OutgoingMail, { id });
     if (!mail) throw new Problem(notFound);
     return mail;
+  }
+
+  /**
+   * Erases mail, whatever has become of it, with all that is known of it elsewhere. What is being sent
+   * at that moment may arrive; nothing of it is written down.
+   */
+  async erase(
+    em: EntityManager,
+    which: FilterQuery<OutgoingMail>,
+    onceErased: OnceErased,
+  ): Promise<void> {
+    const mails = await em.find(OutgoingMail, which, {
+      fields: ['id', 'attempts'],
+      lockMode: LockMode.PESSIMISTIC_WRITE,
+      orderBy: { id: 'asc' },
+      disableIdentityMap: true,
+    });
+    const ids = mails.map(({ id }) => id);
+    await em.nativeDelete(OutgoingMail, { id: { $in: ids } });
+    await this.letters.forget(em, sendMail, ids);
+    await this.audit.forgetTargets(em, ids);
+    onceErased(() => this.dispatcher.withdraw(sendMail, mails));
   }
 
   /** @returns how many were forgotten */

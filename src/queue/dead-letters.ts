@@ -89,6 +89,19 @@ export class DeadLetters {
     return resolved.length;
   }
 
+  /** Deletes the letters of rows that the transaction of `em` has deleted for good. */
+  async forget(
+    em: EntityManager,
+    { name }: JobDefinition,
+    rowIds: readonly string[],
+  ): Promise<void> {
+    if (rowIds.length === 0) return;
+    await em.execute('delete from failed_jobs where type = ? and row_id = any (?::uuid[])', [
+      name,
+      `{${rowIds.join()}}`,
+    ]);
+  }
+
   /** @param letters as they were before anything was locked */
   private async retryWork(
     em: EntityManager,

@@ -85,6 +85,23 @@ export class Dispatcher {
     }
   }
 
+  /**
+   * Takes the carriers of rows that were deleted out of the queue. One that is being worked on stays
+   * until then, and finds no row. Never throws: a carrier that is left holds ids of nothing.
+   */
+  async withdraw(
+    job: JobDefinition,
+    rows: readonly Pick<TakenRow, 'id' | 'attempts'>[],
+  ): Promise<void> {
+    try {
+      const queue = this.queueOf(job);
+      if (rows.length === 0 || (await isAway(queue))) return;
+      await Promise.all(rows.map((row) => queue.remove(carrierId(job, row))));
+    } catch (error) {
+      this.failuresOf(job).note(error);
+    }
+  }
+
   /** Hands over the due rows of all owners. @returns how many */
   async sweep(job: JobDefinition): Promise<number> {
     const queue = this.queueOf(job);
@@ -257,7 +274,7 @@ export class Dispatcher {
 }
 
 /** The attempt is part of it: what is left of an earlier one can never swallow a new carrier. */
-function carrierId(job: JobDefinition, row: TakenRow): string {
+function carrierId(job: JobDefinition, row: Pick<TakenRow, 'id' | 'attempts'>): string {
   return `${job.name}-${row.id}-${row.attempts}`;
 }
 

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { SILENT_HOLDER_MS } from '../../core/database/session-limits.js';
 import { ENV, type Env } from '../../core/env.js';
-import { Problem } from '../../core/problems/problem.js';
+import { Problem, unauthenticated } from '../../core/problems/problem.js';
 import { quotaExceeded } from '../images.problems.js';
 
 /** What the files of one account may take in storage. */
@@ -13,12 +13,18 @@ export class ImageQuota {
   /**
    * Locks the account until the transaction of `em` ends, so that no two pass the quota together. A
    * process that freezes meanwhile loses the transaction, and the account, soon.
+   *
+   * @throws Problem `unauthenticated` when the account was erased since the request began
    */
   async lock(em: EntityManager, userId: string): Promise<void> {
     await em.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
       `${SILENT_HOLDER_MS}ms`,
     ]);
-    await em.execute('select 1 from users where id = ? for no key update', [userId]);
+    const locked = await em.execute(
+      'select 1 from users where id = ? and erased_at is null for no key update',
+      [userId],
+    );
+    if (locked.length === 0) throw new Problem(unauthenticated);
   }
 
   /**
