@@ -1,21 +1,29 @@
 import { Module } from '@nestjs/common';
 import { Reconciler } from '../core/reconciler/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler/reconciler.module.js';
+import { AccountDataModule } from './account/account-data.module.js';
+import { AccountErasure } from './account/account-erasure.js';
 import { AccountMailModule } from './recovery/account-mail.module.js';
 import { AccountTokens } from './recovery/account-tokens.js';
 import { SecondFactorMails } from './second-factor/notices/second-factor-mails.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { Sessions } from './sessions/sessions.service.js';
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
-/** The work of accounts, for the worker: their mails, and forgetting what is over. */
+/** The work of accounts, for the worker: their mails, and forgetting what is over or erased. */
 @Module({
-  imports: [AccountMailModule, SessionsModule, ReconcilerModule],
+  imports: [AccountDataModule, AccountMailModule, SessionsModule, ReconcilerModule],
   providers: [SecondFactorMails],
 })
 export class AuthWorkerModule {
-  constructor(reconciler: Reconciler, sessions: Sessions, tokens: AccountTokens) {
+  constructor(
+    reconciler: Reconciler,
+    sessions: Sessions,
+    tokens: AccountTokens,
+    erasure: AccountErasure,
+  ) {
     reconciler.register({
       name: 'sessions to forget',
       everyMs: HOUR_MS,
@@ -25,6 +33,11 @@ export class AuthWorkerModule {
       name: 'account tokens to forget',
       everyMs: HOUR_MS,
       run: () => tokens.forgetOld(),
+    });
+    reconciler.register({
+      name: 'what was written for erased accounts',
+      everyMs: 5 * MINUTE_MS,
+      run: () => erasure.repeat(),
     });
   }
 }

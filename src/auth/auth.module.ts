@@ -9,6 +9,13 @@ import { AdminToken } from './access/admin-token.js';
 import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
+import { AccountController } from './account/account.controller.js';
+import { AccountDataModule } from './account/account-data.module.js';
+import { AccountDeletion } from './account/account-deletion.js';
+import { AccountExport } from './account/account-export.js';
+import { OwnerCheck } from './account/owner-check.js';
+import { PasswordChange } from './account/password-change.service.js';
+import { Profile } from './account/profile.service.js';
 import { AuthController } from './auth.controller.js';
 import { FlowStates } from './google/flow-states.js';
 import { GoogleConfiguredGuard, signInCapability } from './google/google-configured.guard.js';
@@ -48,6 +55,7 @@ import { Users } from './users/users.service.js';
 /** Accounts, signing in, and the guards that close every route. */
 @Module({
   imports: [
+    AccountDataModule,
     AccountMailModule,
     SecondFactorModule,
     SessionsModule,
@@ -66,9 +74,12 @@ import { Users } from './users/users.service.js';
     TotpSignInController,
     GoogleSignInController,
     GoogleLinksController,
+    AccountController,
   ],
   providers: [
     AccessTokens,
+    AccountDeletion,
+    AccountExport,
     AdminToken,
     EmailChange,
     EmailVerification,
@@ -79,10 +90,13 @@ import { Users } from './users/users.service.js';
     GoogleSignIn,
     IdTokens,
     JwtStrategy,
+    OwnerCheck,
+    PasswordChange,
     PasswordCheck,
     Passwords,
     PasswordReset,
     Principals,
+    Profile,
     RefreshCookie,
     SignInAnswers,
     SignInAttempts,

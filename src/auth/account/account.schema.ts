@@ -49,11 +49,11 @@ export const deleteAccountSchema = z
   .strictObject({ password: password.optional().describe('Needed when the account has one.') })
   .meta({ id: 'DeleteAccount' });
 
-const section = z.array(z.looseObject({}));
+const section = z.array(z.object({}));
 
 /** An export: features that hold anything on the person add a section each. */
 export const exportSchema = z
-  .looseObject({
+  .object({
     exportedAt: z.iso.datetime(),
     account: meSchema.extend({
       googleId: z.string().nullable(),
