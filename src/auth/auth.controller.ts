@@ -4,7 +4,6 @@ import { Public } from '../core/http/public.js';
 import { Operation } from '../core/openapi/openapi.js';
 import {
   Problem,
-  tooManyRequests,
   unavailable,
   unsupportedMediaType,
   validationFailed,
@@ -42,7 +41,7 @@ export class AuthController {
     summary: 'Make an account and sign in',
     description: 'Makes a studio and its owner, or with `kind: "personal"` an account alone.',
     answers: { 201: { description: 'Registered and signed in', schema: signInSchema } },
-    problems: [emailTaken, tooManyRequests, unavailable, unsupportedMediaType, validationFailed],
+    problems: [emailTaken, unavailable, unsupportedMediaType, validationFailed],
   })
   async register(
     @Body({ schema: registerSchema }) body: Register,
@@ -60,7 +59,6 @@ export class AuthController {
     answers: { 200: { description: 'Signed in', schema: signInSchema } },
     problems: [
       invalidCredentials,
-      tooManyRequests,
       totpRequired,
       unavailable,
       unsupportedMediaType,
@@ -85,7 +83,7 @@ export class AuthController {
       'place, with a new access token. Each token is good for one refresh; the same one may be sent ' +
       'again within ten seconds when its answer was lost. One that is used later ends the session.',
     answers: { 200: { description: 'Still signed in', schema: signInSchema } },
-    problems: [invalidRefreshToken, tooManyRequests, unsupportedMediaType, validationFailed],
+    problems: [invalidRefreshToken, unsupportedMediaType, validationFailed],
   })
   async refresh(
     @Body({ schema: refreshTokenSchema }) { refreshToken }: RefreshTokenBody,

@@ -5,12 +5,14 @@ import {
   type ThrottlerStorage,
 } from '@nestjs/throttler';
 import type { Env } from '../../core/env.js';
+import { Problems } from '../../core/openapi/openapi.js';
+import { tooManyRequests } from '../../core/problems/problem.js';
 import { Counters } from '../../core/rate-limits/counters.js';
 import { RateLimits, tooMany, WINDOW_SECONDS } from '../../core/rate-limits/rate-limits.js';
 
 /** Counts the calls of all {@link SignInRoute}s by address, before they do anything. */
 @Injectable()
-class SignInCallsGuard extends ThrottlerGuard {
+export class SignInCallsGuard extends ThrottlerGuard {
   protected override headerPrefix = 'RateLimit';
 
   protected override throwThrottlingException(
@@ -22,7 +24,7 @@ class SignInCallsGuard extends ThrottlerGuard {
 
 /** A route by which people sign in, or could try to: so many calls a minute are taken of one address. */
 export function SignInRoute() {
-  return applyDecorators(UseGuards(SignInCallsGuard));
+  return applyDecorators(UseGuards(SignInCallsGuard), Problems(tooManyRequests));
 }
 
 /** How Nest's throttler counts those calls: of all routes as one, with our {@link Counters}. */

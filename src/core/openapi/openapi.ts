@@ -2,7 +2,7 @@ import { applyDecorators, type INestApplication } from '@nestjs/common';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
-import { ApiOperation, ApiResponse, loadSwagger } from './openapi-decorators.js';
+import { ApiOperation, ApiResponse, Described, loadSwagger } from './openapi-decorators.js';
 import { type ProblemDefinition, unauthenticated } from '../problems/problem.js';
 import { NO_SECURITY } from '../http/public.js';
 
@@ -55,15 +55,30 @@ export function Operation({ summary, description, answers, problems = [] }: Oper
       ...(answer.text && { content: { [answer.text]: { schema: { type: 'string' } } } }),
     }),
   );
-  const byStatus = Map.groupBy(problems, (problem) => problem.status);
-  const failures = [...byStatus].map(([status, definitions]) =>
-    ApiResponse({ status, ...problemResponse(definitions) }),
-  );
   return applyDecorators(
     ApiOperation({ summary, ...(description && { description }) }),
     ...successes,
-    ...failures,
+    Problems(...problems),
   );
+}
+
+/** What was told of each handler so far. */
+const told = new WeakMap<object, ProblemDefinition[]>();
+
+/**
+ * Describes what can go wrong on a route. A decorator that refuses requests brings its own with it;
+ * what several of them name is told once.
+ */
+export function Problems(...problems: ProblemDefinition[]): MethodDecorator {
+  return Described((swagger) => (target, name, descriptor) => {
+    const handler = descriptor.value as object;
+    const before = told.get(handler) ?? [];
+    const added = problems.filter((problem) => !before.includes(problem));
+    told.set(handler, [...before, ...added]);
+    for (const [status, definitions] of Map.groupBy(added, (problem) => problem.status)) {
+      swagger.ApiResponse({ status, ...problemResponse(definitions) })(target, name, descriptor);
+    }
+  });
 }
 
 function describeHeaders(headers: Record<string, string>) {
