@@ -92,6 +92,8 @@ describe('openapi.json', () => {
       'TotpRequest',
       'TotpSignIn',
       'UnlinkGoogle',
+      'StudioChanges',
+      'StudioMemberChanges',
       'VerifyEmail',
     ]);
     expect(schemas.Readiness.additionalProperties).toBeUndefined();

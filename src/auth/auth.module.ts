@@ -27,6 +27,12 @@ import { GoogleSignIn } from './google/google-sign-in.service.js';
 import { IdTokens } from './google/id-tokens.js';
 import { StateCookie } from './google/state-cookie.js';
 import { PasswordCheck } from './passwords/password-check.js';
+import { MembersController } from './memberships/members.controller.js';
+import { MembersService } from './memberships/members.service.js';
+import { Memberships } from './memberships/memberships.js';
+import { StudioController } from './memberships/studio.controller.js';
+import { StudioMembersGuard } from './memberships/studio-members.guard.js';
+import { StudioService } from './memberships/studio.service.js';
 import { Passwords } from './passwords/passwords.js';
 import { AccountMailModule } from './recovery/account-mail.module.js';
 import { EmailChangeController } from './recovery/email-change.controller.js';
@@ -75,6 +81,8 @@ import { Users } from './users/users.service.js';
     GoogleSignInController,
     GoogleLinksController,
     AccountController,
+    StudioController,
+    MembersController,
   ],
   providers: [
     AccessTokens,
@@ -93,6 +101,8 @@ import { Users } from './users/users.service.js';
     OwnerCheck,
     PasswordChange,
     PasswordCheck,
+    Memberships,
+    MembersService,
     Passwords,
     PasswordReset,
     Principals,
@@ -105,10 +115,12 @@ import { Users } from './users/users.service.js';
     TotpSignIn,
     UserAdministration,
     StateCookie,
+    StudioService,
     Users,
-    // In this order: who it is, then what they may.
+    // In this order: who it is, what they may, and what they may in the studio that it is about.
     { provide: APP_GUARD, useClass: SignedInGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
+    { provide: APP_GUARD, useClass: StudioMembersGuard },
   ],
   exports: [SessionsModule, UserAdministration, Users],
 })

@@ -56,6 +56,8 @@ export const studioSchema = z
   })
   .meta({ id: 'Studio' });
 
+export type StudioAnswer = z.output<typeof studioSchema>;
+
 /** What accounts can be chosen by; what is absent limits nothing. */
 export const userQuery = pageQuery({
   text: text({ min: 1, max: 200 })
@@ -87,7 +89,7 @@ export function presentUser(user: User): z.output<typeof userSchema> {
 }
 
 /** A studio as one of its members sees it. */
-export function presentStudio(studio: Studio, role: StudioRole): z.output<typeof studioSchema> {
+export function presentStudio(studio: Studio, role: StudioRole): StudioAnswer {
   const { id, name, timezone, locale } = studio;
   return { id, name, role, timezone, locale };
 }
