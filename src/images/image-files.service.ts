@@ -42,9 +42,7 @@ export class ImageFiles {
     accept: string | undefined,
   ): Promise<ImageFile> {
     const size = FILE_SIZES.find((each) => each === query.size);
-    if (!size) {
-      throw new Problem(malformed, `There is no size ${JSON.stringify(query.size.slice(0, 40))}.`);
-    }
+    if (!size) throw new Problem(malformed, `A size is one of ${FILE_SIZES.join(', ')}.`);
     const image = await this.queries.find(id);
     if (!image || !maySee(principal, image, size)) throw new Problem(notFound);
     const files = image.files.filter(({ name }) => name === size);

@@ -17,6 +17,7 @@ import { sendProblem, toProblem } from '../problems/problem.filter.js';
 import { runInContext } from '../request-context.js';
 import { rawProblemResponse, refuseClientError } from './raw-refusal.js';
 import { problemWithHost, useHostOfTarget } from './request-host.js';
+import { toldPath } from './told-path.js';
 import type { Span } from '../tracing/span.js';
 
 /** Longer than any id or code in a path. */
@@ -203,8 +204,7 @@ function closeRequests(server: FastifyInstance, { connections, log }: RequestHoo
   server.addHook('onResponse', (request, reply, proceed) => {
     log({
       method: request.method,
-      // Query strings carry signatures and search texts: the path tells enough.
-      path: request.originalUrl.split('?')[0] ?? '',
+      path: toldPath(request.originalUrl),
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       msg: 'Request answered',

@@ -5,6 +5,8 @@ import { type FieldError, Problem, validationFailed } from '../problems/problem.
 
 /** More findings than anyone reads; a hostile body must not buy a large answer. */
 const MAX_FIELD_ERRORS = 50;
+/** A field that somebody meant. Anything else could be a token that stands where no value does. */
+const FIELD_NAME = /^[\w.[\]-]{1,30}$/;
 
 /**
  * Checks every parameter that carries a schema and refuses what does not fit with 422
@@ -53,7 +55,7 @@ function fieldErrors(issue: StandardSchemaV1.Issue, root: string): FieldError[] 
   const { code, keys } = issue as { code?: string; keys?: string[] };
   if (code === 'unrecognized_keys' && keys) {
     return keys.map((key) => ({
-      path: `${path}.${key.slice(0, 100)}`,
+      path: `${path}.${FIELD_NAME.test(key) ? key : '…'}`,
       message: 'is not known here',
     }));
   }

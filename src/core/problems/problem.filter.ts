@@ -7,12 +7,15 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { rememberProblem } from './answered-problems.js';
-import { internalError, malformed, Problem, problemForStatus, unavailable } from './problem.js';
+import { internalError, Problem, problemForStatus, unavailable } from './problem.js';
 import { isUnavailable } from './unavailable.js';
 
 /** RFC 9457 section 6.1. */
 export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 const RETRY_AFTER_SECONDS = '2';
+/** Fastify's refusals of bodies, worded for people. Others quote the address, in which tokens may be. */
+const PLAIN_ERRORS =
+  /^FST_ERR_CTP_(BODY_TOO_LARGE|EMPTY_JSON_BODY|INVALID_CONTENT_LENGTH|INVALID_JSON_BODY)$/;
 
 /** Turns whatever was thrown into RFC 9457 problem+json. The only place that answers errors. */
 @Catch()
@@ -45,12 +48,9 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
 /** The problem that stands for anything that can be thrown. */
 export function toProblem(exception: unknown): Problem {
   if (exception instanceof Problem) return exception;
-  if (exception instanceof HttpException) {
-    return describeClientError(exception.getStatus(), exception.message, exception);
-  }
   const status = httpStatusOf(exception);
-  if (status !== undefined && status < 500) {
-    return describeClientError(status, (exception as Error).message, exception);
+  if (exception instanceof HttpException || (status !== undefined && status < 500)) {
+    return describeHttpError(status ?? 500, exception);
   }
   if (isUnavailable(exception)) {
     return new Problem(
@@ -65,14 +65,15 @@ export function toProblem(exception: unknown): Problem {
   return new Problem(internalError, undefined, { cause: exception });
 }
 
-/** Frameworks word their client errors for people; their server errors may tell too much. */
-function describeClientError(status: number, message: string, cause: unknown): Problem {
-  const definition = problemForStatus(status);
-  const detail = definition === malformed && !message ? undefined : message;
-  return new Problem(definition, status < 500 ? detail : undefined, { cause });
+/** What a framework has refused. */
+function describeHttpError(status: number, cause: unknown): Problem {
+  const { code = '', message }: NodeJS.ErrnoException = cause as Error;
+  const detail = PLAIN_ERRORS.test(code) ? message : undefined;
+  return new Problem(problemForStatus(status), detail, { cause });
 }
 
 function httpStatusOf(exception: unknown): number | undefined {
+  if (exception instanceof HttpException) return exception.getStatus();
   if (!(exception instanceof Error) || !('statusCode' in exception)) return undefined;
   return typeof exception.statusCode === 'number' ? exception.statusCode : undefined;
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isProbe } from '../http/probe.js';
+import { toldPath } from '../http/told-path.js';
 import { tellsOfFault } from '../problems/answered-problems.js';
 import type { Span } from './span.js';
 import type { Tracing } from './tracing.js';
@@ -23,8 +24,7 @@ export function beginRequestSpan(
   const attributes = {
     'http.request.method': request.method,
     'url.scheme': request.protocol,
-    // Query strings carry signatures and search texts.
-    'url.path': request.originalUrl.split('?')[0] ?? '',
+    'url.path': toldPath(request.originalUrl),
     'atelier.request_id': request.id,
     ...(route !== undefined && { 'http.route': route }),
   };
