@@ -1,35 +1,43 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { TestingApp } from './testing-app.js';
+import { randomBytes } from 'node:crypto';
 
-/** In which tables a text stands, in whatever column: of the product, and of BullMQ. */
-export async function tablesWith({ database }: TestingApp, text: string): Promise<string[]> {
-  const tables = await database.query<{ name: string }>(
-    `select format('%I.%I', table_schema, table_name) as name from information_schema.tables
-     where table_schema not in ('pg_catalog', 'information_schema') and table_type = 'BASE TABLE'
-     order by 1`,
-  );
-  const found: string[] = [];
-  for (const { name } of tables) {
-    const rows = await database.query(
-      `select 1 from ${name} as row where strpos(lower(row::text), lower($1)) > 0 limit 1`,
-      [text],
-    );
-    if (rows.length > 0) found.push(name.replace('public.', ''));
-  }
-  return found;
+/** What no line, answer or row of ours says by itself. */
+const MARK = 'kanarie';
+
+/** How much of a text is shown around what was found in it. */
+const CONTEXT = 120;
+
+/** A secret to plant. Wherever a part of it comes out, {@link findCanaries} finds it. */
+export function canary(where: string): string {
+  return `${MARK}_${where.replace(/\W+/g, '_')}_${randomBytes(12).toString('hex')}`;
 }
 
-/** All files of a product on the disk that its users have brought, below its folder. */
-export async function filesOfUsers({ variables }: TestingApp): Promise<string[]> {
-  const folders = ['files', 'uploads', 'work'].map((name) =>
-    join(variables['DATA_DIR'] ?? '', name),
+/** Where in a text there is a canary, in whatever spelling. */
+export function findCanaries(text: string): string[] {
+  return findSecret(text, MARK);
+}
+
+/** Where in a text a secret stands, plainly or as hex, base64 or base64url. */
+export function findSecret(text: string, secret: string): string[] {
+  const spellings = [
+    new RegExp(secret.replace(/[^\w]/g, '\\$&'), 'gi'),
+    new RegExp(Buffer.from(secret).toString('hex'), 'gi'),
+    ...base64Of(secret).map((spelling) => new RegExp(spelling.replace(/[+]/g, '\\+'), 'g')),
+  ];
+  return spellings.flatMap((spelling) =>
+    [...text.matchAll(spelling)].map(({ index }) =>
+      text.slice(Math.max(0, index - CONTEXT), index + CONTEXT),
+    ),
   );
-  const listed = await Promise.all(
-    folders.map((folder) => readdir(folder, { recursive: true, withFileTypes: true })),
-  );
-  return listed
-    .flat()
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** A text as it looks in base64 at each of the three places where it can begin there. */
+function base64Of(text: string): string[] {
+  return [0, 1, 2].flatMap((before) => {
+    const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)]);
+    const from = Math.ceil((before * 8) / 6);
+    const whole = Math.floor((bytes.length * 8) / 6);
+    return (['base64', 'base64url'] as const).map((encoding) =>
+      bytes.toString(encoding).slice(from, whole),
+    );
+  });
 }

@@ -4,7 +4,7 @@ import { AccountErasure } from '../src/auth/account/account-erasure.js';
 import { newId } from '../src/core/ids.js';
 import { ResumableCompletion } from '../src/images/resumable/resumable-completion.js';
 import { FileRemovals } from '../src/storage/file-removals.js';
-import { filesOfUsers, tablesWith } from './canaries.js';
+import { filesOfUsers, tablesWith } from './left-behind.js';
 import { eventually } from './eventually.js';
 import { giveUp } from './given-up.js';
 import { holdingAccount, uploadPicture } from './image-requests.js';
