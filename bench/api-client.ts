@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 /** What the benches read of an image; the answers hold more. */
 export interface ImageAnswer {
   id: string;
+  userId: string;
   status: 'PENDING' | 'PROCESSING' | 'COMPLETED' | 'FAILED';
   dimensions: { width: number | null; height: number | null };
   variants: Partial<Record<string, { url: string; width: number; height: number; bytes: number }>>;

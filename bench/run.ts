@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   upload: async () => (await import('./upload.bench.ts')).measureUpload,
   start: async () => (await import('./start.bench.ts')).measureStart,
   memory: async () => (await import('./memory.bench.ts')).measureMemory,
+  auth: async () => (await import('./auth.bench.ts')).measureAuth,
   images: async () => (await import('./images.bench.ts')).measureImages,
 };
 

@@ -4,7 +4,7 @@ import { ratios, spreadOf } from '../statistics.ts';
 import type { LoadTask } from './load.child.ts';
 import type { Load } from './load.ts';
 
-/** One of the two servers that take turns, and what is asked of it. */
+/** One of two that take turns: a server, and what is asked of it. */
 export interface Side {
   pid: number;
   task: Omit<LoadTask, 'connections' | 'seconds'>;
@@ -28,32 +28,39 @@ interface Turn {
   p99Ms: number;
 }
 
+/** What came of one side. */
+interface Turns {
+  called: string;
+  side: Side;
+  turns: Turn[];
+}
+
 /** Until Node has compiled what is hot. */
 const WARM_UP_SECONDS = 10;
 
 /**
- * Loads two servers in turns (A B B A …), one at a time.
+ * Loads two sides in turns (A B B A …), one at a time.
  *
+ * @param sides by name: the first one is what is measured, the second what it is measured against
  * @returns rows of `FIGURE_COLUMNS`, each under the name of what was asked
  */
 export async function takeTurns(
   name: string,
-  sides: Readonly<Record<'product' | 'bare', Side>>,
+  sides: Readonly<Record<string, Side>>,
   load: Load,
   { rounds, ...plan }: TurnPlan,
   goals: RatioGoals = {},
 ): Promise<string[][]> {
-  const turns: Record<keyof typeof sides, Turn[]> = { product: [], bare: [] };
-  for (const side of Object.values(sides)) {
+  const order = Object.entries(sides).map(([called, side]): Turns => ({ called, side, turns: [] }));
+  for (const { side } of order) {
     await load.run({ ...side.task, ...plan, seconds: WARM_UP_SECONDS });
   }
   for (let round = 0; round < rounds; round += 1) {
-    const order = ['product', 'bare'] as const;
-    for (const side of round % 2 === 0 ? order : order.toReversed()) {
-      turns[side].push(await takeTurn(sides[side], load, plan));
+    for (const { side, turns } of round % 2 === 0 ? order : order.toReversed()) {
+      turns.push(await takeTurn(side, load, plan));
     }
   }
-  return rowsOf(name, turns, goals);
+  return rowsOf(name, order, goals);
 }
 
 async function takeTurn(
@@ -67,28 +74,21 @@ async function takeTurn(
   return { perSecond: requests / seconds, cpuUs: (cpuMs * 1_000) / requests, p50Ms, p99Ms };
 }
 
-function rowsOf(
-  name: string,
-  { product, bare }: Readonly<Record<'product' | 'bare', Turn[]>>,
-  goals: RatioGoals,
-): string[][] {
+function rowsOf(name: string, sides: readonly Turns[], goals: RatioGoals): string[][] {
+  const measured = (key: keyof Turn) =>
+    sides.map(({ turns }) => turns.map((turn) => turn[key])) as [number[], number[]];
   const rows = (figure: string, key: keyof Turn, unit: string, digits: number) =>
-    Object.entries({ product, bare }).map(([side, turns]) =>
+    sides.map(({ called, turns }) =>
       figureRow({
-        name: `${name}: ${figure}, ${side}`,
+        name: `${name}: ${figure}, ${called}`,
         spread: spreadOf(turns.map((turn) => turn[key])),
         ...{ unit, digits },
       }),
     );
   const ratio = (figure: string, key: keyof Turn, goal: Figure['goal']) =>
     figureRow({
-      name: `${name}: ${figure}, product : bare`,
-      spread: spreadOf(
-        ratios(
-          product.map((turn) => turn[key]),
-          bare.map((turn) => turn[key]),
-        ),
-      ),
+      name: `${name}: ${figure}, ${sides.map(({ called }) => called).join(' : ')}`,
+      spread: spreadOf(ratios(...measured(key))),
       digits: 2,
       ...(goal && { goal }),
     });
