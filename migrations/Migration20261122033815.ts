@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
-export class Migration20261122015940 extends Migration {
-  override name = 'Migration20261122015940';
+export class Migration20261122033815 extends Migration {
+  override name = 'Migration20261122033815';
 
   override up(): void | Promise<void> {
     this.addSql(
@@ -36,6 +36,23 @@ export class Migration20261122015940 extends Migration {
     );
 
     this.addSql(
+      `create table "totp_secrets" ("id" uuid not null, "user_id" uuid not null, "sealed" varchar(255) not null, "created_at" timestamptz(3) not null, "confirmed_at" timestamptz(3) null, "last_used_step" int null, "tries" int not null default 0, "last_tried_at" timestamptz(3) null, primary key ("id"));`,
+    );
+    this.addSql(
+      `comment on table "totp_secrets" is 'Authenticators of accounts that sign in with two factors, or are about to';`,
+    );
+    this.addSql(
+      `alter table "totp_secrets" add constraint "totp_secrets_user_id_unique" unique ("user_id");`,
+    );
+
+    this.addSql(
+      `create table "recovery_codes" ("secret_id" uuid not null, "code_hash" varchar(64) not null, primary key ("secret_id", "code_hash"));`,
+    );
+    this.addSql(
+      `comment on table "recovery_codes" is 'What stands in for a lost authenticator, each once: those that were not used yet';`,
+    );
+
+    this.addSql(
       `create table "account_tokens" ("id" uuid not null, "user_id" uuid not null, "purpose" text not null, "token_hash" varchar(64) not null, "email" varchar(254) not null, "created_at" timestamptz(3) not null, "expires_at" timestamptz(3) not null, "used_at" timestamptz(3) null, primary key ("id"));`,
     );
     this.addSql(
@@ -66,6 +83,13 @@ export class Migration20261122015940 extends Migration {
       `create index "failed_jobs_failed_at_id_index" on "failed_jobs" ("failed_at", "id");`,
     );
 
+    this.addSql(`alter table "users" add "erased_at" timestamptz(3) null;`);
+    this.addSql(`create index "users_erased_at_index" on "users" ("erased_at");`);
+    this.addSql(`create index "users_created_at_id_index" on "users" ("created_at", "id");`);
+    this
+      .addSql(`alter table "users" add constraint "users_erased_is_nobody" check (erased_at is null or (disabled_at is not null and email = 'erased:' || id::text
+        and num_nonnulls(password_hash, google_id, first_name, last_name, email_verified_at) = 0));`);
+
     this.addSql(
       `alter table "attempt_totals" add constraint "attempt_totals_outcome_check" check ("outcome" in ('completed', 'refused', 'retried', 'dead_letter'));`,
     );
@@ -88,6 +112,14 @@ export class Migration20261122015940 extends Migration {
     );
 
     this.addSql(
+      `alter table "totp_secrets" add constraint "totp_secrets_user_id_foreign" foreign key ("user_id") references "users" ("id") on delete cascade;`,
+    );
+
+    this.addSql(
+      `alter table "recovery_codes" add constraint "recovery_codes_secret_id_foreign" foreign key ("secret_id") references "totp_secrets" ("id") on delete cascade;`,
+    );
+
+    this.addSql(
       `alter table "account_tokens" add constraint "account_tokens_user_id_foreign" foreign key ("user_id") references "users" ("id") on delete cascade;`,
     );
     this.addSql(
@@ -96,9 +128,13 @@ export class Migration20261122015940 extends Migration {
   }
 
   override down(): void | Promise<void> {
+    this.addSql(`alter table "recovery_codes" drop constraint "recovery_codes_secret_id_foreign";`);
+
     this.addSql(`drop table if exists "attempt_totals" cascade;`);
     this.addSql(`drop table if exists "outgoing_mail" cascade;`);
     this.addSql(`drop table if exists "settled_attempts" cascade;`);
+    this.addSql(`drop table if exists "totp_secrets" cascade;`);
+    this.addSql(`drop table if exists "recovery_codes" cascade;`);
     this.addSql(`drop table if exists "account_tokens" cascade;`);
 
     this.addSql(
@@ -111,5 +147,10 @@ export class Migration20261122015940 extends Migration {
     this.addSql(
       `create index "failed_jobs_status_created_at_index" on "failed_jobs" ("status", "created_at");`,
     );
+
+    this.addSql(`drop index "users_erased_at_index";`);
+    this.addSql(`drop index "users_created_at_id_index";`);
+    this.addSql(`alter table "users" drop constraint "users_erased_is_nobody";`);
+    this.addSql(`alter table "users" drop column "erased_at";`);
   }
 }
