@@ -87,13 +87,13 @@ describe('openapi.json', () => {
       'Register',
       'ResetPassword',
       'RoleToAdd',
+      'StudioChanges',
+      'StudioMemberChanges',
       'TotpConfirmation',
       'TotpRemoval',
       'TotpRequest',
       'TotpSignIn',
       'UnlinkGoogle',
-      'StudioChanges',
-      'StudioMemberChanges',
       'VerifyEmail',
     ]);
     expect(schemas.Readiness.additionalProperties).toBeUndefined();
@@ -115,7 +115,6 @@ describe('openapi.json', () => {
       'GET /problems',
       'GET /problems/{code}',
       'OPTIONS /api/v1/images/uploads',
-      'POST /api/v1/auth/confirm-email',
       'POST /api/v1/auth/forgot-password',
       'POST /api/v1/auth/google/token',
       'POST /api/v1/auth/login',
@@ -123,7 +122,6 @@ describe('openapi.json', () => {
       'POST /api/v1/auth/register',
       'POST /api/v1/auth/reset-password',
       'POST /api/v1/auth/totp',
-      'POST /api/v1/auth/verify-email',
     ]);
   });
 });

@@ -70,14 +70,14 @@ it('no password and no token of a mail is in a line of the log or in an error', 
     await send('auth/reset-password', { token: tokens[1], password: 'x' }),
     await send('auth/reset-password', { token: tokens[1], password, canary: 'canary-field' }),
     await send('auth/reset-password', `{"token":"${tokens[1]}"`),
-    await send('auth/confirm-email', { token: tokens[0] }),
+    await send('auth/confirm-email', { token: tokens[0] }, { authorization }),
     await send('me/email', { email: OTHER, password: 'canary-wrong' }, { authorization }),
-    await send('auth/verify-email', { token: 'canary-token' }),
+    await send('auth/verify-email', { token: 'canary-token' }, { authorization }),
     await fetch(`${url}/api/v1/auth/verify-email?token=${tokens[0]}`, { method: 'POST' }),
   ];
   for (const { status } of answers) expect(status).toBeGreaterThanOrEqual(400);
   const used = [
-    await send('auth/verify-email', { token: tokens[0] }),
+    await send('auth/verify-email', { token: tokens[0] }, { authorization }),
     await send('auth/reset-password', { token: tokens[1], password: 'canary-new-password' }),
   ];
   expect(used.map(({ status }) => status)).toEqual([204, 204]);

@@ -14,6 +14,7 @@ import { finishedMails, mailRows, settleMail, tokenIn } from './recovery-mail.js
 import { TestingApp } from './testing-app.js';
 
 const TEMPLATE = 'verify-email';
+const PASSWORD = 'test123';
 
 let app: TestingApp;
 let server: MailServer;
@@ -39,7 +40,7 @@ async function register(of: TestingApp, language?: string): Promise<string> {
   const email = `${newId()}@example.com`;
   await of.http
     .post('/api/v1/auth/register')
-    .send({ email, password: 'test123', name: 'Someone', ...(language && { language }) })
+    .send({ email, password: PASSWORD, name: 'Someone', ...(language && { language }) })
     .expect(201);
   return email;
 }
@@ -221,8 +222,13 @@ describe('a mail', () => {
     expect(second?.text).toBe(first?.text);
     const [row] = await finishedMails(app, email, TEMPLATE);
     expect(row).toMatchObject({ status: 'SENT', attempts: 2 });
+    const signedIn = await app.http
+      .post('/api/v1/auth/login')
+      .send({ email, password: PASSWORD })
+      .expect(200);
     await app.http
       .post('/api/v1/auth/verify-email')
+      .set('authorization', `Bearer ${signedIn.body.accessToken}`)
       .send({ token: tokenIn(first?.text ?? '') })
       .expect(204);
   });

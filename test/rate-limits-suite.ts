@@ -128,6 +128,22 @@ export function testSharedLimits(
     });
   });
 
+  it.each([
+    ['register', { password: 'a guess of mine', name: 'Ana' }, { 201: 1, 409: FAILURES - 1 }],
+    ['forgot-password', {}, { 202: FAILURES }],
+  ])('%s is taken so often of one account, wherever it comes from', async (route, more, taken) => {
+    await endMinute();
+    const body = { email: anEmail(), ...more };
+    const answers = await manyTimes(FAILURES + 5, (index) =>
+      send(`${either(index)}/api/v1/auth/${route}`, {
+        method: 'POST',
+        body,
+        headers: from(`203.0.113.${index}`),
+      }),
+    );
+    expect(byStatus(answers)).toEqual({ ...taken, 429: 5 });
+  });
+
   it('an unknown e-mail address is limited as a known one is', async () => {
     await endMinute();
     const { email } = await app.register();

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Passwords } from '../src/auth/passwords/passwords.js';
 import { newId } from '../src/core/ids.js';
 import { finishedMails, mailRows, settleMail, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -14,11 +15,18 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const post = (path: string, body: object) => app.http.post(`/api/v1/${path}`).send(body);
-const verify = (token: string) => post('auth/verify-email', { token });
+const verify = (account: Account, token: string) =>
+  app.as(account).post('/api/v1/auth/verify-email').send({ token });
 const forgot = (email: string) => post('auth/forgot-password', { email });
 const reset = (token: string, password = NEW_PASSWORD) =>
   post('auth/reset-password', { token, password });
-const confirm = (token: string) => post('auth/confirm-email', { token });
+const confirm = (account: Account, token: string) =>
+  app.as(account).post('/api/v1/auth/confirm-email').send({ token });
+/** After a reset, which ends all sessions. */
+async function signedInAgain(account: Account): Promise<Account> {
+  const { body } = await login(account.email, NEW_PASSWORD).expect(200);
+  return { ...account, token: body.accessToken };
+}
 const resend = (account: Account) => app.as(account).post('/api/v1/auth/verify-email/resend');
 const login = (email: string, password: string) => post('auth/login', { email, password });
 const anEmail = () => `${newId()}@example.com`;
@@ -66,9 +74,9 @@ describe('a new account', () => {
     const [mail] = await finishedMails(app, account.email, 'verify-email');
     expect(mail).toMatchObject({ status: 'RECORDED' });
     const token = await tokenOf(app, account.email, 'verify-email');
-    await verify(token).expect(204);
+    await verify(account, token).expect(204);
     expect((await userOf(account))?.['email_verified_at']).toBeInstanceOf(Date);
-    const { body } = await verify(token).expect(422);
+    const { body } = await verify(account, token).expect(422);
     expect(body).toMatchObject({ code: 'invalid-token', type: '/problems/invalid-token' });
     expect(await auditOf(account)).toEqual(
       expect.arrayContaining(['email.verification-requested', 'email.verified']),
@@ -82,7 +90,7 @@ describe('a new account', () => {
     expect(body).toEqual({ status: 'accepted' });
     const second = await tokenOf(app, account.email, 'verify-email', 2);
     expect(second).not.toBe(first);
-    await verify(first).expect(204);
+    await verify(account, first).expect(204);
     await resend(account).expect(202);
     await settleMail(app);
     expect(await mailRows(app, account.email)).toHaveLength(2);
@@ -114,6 +122,12 @@ describe('a new account', () => {
 });
 
 describe('a token', () => {
+  let someone: Account;
+
+  beforeAll(async () => {
+    someone = await app.register();
+  });
+
   it.each([
     '',
     'x',
@@ -128,14 +142,31 @@ describe('a token', () => {
     '\ud800',
   ])('is not %j', async (token) => {
     const bodies = [
-      ['auth/verify-email', { token }],
-      ['auth/reset-password', { token, password: NEW_PASSWORD }],
-      ['auth/confirm-email', { token }],
+      ['verify-email', { token }],
+      ['reset-password', { token, password: NEW_PASSWORD }],
+      ['confirm-email', { token }],
     ] as const;
     for (const [path, body] of bodies) {
-      const answer = await post(path, body).expect(422);
+      const answer = await app.as(someone).post(`/api/v1/auth/${path}`).send(body).expect(422);
       expect(answer.body.code).toMatch(/^(invalid-token|validation-failed)$/);
     }
+  });
+
+  it('that vouches for an address is taken of the account alone that it was sent for', async () => {
+    const [squatter, owner] = await Promise.all([app.register(), app.register()]);
+    const verification = await tokenOf(app, squatter.email, 'verify-email');
+    const change = await changeTokenOf(squatter, anEmail());
+    await post('auth/verify-email', { token: verification }).expect(401);
+    await post('auth/confirm-email', { token: change }).expect(401);
+    await verify(owner, verification).expect(422);
+    await confirm(owner, change).expect(422);
+    const [unchanged] = await app.database.query(
+      'select email, email_verified_at from users where id = $1',
+      [squatter.userId],
+    );
+    expect(unchanged).toEqual({ email: squatter.email, email_verified_at: null });
+    // Nobody else has used it up.
+    await verify(squatter, verification).expect(204);
   });
 
   it('is good for its own purpose alone', async () => {
@@ -145,13 +176,13 @@ describe('a token', () => {
       reset: await resetTokenOf(account),
       change: await changeTokenOf(account, anEmail()),
     };
-    await verify(tokens.reset).expect(422);
-    await verify(tokens.change).expect(422);
+    await verify(account, tokens.reset).expect(422);
+    await verify(account, tokens.change).expect(422);
     await reset(tokens.verify).expect(422);
     await reset(tokens.change).expect(422);
-    await confirm(tokens.verify).expect(422);
-    await confirm(tokens.reset).expect(422);
-    await verify(tokens.verify).expect(204);
+    await confirm(account, tokens.verify).expect(422);
+    await confirm(account, tokens.reset).expect(422);
+    await verify(account, tokens.verify).expect(204);
   });
 
   it('is good for its time alone', async () => {
@@ -172,9 +203,9 @@ describe('a token', () => {
     ]);
     await expire(account.email);
     await expire(changed);
-    await verify(token).expect(422);
+    await verify(account, token).expect(422);
     await reset(resetToken).expect(422);
-    await confirm(changeToken).expect(422);
+    await confirm(account, changeToken).expect(422);
   });
 
   it('of an account that was disabled since is good for nothing', async () => {
@@ -185,9 +216,9 @@ describe('a token', () => {
     await app.database.query('update users set disabled_at = now() where id = $1', [
       account.userId,
     ]);
-    await verify(token).expect(422);
+    await verify(account, token).expect(401);
     await reset(resetToken).expect(422);
-    await confirm(changeToken).expect(422);
+    await confirm(account, changeToken).expect(401);
     const before = (await mailRows(app, account.email)).length;
     await forgot(account.email).expect(202);
     await settleMail(app);
@@ -275,8 +306,9 @@ describe('a forgotten password', () => {
     const tokens = [await resetTokenOf(account), await resetTokenOf(account, 2)];
     const answers = await Promise.all(tokens.map((token) => reset(token)));
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 422]);
-    await confirm(stolen).expect(422);
-    await verify(verification).expect(422);
+    const owner = await signedInAgain(account);
+    await confirm(owner, stolen).expect(422);
+    await verify(owner, verification).expect(422);
   });
 
   it('also stops a change of address whose mail has not been sent yet', async () => {
@@ -291,9 +323,33 @@ describe('a forgotten password', () => {
     expect(await mailRows(app, thief)).toEqual([]);
   });
 
+  it('also stops a change of address that waits for its password to be checked', async () => {
+    const account = await app.register();
+    const token = await resetTokenOf(account);
+    const thief = anEmail();
+    const passwords = app.app.get(Passwords, { strict: false });
+    const check = passwords.verify.bind(passwords);
+    const verifying = Promise.withResolvers<undefined>();
+    const resetting = Promise.withResolvers<undefined>();
+    const held = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...given) => {
+      const isRight = await check(...given);
+      verifying.resolve(undefined);
+      await resetting.promise;
+      return isRight;
+    });
+    const change = changeEmail(account, thief).then(({ status, body }) => [status, body.code]);
+    await verifying.promise;
+    await reset(token).expect(204);
+    resetting.resolve(undefined);
+    expect(await change).toEqual([403, 'wrong-password']);
+    held.mockRestore();
+    await settleMail(app);
+    expect(await mailRows(app, thief)).toEqual([]);
+  });
+
   it('takes a Google account off that was linked before anybody had proved the address', async () => {
     const [squatted, own] = await Promise.all([app.register(), app.register()]);
-    await verify(await tokenOf(app, own.email, 'verify-email')).expect(204);
+    await verify(own, await tokenOf(app, own.email, 'verify-email')).expect(204);
     for (const account of [squatted, own]) {
       await app.database.query('update users set google_id = $1 where id = $2', [
         newId(),
@@ -336,7 +392,7 @@ describe('another address', () => {
     const email = anEmail();
     const token = await changeTokenOf(account, email.toUpperCase().toLowerCase());
     expect(await userOf(account)).toMatchObject({ email: account.email });
-    await confirm(token).expect(204);
+    await confirm(account, token).expect(204);
     const user = await userOf(account);
     expect(user).toMatchObject({ email, email_verified_at: expect.any(Date) });
     await login(email, account.password).expect(200);
@@ -344,7 +400,7 @@ describe('another address', () => {
     const [notice] = await finishedMails(app, account.email, 'email-changed');
     expect(notice).toMatchObject({ subject: 'Your e-mail address was changed' });
     expect(notice?.text).not.toContain(email);
-    await confirm(token).expect(422);
+    await confirm(account, token).expect(422);
     expect(await auditOf(account)).toEqual(
       expect.arrayContaining(['email.change-requested', 'email.changed']),
     );
@@ -362,10 +418,10 @@ describe('another address', () => {
     const verification = await tokenOf(app, account.email, 'verify-email');
     const resetToken = await resetTokenOf(account);
     const other = await changeTokenOf(account, anEmail());
-    await confirm(await changeTokenOf(account, anEmail())).expect(204);
-    await verify(verification).expect(422);
+    await confirm(account, await changeTokenOf(account, anEmail())).expect(204);
+    await verify(account, verification).expect(422);
     await reset(resetToken).expect(422);
-    await confirm(other).expect(422);
+    await confirm(account, other).expect(422);
   });
 
   it('needs the password of the account, when it has one', async () => {
@@ -391,10 +447,12 @@ describe('another address', () => {
     await settleMail(app);
     expect(await mailRows(app, stranger.email)).toEqual(before);
     const left = await app.database.query(
-      `select 1 from account_tokens where user_id = $1 and purpose = 'change-email'`,
+      `select used_at is not null as "isUsed" from account_tokens
+       where user_id = $1 and purpose = 'change-email'`,
       [account.userId],
     );
-    expect(left).toEqual([]);
+    // As good for nothing as none, and counted as if it had been sent.
+    expect(left).toEqual([{ isUsed: true }]);
   });
 
   it('is whose who confirms it first, also when two do so at once', async () => {
@@ -405,7 +463,9 @@ describe('another address', () => {
       await changeEmail(account, email).expect(202);
       tokens.push(await tokenOf(app, email, 'change-email', index + 1));
     }
-    const answers = await Promise.all(tokens.map((token) => confirm(token)));
+    const answers = await Promise.all(
+      tokens.map((token, index) => confirm(accounts[index]!, token)),
+    );
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
     const refused = answers.find(({ status }) => status === 409);
     expect(refused?.body.code).toBe('email-taken');
@@ -417,7 +477,7 @@ describe('another address', () => {
     const account = await app.register();
     await app.database.query(`update users set language = 'es-AR' where id = $1`, [account.userId]);
     const email = anEmail();
-    await confirm(await changeTokenOf(account, email)).expect(204);
+    await confirm(account, await changeTokenOf(account, email)).expect(204);
     const [request] = await finishedMails(app, email, 'change-email');
     expect(request?.subject).toBe('Confirma tu nueva dirección de correo');
     const [notice] = await finishedMails(app, account.email, 'email-changed');

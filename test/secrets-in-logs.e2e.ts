@@ -4,6 +4,7 @@ import { newId } from '../src/core/ids.js';
 import { canary, findCanaries, findSecret } from './canaries.js';
 import { type ApiRoute, apiRoutes, likelyBody, plantedRequests } from './canary-requests.js';
 import { eventually } from './eventually.js';
+import { GoogleServer } from './google-server.js';
 import { OtlpCollector } from './otlp-collector.js';
 import { ProductProcess } from './product-process.js';
 import { rawRequest, type RawAnswer, sendRaw } from './raw-http.js';
@@ -23,6 +24,7 @@ let api: ProductProcess;
 let worker: ProductProcess;
 let proxy: TcpProxy;
 let collector: OtlpCollector;
+let google: GoogleServer;
 let url: string;
 let routes: ApiRoute[];
 
@@ -34,8 +36,10 @@ const secrets = new Map<string, string>();
 beforeAll(async () => {
   app = await TestingApp.start({ worker: false });
   collector = await OtlpCollector.open();
+  google = await GoogleServer.start();
   const variables = {
     ...app.variables,
+    ...google.variables,
     LOG_LEVEL: 'trace',
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
   };
@@ -48,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all([api.kill(), worker.kill()]);
-  await Promise.all([proxy.close(), collector.close()]);
+  await Promise.all([proxy.close(), collector.close(), google.close()]);
   await app.close();
 });
 
@@ -130,7 +134,7 @@ async function signInAndOut({ email, password, accessToken, refreshToken }: Sign
       token: canary('reset token'),
       password: canary('reset password'),
     }),
-    await post('/api/v1/auth/verify-email', { token: canary('verify token') }),
+    await post('/api/v1/auth/verify-email', { token: canary('verify token') }, authorization),
     await post('/api/v1/me/email', { email: `${newId()}@example.com`, password }, authorization),
     await post('/api/v1/auth/logout', { refreshToken }, authorization),
     await post('/api/v1/auth/logout', { refreshToken: canary('logout token') }),
@@ -259,10 +263,12 @@ describe('a secret', () => {
       (found) => found.length >= 3,
     );
     for (const { text } of mails) secrets.set(tokenIn(text), 'token of a mail');
+    const { accessToken } = await register();
+    const signedIn = { authorization: `Bearer ${accessToken}` };
     for (const token of secrets.keys()) {
       await post('/api/v1/auth/reset-password', { token, password: 'x' });
-      await post('/api/v1/auth/verify-email', { token: [token] });
-      await post('/api/v1/auth/confirm-email', { token, [FIELD]: token });
+      await post('/api/v1/auth/verify-email', { token: [token] }, signedIn);
+      await post('/api/v1/auth/confirm-email', { token, [FIELD]: token }, signedIn);
       await send(rawRequest('GET', `/api/v1/auth/verify-email/${token}?token=${token}`, {}));
     }
     expect(await findLeaks()).toEqual([]);

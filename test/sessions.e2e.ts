@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { newId } from '../src/core/ids.js';
+import { Sessions } from '../src/auth/sessions/sessions.service.js';
 import { REFRESH_COOKIE } from '../src/auth/sign-in/refresh-cookie.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -258,6 +259,28 @@ describe('the list of sessions', () => {
     await end().expect(404);
     const { body } = await app.as(account).get('/api/v1/auth/sessions').expect(200);
     expect(body.items).toHaveLength(1);
+  });
+
+  it('holds a hundred at the most, those that were used last, once the worker has looked', async () => {
+    const [account, other] = await Promise.all([app.register(), app.register()]);
+    await app.database.query(
+      `insert into sessions
+         (id, user_id, token_hash, created_at, rotated_at, last_used_at, expires_at)
+       select gen_random_uuid(), $1, repeat(n::text, 2), at, at, at, now() + interval '1 day'
+       from generate_series(1, 101) as n, lateral (select now() - n * interval '1 hour' as at) as used`,
+      [account.userId],
+    );
+    const sessions = app.app.get(Sessions, { strict: false });
+    const ended = await Promise.all([sessions.endSurplus(), sessions.endSurplus()]);
+    expect(ended.sort()).toEqual([0, 2]);
+    const [left] = await app.database.query(
+      `select count(*)::int as live, max(now() - last_used_at) < interval '99.5 hours' as "areNewest"
+       from sessions where user_id = $1 and ended_at is null`,
+      [account.userId],
+    );
+    expect(left).toEqual({ live: 100, areNewest: true });
+    await app.as(account).get('/api/v1/auth/sessions').expect(200);
+    await app.as(other).get('/api/v1/auth/sessions').expect(200);
   });
 
   it('ends nobody else’s', async () => {

@@ -4,6 +4,8 @@ import { openApiText } from '../src/api-document.js';
 import { SignInCallsGuard } from '../src/auth/sign-in/sign-in-route.js';
 import { TestingApp } from './testing-app.js';
 
+/** Beside other reasons for the same status. */
+const ONCE = /^(?!.*(`too-many-requests`).*\1).*`too-many-requests`: /s;
 /** Under what Nest keeps the guards of a handler. */
 const GUARDS = '__guards__';
 
@@ -46,7 +48,7 @@ it('every route that people sign in by says in openapi.json that there can be to
       route,
       expect.objectContaining({
         429: expect.objectContaining({
-          description: expect.stringMatching(/^`too-many-requests`: [^`]*$/),
+          description: expect.stringMatching(ONCE),
         }),
       }),
     ]);

@@ -30,6 +30,11 @@ export class AuthWorkerModule {
       run: () => sessions.forgetEnded(),
     });
     reconciler.register({
+      name: 'sessions beyond what an account may have',
+      everyMs: HOUR_MS,
+      run: () => sessions.endSurplus(),
+    });
+    reconciler.register({
       name: 'account tokens to forget',
       everyMs: HOUR_MS,
       run: () => tokens.forgetOld(),

@@ -66,6 +66,7 @@ export const exportSchema = z
     idempotencyKeys: section,
     images: section.describe('With links to their files.'),
     mails: section.describe('That were sent to you, without their texts.'),
+    secondFactors: section.describe('Your authenticator, without its secret.'),
     sessions: section.describe('Where and when you have signed in.'),
     uploads: section.describe('That you have begun, in parts.'),
   })

@@ -2,17 +2,15 @@ import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
-import { Problem } from '../../core/problems/problem.js';
 import { Mail } from '../../mail/mail.service.js';
 import type { Principal } from '../access/principal.js';
-import { wrongPassword } from '../auth.problems.js';
 import { Passwords } from '../passwords/passwords.js';
 import { passwordChangedMail } from '../recovery/account-mail.texts.js';
 import { AccountTokens } from '../recovery/account-tokens.js';
 import { Sessions } from '../sessions/sessions.service.js';
 import { type SignIn, SignInAnswers } from '../sign-in/sign-in-answers.js';
 import { User } from '../users/user.entity.js';
-import { lockUser } from '../users/user-lock.js';
+import { lockUnchangedUser } from '../users/user-lock.js';
 import type { ChangePassword } from './account.schema.js';
 import { OwnerCheck } from './owner-check.js';
 
@@ -41,32 +39,26 @@ export class PasswordChange {
     { currentPassword, newPassword }: Omit<ChangePassword, 'refreshIn'>,
   ): Promise<SignIn> {
     const user = await this.em.findOneOrFail(User, { id: principal.userId });
-    const former = user.passwordHash;
     const refused = 'password.change-refused';
     await this.owner.require(principal, user, { password: currentPassword, refused });
     const passwordHash = await this.passwords.choose(newPassword, 'body.newPassword');
     const { session, notice } = await this.em.transactional((em) =>
-      this.replace(em, user.id, { former, passwordHash }),
+      this.replace(em, user, passwordHash),
     );
     if (notice) await this.mail.handOver(notice);
     return this.answers.of(session);
   }
 
-  /** @param former the hash that was checked: somebody may have changed it since */
-  private async replace(
-    em: EntityManager,
-    userId: string,
-    { former, passwordHash }: { former: User['passwordHash']; passwordHash: string },
-  ) {
-    const user = await lockUser(em, userId, LockMode.PESSIMISTIC_WRITE);
-    if ((user.passwordHash ?? null) !== (former ?? null)) throw new Problem(wrongPassword);
+  private async replace(em: EntityManager, checked: User, passwordHash: string) {
+    const user = await lockUnchangedUser(em, checked, LockMode.PESSIMISTIC_WRITE);
+    const { id } = user;
     user.passwordHash = passwordHash;
     await this.tokens.revokeAll(em, user);
-    await this.sessions.endAllIn(em, userId, 'password-changed');
+    await this.sessions.endAllIn(em, id, 'password-changed');
     this.audit.add(em, {
-      actor: { kind: 'user', id: userId },
+      actor: { kind: 'user', id },
       action: 'password.changed',
-      target: { type: 'user', id: userId },
+      target: { type: 'user', id },
     });
     return { session: this.sessions.begin(em, user), notice: this.notify(em, user) };
   }

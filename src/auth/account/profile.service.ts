@@ -2,24 +2,22 @@ import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../access/principal.js';
-import { StudioMember } from '../users/studio.entity.js';
 import { User } from '../users/user.entity.js';
 import { lockUser } from '../users/user-lock.js';
+import { Users } from '../users/users.service.js';
 import { presentMe, type ProfileChanges } from './account.schema.js';
 
 /** What somebody says of themselves. */
 @Injectable()
 export class Profile {
-  constructor(private readonly em: EntityManager) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly users: Users,
+  ) {}
 
   async show({ userId }: Principal) {
     const user = await this.em.findOneOrFail(User, { id: userId });
-    const memberships = await this.em.find(
-      StudioMember,
-      { user },
-      { populate: ['studio'], orderBy: { createdAt: 'asc', studio: 'asc' } },
-    );
-    return presentMe(user, memberships);
+    return presentMe(user, await this.users.membershipsOf(user));
   }
 
   async change(principal: Principal, changes: ProfileChanges) {

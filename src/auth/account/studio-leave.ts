@@ -14,17 +14,17 @@ interface OwnedStudio {
 @Injectable()
 export class StudioLeave {
   /**
-   * Takes somebody out of all studios. Those that they own are locked: of two owners who go at the same
-   * time one sees that the other has gone.
+   * Takes somebody out of all studios. The owners of those that they own are locked, as by whoever
+   * changes one of them: of two who go at the same time one sees that the other has gone.
    *
    * @returns the studios that nobody is in any more
    * @throws Problem `sole-owner`
    */
   async leave(em: EntityManager, userId: string): Promise<string[]> {
     await em.execute(
-      `select 1 from studios where id in (
+      `select 1 from studio_members where role = 'OWNER' and studio_id in (
          select studio_id from studio_members where user_id = ? and role = 'OWNER'
-       ) order by id for update`,
+       ) order by studio_id, user_id for update`,
       [userId],
     );
     // By a statement of its own, which sees what those did that held the locks before.

@@ -1,11 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Operation } from '../../core/openapi/openapi.js';
-import {
-  tooManyRequests,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problems/problem.js';
+import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
 import { wrongPassword } from '../auth.problems.js';
 import { SignInRoute } from '../sign-in/sign-in-route.js';
@@ -32,7 +28,7 @@ import {
 } from './google.schema.js';
 import { StateCookie } from './state-cookie.js';
 
-const OF_BODIES = [tooManyRequests, unsupportedMediaType, validationFailed, wrongPassword];
+const OF_BODIES = [unsupportedMediaType, validationFailed, wrongPassword];
 
 /** The Google account that opens one's account. */
 @Controller('api/v1/me/google')

@@ -15,11 +15,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ENV, type Env } from '../../core/env.js';
 import { Public } from '../../core/http/public.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import {
-  tooManyRequests,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problems/problem.js';
+import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { toProblem } from '../../core/problems/problem.filter.js';
 import { RefreshCookie } from '../sign-in/refresh-cookie.js';
 import { signInSchema } from '../sign-in/sign-in.schema.js';
@@ -54,7 +50,7 @@ import { StateCookie } from './state-cookie.js';
 
 /** What is wrong with an account, whichever way its owner has come. */
 const OF_ACCOUNTS = [accountDisabled, emailMissing, emailUnverified, linkRequired];
-const SHARED = [googleNotConfigured, googleUnavailable, tooManyRequests, validationFailed];
+const SHARED = [googleNotConfigured, googleUnavailable, validationFailed];
 
 /** Signing in with Google: for browsers by way of Google's pages, for apps with Google's tokens. */
 @Controller('api/v1/auth/google')

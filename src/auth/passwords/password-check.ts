@@ -23,8 +23,10 @@ export class PasswordCheck {
    */
   async require(user: User, password: string | undefined, action: string): Promise<void> {
     if (!user.hasPassword) return;
+    // Who sends none does not guess.
+    if (password === undefined) throw new Problem(wrongPassword);
     await this.attempts.requireLeft(user.email);
-    if (password !== undefined && (await this.passwords.verify(user.passwordHash, password))) {
+    if (await this.passwords.verify(user.passwordHash, password)) {
       await this.attempts.requireLeft(user.email);
       return;
     }

@@ -25,7 +25,7 @@ somebody has made an account at Atelier with this address. If that was you, conf
 
 ${link}
 
-The link works once, within three days. If it was not you, do not open it: nothing else has to be done.
+The link works once, within three days, and asks you to sign in. If it was not you, do nothing.
 `,
     }),
     es: ({ link }) => ({
@@ -36,7 +36,7 @@ Alguien ha creado una cuenta en Atelier con esta dirección. Si has sido tú, co
 
 ${link}
 
-El enlace funciona una sola vez, durante tres días. Si no has sido tú, no lo abras: no hace falta hacer nada más.
+El enlace funciona una sola vez, durante tres días, y pide que inicies sesión. Si no has sido tú, no hagas nada.
 `,
     }),
   },
@@ -83,7 +83,7 @@ somebody wants to use this address for their account at Atelier. If that was you
 
 ${link}
 
-The link works once, within a day. If it was not you, do nothing.
+The link works once, within a day, and asks you to sign in. If it was not you, do nothing.
 `,
     }),
     es: ({ link }) => ({
@@ -94,7 +94,7 @@ Alguien quiere usar esta dirección para su cuenta en Atelier. Si has sido tú, 
 
 ${link}
 
-El enlace funciona una sola vez, durante un día. Si no has sido tú, no hagas nada.
+El enlace funciona una sola vez, durante un día, y pide que inicies sesión. Si no has sido tú, no hagas nada.
 `,
     }),
   },

@@ -56,24 +56,32 @@ export class AccountMails implements OnModuleInit {
 
   /** Only here does anybody look whether the address has an account: who asked cannot tell. */
   private async passwordReset({ id, recipient }: MailRequest<ByAddress>) {
-    const isWanted = await this.em.transactional(async (em) => {
-      const user = await em.findOne(
-        User,
-        { email: recipient, disabledAt: null },
-        { lockMode: LockMode.PESSIMISTIC_READ },
-      );
-      if (!user) return false;
-      // By an attempt before this one.
-      if (await em.count(AccountToken, { id })) return true;
-      this.tokens.issue(em, { id, recipient }, { user, purpose: 'reset-password' });
-      this.audit.add(em, {
+    const userId = await this.issueReset({ id, recipient });
+    const mail = userId === undefined ? undefined : await this.withLink(id, 'reset-password');
+    if (userId !== undefined && mail) {
+      await this.audit.record({
         actor: { kind: 'system' },
         action: 'password.reset-issued',
-        target: { type: 'user', id: user.id },
+        target: { type: 'user', id: userId },
       });
-      return true;
+    }
+    return mail;
+  }
+
+  /** @returns whose account it is, if there is one */
+  private issueReset(mail: { id: string; recipient: string }): Promise<string | undefined> {
+    return this.em.transactional(async (em) => {
+      const user = await em.findOne(
+        User,
+        { email: mail.recipient, disabledAt: null },
+        { lockMode: LockMode.PESSIMISTIC_READ },
+      );
+      // Else by an attempt before this one.
+      if (user && (await em.count(AccountToken, { id: mail.id })) === 0) {
+        this.tokens.issue(em, mail, { user, purpose: 'reset-password' });
+      }
+      return user?.id;
     });
-    return isWanted ? this.withLink(id, 'reset-password') : undefined;
   }
 
   /** Whose address it is already is not told that somebody else wanted it. */
@@ -93,7 +101,12 @@ export class AccountMails implements OnModuleInit {
     purpose: TokenPurpose,
     isWanted = true,
   ): Promise<MailFacts<LinkFacts> | undefined> {
-    const token = isWanted ? await this.tokens.toSend(id, purpose) : undefined;
+    if (!isWanted) {
+      // Were it forgotten, how many more are sent would tell what became of this one.
+      await this.tokens.withdraw(id);
+      return undefined;
+    }
+    const token = await this.tokens.toSend(id, purpose);
     if (!token) {
       await this.tokens.forgetUnsent(id);
       return undefined;

@@ -95,7 +95,15 @@ export class AccountTokens {
     return sent && { text, language: sent.language };
   }
 
-  /** Forgets the token of a mail that is not sent after all: it is not to count among those that are. */
+  /** Makes the token of a mail that is not to be sent good for nothing; it counts as one that was. */
+  async withdraw(mailId: string): Promise<void> {
+    await this.em.execute(
+      'update account_tokens set used_at = now() where id = ? and used_at is null',
+      [mailId],
+    );
+  }
+
+  /** Forgets the token of a mail that is one too many: it is not to count among those that are sent. */
   async forgetUnsent(mailId: string): Promise<void> {
     await this.em.execute('delete from account_tokens where id = ? and used_at is null', [mailId]);
   }
@@ -112,21 +120,29 @@ export class AccountTokens {
    *   that is not the account's any more, or of an account that is disabled
    */
   async use(em: EntityManager, purpose: TokenPurpose, text: string): Promise<TokenUse> {
-    const id = await this.findOwner(em, purpose, text);
-    const user =
-      id === undefined
-        ? null
-        : await em.findOne(
-            User,
-            { id, disabledAt: null },
-            { lockMode: LockMode.PESSIMISTIC_WRITE },
-          );
+    const userId = await this.findOwner(em, purpose, text);
+    if (userId === undefined) throw new Problem(invalidToken);
+    return this.useOwn(em, purpose, { token: text, userId });
+  }
+
+  /** {@link use} of a token that has to be one of this account. */
+  async useOwn(
+    em: EntityManager,
+    purpose: TokenPurpose,
+    { token: text, userId: id }: { token: string; userId: string },
+  ): Promise<TokenUse> {
+    const user = await em.findOne(
+      User,
+      { id, disabledAt: null },
+      { lockMode: LockMode.PESSIMISTIC_WRITE },
+    );
     if (!user) throw new Problem(invalidToken);
     const [used] = await em.execute<{ email: string }[]>(
       `update account_tokens set used_at = now()
-       where token_hash = ? and purpose = ? and ${GOOD} and (purpose = 'change-email' or email = ?)
+       where token_hash = ? and purpose = ? and user_id = ? and ${GOOD}
+         and (purpose = 'change-email' or email = ?)
        returning email`,
-      [hashOf(text), purpose, user.email],
+      [hashOf(text), purpose, id, user.email],
     );
     if (!used) throw new Problem(invalidToken);
     return { user, email: used.email };

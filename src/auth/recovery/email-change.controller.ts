@@ -1,7 +1,10 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { Public } from '../../core/http/public.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
+import {
+  tooManyRequests,
+  unsupportedMediaType,
+  validationFailed,
+} from '../../core/problems/problem.js';
 import { mailNotConfigured } from '../../mail/mail.problems.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
 import { emailTaken, invalidToken, wrongPassword } from '../auth.problems.js';
@@ -29,7 +32,13 @@ export class EmailChangeController {
       'It is yours once you have confirmed it with the token that is sent there. Nothing is sent to an ' +
       'address that has an account, nor more than five an hour; the answer does not tell.',
     answers: { 202: { description: 'Taken', schema: mailAcceptedSchema } },
-    problems: [mailNotConfigured, unsupportedMediaType, validationFailed, wrongPassword],
+    problems: [
+      mailNotConfigured,
+      tooManyRequests,
+      unsupportedMediaType,
+      validationFailed,
+      wrongPassword,
+    ],
   })
   async request(
     @CurrentUser() user: Principal,
@@ -40,16 +49,19 @@ export class EmailChangeController {
   }
 
   @Post('auth/confirm-email')
-  @Public()
   @SignInRoute()
   @HttpCode(204)
   @Operation({
     summary: 'Confirm your new e-mail address',
-    description: 'With the token of the mail, which works once. The old address is told.',
+    description:
+      'Signed in, with the token of the mail, which works once. The old address is told.',
     answers: { 204: { description: 'The account has the new address, verified' } },
     problems: [emailTaken, invalidToken, unsupportedMediaType, validationFailed],
   })
-  confirm(@Body({ schema: confirmEmailSchema }) { token }: ConfirmEmail) {
-    return this.changes.confirm(token);
+  confirm(
+    @CurrentUser() user: Principal,
+    @Body({ schema: confirmEmailSchema }) { token }: ConfirmEmail,
+  ) {
+    return this.changes.confirm(user, token);
   }
 }

@@ -9,7 +9,7 @@ import type { Principal } from '../access/principal.js';
 import { emailTaken } from '../auth.problems.js';
 import { PasswordCheck } from '../passwords/password-check.js';
 import { User } from '../users/user.entity.js';
-import { lockUser } from '../users/user-lock.js';
+import { lockUnchangedUser } from '../users/user-lock.js';
 import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
 import { AccountTokens } from './account-tokens.js';
 import type { ChangeEmail } from './recovery.schema.js';
@@ -35,7 +35,7 @@ export class EmailChange {
     const owner = await this.em.findOneOrFail(User, { id: userId });
     await this.passwordCheck.require(owner, password, 'email.change-refused');
     const mail = await this.em.transactional(async (em) => {
-      const user = await lockUser(em, userId);
+      const user = await lockUnchangedUser(em, owner);
       const added = this.mail.add(em, emailChangeMail, { recipient: email, data: { userId } });
       this.tokens.issue(em, added, { user, purpose: 'change-email' });
       this.audit.add(em, {
@@ -50,13 +50,14 @@ export class EmailChange {
   }
 
   /**
-   * Changes the address, and says so to the old one.
+   * Changes the address, and says so to the old one. The token proves that somebody reads mail at the
+   * new one, and who is signed in that it is them who wanted it.
    *
    * @throws Problem `invalid-token`; `email-taken` when somebody else was first
    */
-  async confirm(token: string): Promise<void> {
+  async confirm({ userId }: Principal, token: string): Promise<void> {
     try {
-      const notice = await this.em.transactional((em) => this.change(em, token));
+      const notice = await this.em.transactional((em) => this.change(em, userId, token));
       if (notice) await this.mail.handOver(notice);
     } catch (error) {
       if (error instanceof UniqueConstraintViolationException) {
@@ -66,9 +67,13 @@ export class EmailChange {
     }
   }
 
-  private async change(em: EntityManager, token: string): Promise<OutgoingMail | undefined> {
-    const { user, email } = await this.tokens.use(em, 'change-email', token);
-    const { id: userId, email: former } = user;
+  private async change(
+    em: EntityManager,
+    userId: string,
+    token: string,
+  ): Promise<OutgoingMail | undefined> {
+    const { user, email } = await this.tokens.useOwn(em, 'change-email', { token, userId });
+    const { email: former } = user;
     user.email = email;
     user.emailVerifiedAt = new Date();
     await this.tokens.revokeAll(em, user);

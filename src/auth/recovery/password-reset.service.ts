@@ -4,6 +4,7 @@ import { AuditLog } from '../../core/audit/audit-log.js';
 import { Mail } from '../../mail/mail.service.js';
 import { Passwords } from '../passwords/passwords.js';
 import { Sessions } from '../sessions/sessions.service.js';
+import { SignInAttempts } from '../sign-in/sign-in-attempts.js';
 import { passwordResetMail } from './account-mail.texts.js';
 import { AccountTokens } from './account-tokens.js';
 import type { ResetPassword } from './recovery.schema.js';
@@ -19,6 +20,7 @@ export class PasswordReset {
     private readonly verification: EmailVerification,
     private readonly sessions: Sessions,
     private readonly passwords: Passwords,
+    private readonly attempts: SignInAttempts,
     private readonly audit: AuditLog,
   ) {}
 
@@ -26,10 +28,11 @@ export class PasswordReset {
    * Writes a mail down for an address, whoever has it: the worker looks for its account, and nobody
    * can tell from this answer, or from how long it takes, whether there is one.
    *
-   * @throws Problem `mail-not-configured`
+   * @throws Problem `mail-not-configured`, `too-many-requests`
    */
   async request(email: string): Promise<void> {
     this.mail.requireConfigured();
+    await this.attempts.countCall('password-resets', email);
     const mail = await this.em.transactional((em) => {
       const added = this.mail.add(em, passwordResetMail, { recipient: email, data: {} });
       this.audit.add(em, {

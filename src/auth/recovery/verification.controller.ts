@@ -1,5 +1,4 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { Public } from '../../core/http/public.js';
 import { Operation } from '../../core/openapi/openapi.js';
 import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { mailNotConfigured } from '../../mail/mail.problems.js';
@@ -20,17 +19,21 @@ export class VerificationController {
   constructor(private readonly verification: EmailVerification) {}
 
   @Post()
-  @Public()
   @SignInRoute()
   @HttpCode(204)
   @Operation({
     summary: 'Verify an e-mail address',
-    description: 'With the token of the mail that was sent there at registration. It works once.',
+    description:
+      'Signed in, with the token of the mail that was sent there at registration. It works once. So ' +
+      'nobody vouches for an account that somebody else has made with their address.',
     answers: { 204: { description: 'The address is verified' } },
     problems: [invalidToken, unsupportedMediaType, validationFailed],
   })
-  verify(@Body({ schema: verifyEmailSchema }) { token }: VerifyEmail) {
-    return this.verification.verify(token);
+  verify(
+    @CurrentUser() user: Principal,
+    @Body({ schema: verifyEmailSchema }) { token }: VerifyEmail,
+  ) {
+    return this.verification.verify(user, token);
   }
 
   @Post('resend')

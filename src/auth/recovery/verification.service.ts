@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Mail } from '../../mail/mail.service.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
+import type { Principal } from '../access/principal.js';
 import type { User } from '../users/user.entity.js';
 import { lockUser } from '../users/user-lock.js';
 import { verificationMail } from './account-mail.texts.js';
@@ -48,10 +49,15 @@ export class EmailVerification {
     if (mail) await this.mail.handOver(mail);
   }
 
-  /** @throws Problem `invalid-token` */
-  async verify(token: string): Promise<void> {
+  /**
+   * The token proves that somebody reads mail at the address, and who is signed in that the account is
+   * theirs.
+   *
+   * @throws Problem `invalid-token`
+   */
+  async verify({ userId }: Principal, token: string): Promise<void> {
     await this.em.transactional(async (em) => {
-      const { user } = await this.tokens.use(em, 'verify-email', token);
+      const { user } = await this.tokens.useOwn(em, 'verify-email', { token, userId });
       this.markVerified(em, user);
     });
   }

@@ -4,9 +4,9 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Problem } from '../../core/problems/problem.js';
 import type { Principal } from '../access/principal.js';
-import { wrongPassword } from '../auth.problems.js';
 import { PasswordCheck } from '../passwords/password-check.js';
 import { User } from '../users/user.entity.js';
+import { lockUnchangedUser } from '../users/user-lock.js';
 import { Codes } from './codes/codes.service.js';
 import { RecoveryCode } from './codes/recovery-code.entity.js';
 import { canonicalCode, newRecoveryCodes, recoveryCodeHash } from './codes/recovery-codes.js';
@@ -68,7 +68,7 @@ export class TotpSettings {
     await this.passwordCheck.require(user, password, REFUSED);
     const secret = newTotpSecret();
     await this.em.transactional(async (em) => {
-      const held = await this.hold(em, user);
+      const held = await lockUnchangedUser(em, user, LockMode.PESSIMISTIC_WRITE);
       if ((await this.factors.find(userId, em))?.isOn) throw new Problem(totpOn);
       await em.nativeDelete(TotpSecret, { user: userId });
       em.persist(new TotpSecret(held, this.sealed.seal(secret, userId)));
@@ -143,22 +143,11 @@ export class TotpSettings {
     const right = await this.codes.check(enrolment, code, actor);
     if (!right) throw new Problem(wrongCode);
     return this.em.transactional(async (em) => {
-      const user = await this.hold(em, enrolment.user);
+      const user = await lockUnchangedUser(em, enrolment.user, LockMode.PESSIMISTIC_WRITE);
       if (!(await this.codes.use(em, user, right))) throw new Problem(wrongCode);
       const secret = await em.findOneOrFail(TotpSecret, { id: right.secretId }, { refresh: true });
       return work(em, { user, secret });
     });
-  }
-
-  /** Locks an account whose password is the one that was checked. @throws Problem `wrong-password` */
-  private async hold(em: EntityManager, { id, passwordHash }: User): Promise<User> {
-    const user = await em.findOne(
-      User,
-      { id, passwordHash, disabledAt: null },
-      { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
-    );
-    if (!user) throw new Problem(wrongPassword);
-    return user;
   }
 
   private async makeRecoveryCodes(

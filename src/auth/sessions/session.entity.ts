@@ -11,6 +11,7 @@ export const SESSION_ENDS = [
   'password-changed',
   'account-disabled',
   'token-reused',
+  'too-many',
 ] as const;
 export type SessionEnd = (typeof SESSION_ENDS)[number];
 

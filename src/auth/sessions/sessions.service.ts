@@ -29,6 +29,9 @@ const LIVE = `(ended_at is null and expires_at > now() and exists (
   select 1 from users where users.id = user_id and disabled_at is null
 ))`;
 
+/** How many devices may stay signed in to one account; of more, those that were used last do. */
+const MOST_SESSIONS = 100;
+
 /** How the list is sorted, for its cursors. */
 const ORDER = 'lastUsedAt';
 
@@ -187,6 +190,25 @@ export class Sessions {
     return this.endMatching(em, userId, because, {}, actor);
   }
 
+  /**
+   * Ends sessions of accounts that have more than {@link MOST_SESSIONS}: somebody signs in again and
+   * again, and keeps nothing.
+   *
+   * @returns how many
+   */
+  async endSurplus(): Promise<number> {
+    const crowded = await this.em.execute<{ userId: string }[]>(
+      `select user_id as "userId" from sessions where ended_at is null and expires_at > now()
+       group by user_id having count(*) > ?`,
+      [MOST_SESSIONS],
+    );
+    let ended = 0;
+    for (const { userId } of crowded) {
+      ended += await this.em.fork().transactional((em) => this.endOldest(em, userId));
+    }
+    return ended;
+  }
+
   /** Forgets sessions that have been over for a while. @returns how many */
   async forgetEnded(): Promise<number> {
     const { affectedRows } = await this.em.execute<{ affectedRows: number }>(
@@ -238,6 +260,17 @@ export class Sessions {
       [GRACE_SECONDS, sessionId],
     );
     return found;
+  }
+
+  private async endOldest(em: EntityManager, userId: string): Promise<number> {
+    const live = { user: userId, endedAt: null, expiresAt: { $gt: raw('now()') } };
+    const surplus = await em.find(Session, live, {
+      fields: ['id'],
+      orderBy: { lastUsedAt: 'desc', id: 'desc' },
+      offset: MOST_SESSIONS,
+    });
+    const ids = surplus.map(({ id }) => id);
+    return this.endMatching(em, userId, 'too-many', { id: { $in: ids } }, { kind: 'system' });
   }
 
   private async endMatching(

@@ -2,9 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { type RateLimit, RateLimits } from '../../core/rate-limits/rate-limits.js';
 
+/** What anybody may ask for an account, without knowing anything of it but its address. */
+type Call = 'registrations' | 'password-resets';
+
 /**
- * How often signing in to one account may fail. Accounts are told apart by their addresses, so that
- * those that do not exist are limited as well.
+ * How often signing in to one account may fail, and how often it is asked for by who is not signed in.
+ * Accounts are told apart by their addresses, so that those that do not exist are limited as well.
  */
 @Injectable()
 export class SignInAttempts {
@@ -12,7 +15,7 @@ export class SignInAttempts {
 
   constructor(
     private readonly limits: RateLimits,
-    @Inject(ENV) env: Env,
+    @Inject(ENV) private readonly env: Env,
   ) {
     this.failures = { name: 'failed-sign-ins', perMinute: env.FAILED_SIGN_INS_PER_MINUTE };
   }
@@ -30,5 +33,11 @@ export class SignInAttempts {
   /** @throws Problem `too-many-requests` when too many have failed meanwhile: then this one tells nothing */
   countFailure(email: string): Promise<void> {
     return this.limits.count(this.failures, email);
+  }
+
+  /** @throws Problem `too-many-requests` when the same was asked for too often */
+  countCall(call: Call, email: string): Promise<void> {
+    const limit = { name: call, perMinute: this.env.FAILED_SIGN_INS_PER_MINUTE };
+    return this.limits.count(limit, email);
   }
 }

@@ -38,9 +38,10 @@ export class SignInService {
    * Makes an account, for a studio the studio that it owns, and a session, in one transaction, with a
    * mail that asks for a proof of the address.
    *
-   * @throws Problem `email-taken`
+   * @throws Problem `email-taken`, `too-many-requests`
    */
   async register({ email, password, name, kind, language }: Register): Promise<SignIn> {
+    await this.attempts.countCall('registrations', email);
     const passwordHash = await this.passwords.choose(password, 'body.password');
     const user = new User({
       email,

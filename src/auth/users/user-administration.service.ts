@@ -109,7 +109,7 @@ async function hold(em: EntityManager, actor: Actor, id: string): Promise<User> 
   const ids = actor.kind === 'user' ? [actor.id, id] : [id];
   const held = await em.find(
     User,
-    { id: { $in: ids } },
+    { id: { $in: ids }, erasedAt: null },
     { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE },
   );
   const administrator = held.find((user) => isSelf(actor, user.id));

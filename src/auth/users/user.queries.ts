@@ -28,7 +28,8 @@ export async function listUsers(
 }
 
 function matching({ text, role, disabled, verified, google }: UserQuery): RawBuilder<boolean> {
-  const conditions = [sql<boolean>`true`];
+  // Who was erased is nobody.
+  const conditions = [sql<boolean>`users.erased_at is null`];
   if (text !== undefined) conditions.push(isCalled(likePattern(text)));
   if (role !== undefined) conditions.push(sql`${role} = any (users.roles)`);
   if (disabled !== undefined) conditions.push(isThere('users.disabled_at', disabled));

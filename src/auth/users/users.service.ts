@@ -35,9 +35,9 @@ export class Users {
     return this.em.findOne(User, { googleId });
   }
 
-  /** @throws Problem `not-found` */
+  /** @throws Problem `not-found`, also of who was erased */
   async get(id: string): Promise<User> {
-    const user = await this.findById(id);
+    const user = await this.em.findOne(User, { id, erasedAt: null });
     if (!user) throw new Problem(notFound);
     return user;
   }

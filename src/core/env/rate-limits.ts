@@ -11,7 +11,7 @@ export const rateLimitVariables = {
     help: '`off` lets everybody send what they like, for trying things out: not in production.',
   }),
   FAILED_SIGN_INS_PER_MINUTE: documented(whole(10, { min: 1, max: NO_LIMIT }), {
-    help: 'How often signing in to one account may fail in a minute; then it is refused until the minute is over, also with the right password.',
+    help: 'How often signing in to one account may fail in a minute; then it is refused until the minute is over, also with the right password. As often an address can be registered, and asked a new password for.',
   }),
   SIGN_IN_CALLS_PER_MINUTE: documented(whole(300, { min: 1, max: NO_LIMIT }), {
     help: 'How many calls of the routes for signing in are taken from one address in a minute.',

@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
-export class Migration20261122033815 extends Migration {
-  override name = 'Migration20261122033815';
+export class Migration20261122034913 extends Migration {
+  override name = 'Migration20261122034913';
 
   override up(): void | Promise<void> {
     this.addSql(
@@ -90,6 +90,11 @@ export class Migration20261122033815 extends Migration {
       .addSql(`alter table "users" add constraint "users_erased_is_nobody" check (erased_at is null or (disabled_at is not null and email = 'erased:' || id::text
         and num_nonnulls(password_hash, google_id, first_name, last_name, email_verified_at) = 0));`);
 
+    this.addSql(`alter table "sessions" drop constraint "sessions_ended_because_check";`);
+    this.addSql(
+      `alter table "sessions" add constraint "sessions_ended_because_check" check ("ended_because" in ('signed-out', 'ended-by-owner', 'ended-by-admin', 'signed-out-everywhere', 'password-changed', 'account-disabled', 'token-reused', 'too-many'));`,
+    );
+
     this.addSql(
       `alter table "attempt_totals" add constraint "attempt_totals_outcome_check" check ("outcome" in ('completed', 'refused', 'retried', 'dead_letter'));`,
     );
@@ -146,6 +151,11 @@ export class Migration20261122033815 extends Migration {
     this.addSql(`alter table "failed_jobs" drop column "retries", drop column "failed_at";`);
     this.addSql(
       `create index "failed_jobs_status_created_at_index" on "failed_jobs" ("status", "created_at");`,
+    );
+
+    this.addSql(`alter table "sessions" drop constraint "sessions_ended_because_check";`);
+    this.addSql(
+      `alter table "sessions" add constraint "sessions_ended_because_check" check ("ended_because" in ('signed-out', 'ended-by-owner', 'ended-by-admin', 'signed-out-everywhere', 'password-changed', 'account-disabled', 'token-reused'));`,
     );
 
     this.addSql(`drop index "users_erased_at_index";`);
