@@ -54,6 +54,25 @@ describe('hashing', () => {
     expect(await service.verify(undefined, '')).toBe(false);
   });
 
+  it('takes the same work for who has no hash', async () => {
+    const service = passwords();
+    const stored = await service.choose(PASSWORD, 'body.password');
+    const workOf = async (hash: string | null) => {
+      const before = process.cpuUsage();
+      await service.verify(hash, 'another password');
+      const { user, system } = process.cpuUsage(before);
+      return user + system;
+    };
+    let [none, some] = [0, 0];
+    for (let round = 0; round < 20; round += 1) {
+      none += await workOf(null);
+      some += await workOf(stored);
+    }
+    const ratio = none / some;
+    expect(ratio).toBeGreaterThan(0.5);
+    expect(ratio).toBeLessThan(2);
+  });
+
   it('is not done for a client that has gone', async () => {
     const service = passwords();
     const connection = { destroyed: false };
