@@ -35,30 +35,42 @@ async function write(action: string, minutesAgo: number, targetId = newId()): Pr
 describe('the audit', () => {
   it('is listed with who acted, on what, from where, and what changed', async () => {
     const user = await app.register();
-    const { body } = await app
-      .as(admin)
-      .post('/api/v1/admin/failed-jobs/delete')
-      .set('x-request-id', 'a-request')
-      .send({ all: true })
-      .expect(200);
-    expect(body.changed).toBe(0);
     await app.as(user).post('/api/v1/auth/logout-all').expect(204);
-    const { items } = await list({ actorId: user.userId });
-    expect(items.map(({ action }: { action: string }) => action)).toEqual(
+    await app
+      .as(admin)
+      .post(`/api/v1/admin/users/${user.userId}/roles`)
+      .set('x-request-id', 'a-request')
+      .send({ role: 'ADMIN' })
+      .expect(200);
+    const own = await list({ actorId: user.userId });
+    expect(own.items.map(({ action }: { action: string }) => action)).toEqual(
       expect.arrayContaining(['session.begun', 'session.ended']),
     );
-    const [ended] = items;
-    expect(ended).toEqual({
+    const common = {
       id: expect.any(String),
+      target: { type: 'user', id: user.userId },
+      address: '127.0.0.1',
+      createdAt: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/),
+    };
+    expect(own.items[0]).toEqual({
+      ...common,
       actor: { kind: 'user', id: user.userId },
       action: 'session.ended',
-      target: { type: 'user', id: user.userId },
       requestId: expect.any(String),
-      address: '127.0.0.1',
       before: null,
       after: { because: 'signed-out-everywhere', sessions: 1 },
-      createdAt: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/),
     });
+    const { items } = await list({ actorId: admin.userId, targetId: user.userId });
+    expect(items).toEqual([
+      {
+        ...common,
+        actor: { kind: 'user', id: admin.userId },
+        action: 'user.role-added',
+        requestId: 'a-request',
+        before: { roles: ['USER'] },
+        after: { roles: ['USER', 'ADMIN'] },
+      },
+    ]);
   });
 
   it('is answered in pages, the newest first, and shows what has no details any more', async () => {
