@@ -13,7 +13,10 @@ export interface Load {
   upload?: string;
 }
 
-/** What became of it. Times are in milliseconds, of answers while the machine did not stand still. */
+/**
+ * What became of it. Times are in milliseconds, of answers while the machine did not stand still; 0 when
+ * there were none.
+ */
 export interface LoadReport {
   sent: number;
   /** How many connections were made. */
