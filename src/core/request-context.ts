@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { clientAddress, type Sender } from './http/client-address.js';
 import type { Span } from './tracing/span.js';
 
 /** What is known about the request or job that the running code belongs to. */
@@ -10,14 +11,13 @@ export interface RequestContext {
   /** The connection of the client that waits for the answer. */
   readonly connection?: { readonly destroyed: boolean };
   /** Who sent the request. */
-  readonly client?: Client;
+  readonly sender?: Sender & { readonly headers: { readonly 'user-agent'?: string | undefined } };
 }
 
 /** What is known of a client without asking it to sign in. */
 export interface Client {
-  /** Its address; of one behind a proxy that we trust, as the proxy tells it. */
-  readonly ip: string;
-  readonly headers: { readonly 'user-agent'?: string | undefined };
+  readonly address: string;
+  readonly userAgent: string | undefined;
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
@@ -44,7 +44,8 @@ export function isClientGone(): boolean {
 
 /** Who sent the request that the running code belongs to; undefined in jobs. */
 export function currentClient(): Client | undefined {
-  return storage.getStore()?.client;
+  const sender = storage.getStore()?.sender;
+  return sender && { address: clientAddress(sender), userAgent: sender.headers['user-agent'] };
 }
 
 /** By which a row remembers the trace that the running code belongs to, if any. */

@@ -2,9 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../core/env.js';
+import { clientAddress } from '../../core/http/client-address.js';
 import { isShapedLikeJwt } from '../../core/jwt-shape.js';
 import { RateLimits } from '../../core/rate-limits/rate-limits.js';
-import { addressOf } from '../../core/rate-limits/request-limits.js';
+import { networkOf } from '../../core/rate-limits/request-limits.js';
 import { isSameSecret } from '../../core/same-secret.js';
 import { bearerTokenOf } from '../tokens/bearer-token.js';
 
@@ -67,17 +68,18 @@ export class AdminToken {
    * Has the audit remember that somebody holds the token: once an hour for each address, in each
    * process. What they change is remembered each time, where it is changed.
    */
-  async recordUse({ ip }: FastifyRequest): Promise<void> {
-    const known = this.uses.get(ip);
+  async recordUse(request: FastifyRequest): Promise<void> {
+    const address = clientAddress(request);
+    const known = this.uses.get(address);
     if (known && performance.now() < known.until) return known.recorded;
     const recorded = this.audit.record({
       actor: { kind: 'admin-token' },
       action: 'admin-token.used',
     });
     // Those that come meanwhile wait for it, too: nothing is done with the token before.
-    this.remember(ip, { until: performance.now() + HOUR_MS, recorded });
+    this.remember(address, { until: performance.now() + HOUR_MS, recorded });
     await recorded.catch((error: unknown) => {
-      this.uses.delete(ip);
+      this.uses.delete(address);
       throw error;
     });
   }
@@ -88,7 +90,7 @@ export class AdminToken {
    * @throws Problem `too-many-requests`
    */
   async countWrong(request: FastifyRequest): Promise<void> {
-    await this.limits.count(WRONG_TRIES, addressOf(request));
+    await this.limits.count(WRONG_TRIES, networkOf(request));
     await this.audit.record({ actor: { kind: 'anonymous' }, action: 'admin-token.refused' });
   }
 

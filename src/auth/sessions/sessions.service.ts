@@ -85,8 +85,8 @@ export class Sessions {
         id,
         user,
         tokenHash: token.hash,
-        device: client?.headers['user-agent'] ?? null,
-        address: client?.ip ?? null,
+        device: client?.userAgent ?? null,
+        address: client?.address ?? null,
         expiresAt: new Date(Date.now() + this.lifetimeSeconds * 1_000),
       }),
     );
@@ -228,14 +228,14 @@ export class Sessions {
   /** One statement: of many that bring the same token, one makes the successor. */
   private async rotate(token: RefreshToken): Promise<NextToken | undefined> {
     const next = this.tokens.successorOf(token);
-    const client = currentClient();
+    const address = currentClient()?.address ?? null;
     const [row] = await this.em.execute<{ user_id: string }[]>(
       `update sessions
        set token_hash = ?, rotated_at = now(), last_used_at = now(),
            expires_at = now() + make_interval(secs => ?), address = ?
        where id = ? and token_hash = ? and ${LIVE}
        returning user_id`,
-      [next.hash, this.lifetimeSeconds, client?.ip ?? null, token.sessionId, token.hash],
+      [next.hash, this.lifetimeSeconds, address, token.sessionId, token.hash],
     );
     return row && { token: next, userId: row.user_id };
   }

@@ -4,16 +4,22 @@ import {
   type ThrottlerModuleOptions,
   type ThrottlerStorage,
 } from '@nestjs/throttler';
+import type { FastifyRequest } from 'fastify';
 import type { Env } from '../../core/env.js';
 import { Problems } from '../../core/openapi/openapi.js';
 import { tooManyRequests } from '../../core/problems/problem.js';
 import { Counters } from '../../core/rate-limits/counters.js';
 import { RateLimits, tooMany, WINDOW_SECONDS } from '../../core/rate-limits/rate-limits.js';
+import { networkOf } from '../../core/rate-limits/request-limits.js';
 
 /** Counts the calls of all {@link SignInRoute}s by address, before they do anything. */
 @Injectable()
 export class SignInCallsGuard extends ThrottlerGuard {
   protected override headerPrefix = 'RateLimit';
+
+  protected override getTracker(request: FastifyRequest): Promise<string> {
+    return Promise.resolve(networkOf(request));
+  }
 
   protected override throwThrottlingException(
     ...[, { limit, timeToBlockExpire }]: Parameters<ThrottlerGuard['throwThrottlingException']>

@@ -36,7 +36,7 @@ export class AuditLog {
       targetId: target?.id ?? null,
       requestId: currentRequestId() ?? null,
     });
-    const address = currentClient()?.ip ?? null;
+    const address = currentClient()?.address ?? null;
     em.persist(new AuditDetails(entry, { address, before: before ?? null, after: after ?? null }));
   }
 

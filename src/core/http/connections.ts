@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { BlockList, isIPv6, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
@@ -8,6 +8,7 @@ import { ENV, type Env } from '../env.js';
 import { readKernelSockets } from './kernel-sockets.js';
 import { missingParts } from './socket-handle.js';
 import { stopListening } from './stop-listening.js';
+import { trustedProxies } from './trusted-proxies.js';
 
 /** How often the pace of all connections is looked at, in milliseconds. */
 const SWEEP_MS = 500;
@@ -36,7 +37,7 @@ const ROOM = 0.9;
 export class Connections {
   private readonly logger = new Logger(Connections.name);
   private readonly open = new Map<Socket, Connection>();
-  private readonly proxies = new BlockList();
+  private readonly isProxy: (address: string | undefined) => boolean;
   private server: Server | undefined;
   private accepted = 0;
   private isFull = false;
@@ -45,12 +46,7 @@ export class Connections {
   private askAt = 0;
 
   constructor(@Inject(ENV) private readonly env: Env) {
-    for (const network of env.TRUST_PROXY) {
-      const [address = '', bits] = network.split('/');
-      const type = isIPv6(address) ? 'ipv6' : 'ipv4';
-      if (bits === undefined) this.proxies.addAddress(address, type);
-      else this.proxies.addSubnet(address, Number(bits), type);
-    }
+    this.isProxy = trustedProxies(env);
   }
 
   /** How many there are. */
@@ -133,18 +129,13 @@ export class Connections {
 
   private add(socket: Socket): void {
     this.accepted += 1;
-    const isProxy = this.isProxy(socket);
+    // It has no address when it is gone already.
+    const isProxy = this.isProxy(socket.remoteAddress);
     this.open.set(socket, new Connection(socket, isProxy, this.env));
     socket.once('close', () => {
       this.open.delete(socket);
       if (this.open.size < this.env.MAX_CONNECTIONS * ROOM) this.isFull = false;
     });
-  }
-
-  private isProxy({ remoteAddress }: Socket): boolean {
-    // It has none when it is gone already.
-    if (remoteAddress === undefined) return false;
-    return this.proxies.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4');
   }
 
   private sweep(): void {

@@ -18,6 +18,7 @@ import { runInContext } from '../request-context.js';
 import { rawProblemResponse, refuseClientError } from './raw-refusal.js';
 import { problemWithHost, useHostOfTarget } from './request-host.js';
 import { toldPath } from './told-path.js';
+import { trustedProxies } from './trusted-proxies.js';
 import type { Span } from '../tracing/span.js';
 
 /** Longer than any id or code in a path. */
@@ -46,7 +47,8 @@ export function serverOptions(
     keepAliveTimeout: Math.min(KEEP_ALIVE_MS, env.KEEP_ALIVE_TIMEOUT_MS),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    trustProxy: env.TRUST_PROXY.length > 0 ? [...env.TRUST_PROXY] : false,
+    // Fastify's own way to tell takes none for a proxy that is written with its port.
+    trustProxy: env.TRUST_PROXY.length > 0 && trustedProxies(env),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: false },
     http: {
       maxHeaderSize: env.HEADERS_MAX_BYTES,
@@ -135,7 +137,7 @@ function openRequests(server: FastifyInstance, { connections, trace, enter }: Re
     void reply.headers({ 'x-request-id': request.id, ...routeOptions(request).headers });
     const connection = request.raw.socket;
     // The request itself: few need its address, which takes a while to find behind proxies.
-    const context = { requestId: request.id, connection, client: request };
+    const context = { requestId: request.id, connection, sender: request };
     runInContext({ ...context, span: trace(request, reply) }, () => {
       enter(() => {
         proceed(problemWithHost(request.raw));

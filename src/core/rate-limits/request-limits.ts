@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/
 import { normalizeIp } from '@nestjs/throttler';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ENV, type Env } from '../env.js';
+import { clientAddress } from '../http/client-address.js';
 import { isProbe } from '../http/probe.js';
 import type { Problem } from '../problems/problem.js';
 import { Buckets, type Unsettled } from './buckets.js';
@@ -53,7 +54,7 @@ export class RequestLimits implements OnApplicationShutdown {
    */
   arrive(request: FastifyRequest): Problem | undefined {
     if (!this.timer || isProbe(request.routeOptions.url ?? '')) return undefined;
-    return isToBeKnown(request) ? undefined : take(this.addresses, addressOf(request));
+    return isToBeKnown(request) ? undefined : take(this.addresses, networkOf(request));
   }
 
   /**
@@ -65,7 +66,7 @@ export class RequestLimits implements OnApplicationShutdown {
   identify(request: FastifyRequest, sender: string | undefined): void {
     if (!this.timer || !isToBeKnown(request)) return;
     const refusal =
-      sender === undefined ? take(this.addresses, addressOf(request)) : take(this.users, sender);
+      sender === undefined ? take(this.addresses, networkOf(request)) : take(this.users, sender);
     if (refusal) throw refusal;
   }
 
@@ -123,8 +124,8 @@ export function limitArrivals(server: FastifyInstance, limits: RequestLimits): v
 }
 
 /** What requests from one place have in common: a client of IPv6 has all addresses of a /64. */
-export function addressOf({ ip }: FastifyRequest): string {
-  return normalizeIp(ip);
+export function networkOf(request: FastifyRequest): string {
+  return normalizeIp(clientAddress(request));
 }
 
 /** Only what goes through guards: elsewhere a token of whatever kind would be a way around. */
