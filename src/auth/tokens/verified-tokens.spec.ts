@@ -20,6 +20,16 @@ describe('Verified tokens', () => {
     expect(tokens.find('', NOW)).toBeUndefined();
   });
 
+  it('are not known any more once they are forgotten', () => {
+    const tokens = new VerifiedTokens();
+    tokens.remember('token', claims('a'));
+    tokens.remember('other', claims('b'));
+    tokens.forget('token');
+    tokens.forget('never known');
+    expect(tokens.find('token', NOW)).toBeUndefined();
+    expect(tokens.find('other', NOW)).toEqual(claims('b'));
+  });
+
   it('make room for others, those first that were not used for the longest', () => {
     const tokens = new VerifiedTokens();
     for (let index = 0; index < 10_000; index += 1) tokens.remember(String(index), claims('a'));

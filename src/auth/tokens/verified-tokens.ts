@@ -26,4 +26,9 @@ export class VerifiedTokens<Claims extends { exp: number }> {
     const [oldest] = this.claims.keys();
     if (oldest !== undefined) this.claims.delete(oldest);
   }
+
+  /** A token that is right, and stands for nothing any more. */
+  forget(token: string): void {
+    this.claims.delete(token);
+  }
 }
