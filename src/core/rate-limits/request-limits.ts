@@ -13,12 +13,15 @@ import { RateLimits, tooMany, WINDOW_SECONDS } from './rate-limits.js';
 const SETTLE_EVERY_MS = 1_000;
 /** The most senders that it is told of at once. */
 const MAX_BATCH = 1_000;
-/** Routes whose guards find out who sends. */
-const GUARDED = '/api/';
+
+/** Tells whose a request is by what the process has in memory; undefined when that is not known. */
+export type Recognize = (request: FastifyRequest) => string | undefined;
 
 /**
  * How many requests a user may send, and an address for those who are not signed in: so that people
- * behind one address are not kept from working by each other.
+ * behind one address are not kept from working by each other. It is decided as a request arrives, since
+ * many are refused before anything has looked who is signed in. Nobody waits for that, so the first
+ * request with a token in a process is its address's.
  *
  * Probes and scrapes are not counted, nor is what was refused.
  */
@@ -27,6 +30,7 @@ export class RequestLimits implements OnApplicationShutdown {
   private readonly logger = new Logger(RequestLimits.name);
   private readonly users: Buckets;
   private readonly addresses: Buckets;
+  private recognize: Recognize = () => undefined;
   /** Undefined where nothing is limited. */
   private timer: NodeJS.Timeout | undefined;
   private isSettling = false;
@@ -47,27 +51,21 @@ export class RequestLimits implements OnApplicationShutdown {
     this.timer = setInterval(() => void this.settle(), SETTLE_EVERY_MS).unref();
   }
 
+  /** Has those whom this tells count for themselves: wherever they come from, and wherever they go. */
+  recognizeBy(recognize: Recognize): void {
+    this.recognize = recognize;
+  }
+
   /**
-   * Counts a request for its address, unless it brings what tells whose it is: then a guard finds out.
+   * Counts a request for its user, or else for its address.
    *
    * @returns why it is refused, if it is
    */
   arrive(request: FastifyRequest): Problem | undefined {
     if (!this.timer || isProbe(request.routeOptions.url ?? '')) return undefined;
-    return isToBeKnown(request) ? undefined : take(this.addresses, networkOf(request));
-  }
-
-  /**
-   * Counts a request of which it is known now whose it is.
-   *
-   * @param sender the user; undefined when nobody was found to be signed in
-   * @throws Problem `too-many-requests`
-   */
-  identify(request: FastifyRequest, sender: string | undefined): void {
-    if (!this.timer || !isToBeKnown(request)) return;
-    const refusal =
-      sender === undefined ? take(this.addresses, networkOf(request)) : take(this.users, sender);
-    if (refusal) throw refusal;
+    const sender = this.recognize(request);
+    if (sender !== undefined) return take(this.users, sender);
+    return take(this.addresses, networkOf(request));
   }
 
   onApplicationShutdown(): void {
@@ -126,12 +124,6 @@ export function limitArrivals(server: FastifyInstance, limits: RequestLimits): v
 /** What requests from one place have in common: a client of IPv6 has all addresses of a /64. */
 export function networkOf(request: FastifyRequest): string {
   return normalizeIp(clientAddress(request));
-}
-
-/** Only what goes through guards: elsewhere a token of whatever kind would be a way around. */
-function isToBeKnown({ headers, routeOptions }: FastifyRequest): boolean {
-  const bringsToken = headers.authorization !== undefined || headers['x-admin-token'] !== undefined;
-  return bringsToken && routeOptions.url?.startsWith(GUARDED) === true;
 }
 
 function take(buckets: Buckets, sender: string): Problem | undefined {
