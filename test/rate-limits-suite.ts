@@ -113,6 +113,8 @@ export function testSharedLimits(
       const account = await app.register();
       const list = (url: string) =>
         send(`${url}/api/v1/images`, { headers: { authorization: `Bearer ${account.token}` } });
+      // Until a process knows the token, its requests are the address's.
+      for (const url of urls) expect((await list(url)).status).toBe(200);
       const answers = await manyTimes(60, () => list(urls[0]!));
       expect(byStatus(answers)).toEqual({ 200: 50, 429: 10 });
       let tries = 0;

@@ -20,8 +20,8 @@ export type Recognize = (request: FastifyRequest) => string | undefined;
 /**
  * How many requests a user may send, and an address for those who are not signed in: so that people
  * behind one address are not kept from working by each other. It is decided as a request arrives, since
- * many are refused before anything has looked who is signed in. Nobody waits for that, so the first
- * request with a token in a process is its address's.
+ * many are refused before anything has looked who is signed in. Nobody waits for that, so requests with
+ * a token are their address's until the process has let in the first of them.
  *
  * Probes and scrapes are not counted, nor is what was refused.
  */
