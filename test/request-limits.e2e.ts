@@ -182,7 +182,7 @@ describe('a user', () => {
     expect((await get('/api/v1/images')).status).toBe(401);
   });
 
-  it('is first counted by their address in each process, which has yet to know the token', async () => {
+  it('is counted by their address until the process has let them in', async () => {
     const someone = await app.register();
     await manyTimes(OF_ADDRESS, () => get('/api/v1/images'));
     const headers = bearer(someone.token);
