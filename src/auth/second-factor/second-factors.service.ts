@@ -1,7 +1,9 @@
 import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
+import { RowsById } from '../../core/database/rows-by-id.js';
 import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
 import { User } from '../users/user.entity.js';
 import { Challenges } from './challenges.js';
@@ -10,18 +12,39 @@ import { totpSwitchedOffMail } from './notices/second-factor-mail.texts.js';
 import { SecondFactorNotices } from './notices/second-factor-notices.js';
 import { totpRequired } from './second-factor.problems.js';
 
-/**
- * Which accounts sign in with two factors. Whoever changes that locks the account first, and whoever
- * signs in holds it: a session begins before two factors are switched on, or asks for the second.
- */
+/** The table as the query sees it, with PostgreSQL's names. */
+interface SecretTables {
+  totp_secrets: { id: string; user_id: string; confirmed_at: Date | null };
+}
+
+/** An authenticator that signing in asks for. */
+interface SecretInUse {
+  id: string;
+  userId: string;
+}
+
+/** Which accounts sign in with two factors. Whoever changes that locks the account first. */
 @Injectable()
 export class SecondFactors {
+  /** Asked for with every sign-in. */
+  private readonly inUse: RowsById<SecretTables, SecretInUse>;
+
   constructor(
     private readonly em: EntityManager,
     private readonly challenges: Challenges,
     private readonly notices: SecondFactorNotices,
     private readonly audit: AuditLog,
-  ) {}
+  ) {
+    this.inUse = new RowsById(em, {
+      query: (database, ids) =>
+        database
+          .selectFrom('totp_secrets')
+          .select(['id', 'user_id as userId'])
+          .where(sql<boolean>`user_id = any (${ids}::uuid[])`)
+          .where('confirmed_at', 'is not', null),
+      idOf: ({ userId }) => userId,
+    });
+  }
 
   /** @returns that of an account, confirmed or not */
   find(userId: string, em = this.em): Promise<TotpSecret | null> {
@@ -29,13 +52,14 @@ export class SecondFactors {
   }
 
   /**
-   * Lets who has shown the first factor of an account pass when there is no other.
+   * Lets who has shown the first factor of an account pass when there is no other. Who is on the way in
+   * while two factors are switched on is in before: that ends no session.
    *
    * @throws Problem `totp-required`, with the challenge for the second step
    */
-  async requireOff(em: EntityManager, user: User): Promise<void> {
-    const secret = await this.find(user.id, em);
-    if (!secret?.isOn) return;
+  async requireOff(user: User): Promise<void> {
+    const [secret] = await this.inUse.find(user.id);
+    if (!secret) return;
     const challenge = this.challenges.issue(stateOf(user, secret));
     throw new Problem(totpRequired, undefined, { extensions: { challenge } });
   }
@@ -76,6 +100,6 @@ export class SecondFactors {
 }
 
 /** What a challenge for an account holds on to. */
-export function stateOf(user: User, secret: TotpSecret) {
+export function stateOf(user: User, secret: Pick<TotpSecret, 'id'>) {
   return { userId: user.id, passwordHash: user.passwordHash ?? null, secretId: secret.id };
 }

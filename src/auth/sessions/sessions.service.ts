@@ -1,7 +1,7 @@
 import { type FilterQuery, raw } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
-import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
+import { type Actor, type AuditEvent, AuditLog } from '../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../core/env.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
 import {
@@ -17,6 +17,7 @@ import { invalidRefreshToken } from '../auth.problems.js';
 import { type RefreshToken, RefreshTokens } from '../tokens/refresh-tokens.js';
 import { User } from '../users/user.entity.js';
 import { Session, type SessionEnd } from './session.entity.js';
+import { SessionInsert } from './session-insert.js';
 import { presentSession, type SessionAnswer, type SessionQuery } from './session.schema.js';
 
 /** For how long a token that was replaced may come again: its answer may have been lost on the way. */
@@ -68,34 +69,35 @@ interface FoundSession {
  */
 @Injectable()
 export class Sessions {
+  private readonly insertion: SessionInsert;
+
   constructor(
     private readonly em: EntityManager,
     private readonly tokens: RefreshTokens,
     private readonly audit: AuditLog,
     @Inject(ENV) private readonly env: Env,
-  ) {}
+  ) {
+    this.insertion = new SessionInsert(em);
+  }
 
   /** Begins a session with what an EntityManager is about to commit. */
   begin(em: EntityManager, user: User): HeldSession {
-    const id = Session.newId();
-    const token = this.tokens.first(id);
-    const client = currentClient();
-    em.persist(
-      new Session({
-        id,
-        user,
-        tokenHash: token.hash,
-        device: client?.userAgent ?? null,
-        address: client?.address ?? null,
-        expiresAt: new Date(Date.now() + this.lifetimeSeconds * 1_000),
-      }),
-    );
-    this.audit.add(em, {
-      actor: { kind: 'user', id: user.id },
-      action: 'session.begun',
-      target: { type: 'session', id },
-    });
-    return { user, sessionId: id, refreshToken: token.text };
+    const { session, refreshToken, event } = this.prepare(user);
+    em.persist(session);
+    this.audit.add(em, event);
+    return { user, sessionId: session.id, refreshToken };
+  }
+
+  /**
+   * Begins a session of an account that has not been changed since it was read: whoever changes its
+   * password or disables it ends all sessions with it.
+   *
+   * @returns undefined when it was changed
+   */
+  async beginUnchanged(user: User): Promise<HeldSession | undefined> {
+    const { session, refreshToken, event } = this.prepare(user);
+    const isBegun = await this.insertion.run(session, this.audit.describe(event));
+    return isBegun ? { user, sessionId: session.id, refreshToken } : undefined;
   }
 
   /**
@@ -219,6 +221,26 @@ export class Sessions {
       'run',
     );
     return affectedRows;
+  }
+
+  private prepare(user: User) {
+    const id = Session.newId();
+    const token = this.tokens.first(id);
+    const client = currentClient();
+    const session = new Session({
+      id,
+      user,
+      tokenHash: token.hash,
+      device: client?.userAgent ?? null,
+      address: client?.address ?? null,
+      expiresAt: new Date(Date.now() + this.lifetimeSeconds * 1_000),
+    });
+    const event: AuditEvent = {
+      actor: { kind: 'user', id: user.id },
+      action: 'session.begun',
+      target: { type: 'session', id },
+    };
+    return { session, refreshToken: token.text, event };
   }
 
   private get lifetimeSeconds(): number {

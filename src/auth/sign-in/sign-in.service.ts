@@ -1,4 +1,4 @@
-import { LockMode, UniqueConstraintViolationException } from '@mikro-orm/core';
+import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
@@ -84,23 +84,21 @@ export class SignInService {
 
   /**
    * Signs somebody in who has proved to be this account, in whatever way, unless it asks for a second
-   * proof.
+   * proof. Proving takes a while: whoever changes the password meanwhile, or disables the account, ends
+   * all sessions with it, so this one begins before that, or not at all.
    *
    * @throws Problem `totp-required`, with what the second step needs; `invalid-credentials` when the
    *   account was changed or disabled meanwhile
    */
-  enter(user: User): Promise<SignIn> {
-    return this.enterWith(user, async (em, held) => {
-      await this.secondFactors.requireOff(em, held);
-      return undefined;
-    });
+  async enter(user: User): Promise<SignIn> {
+    await this.secondFactors.requireOff(user);
+    const session = await this.sessions.beginUnchanged(user);
+    if (!session) throw new Problem(invalidCredentials);
+    return this.answers.of(session);
   }
 
   /**
    * {@link enter} for who has brought all proofs.
-   *
-   * Checking a password takes a while. Whoever changes it meanwhile, or disables the account, ends all
-   * sessions with it: the lock has this one begin before that, or not at all.
    *
    * @param first what the transaction of the session does before it begins; it may refuse it, or write
    *   a mail down

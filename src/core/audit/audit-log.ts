@@ -27,7 +27,12 @@ export class AuditLog {
   constructor(private readonly em: EntityManager) {}
 
   /** Adds an entry to what an EntityManager is about to commit, so that neither is without the other. */
-  add(em: EntityManager, { actor, action, target, before, after }: AuditEvent): void {
+  add(em: EntityManager, event: AuditEvent): void {
+    em.persist(this.describe(event));
+  }
+
+  /** What {@link add} adds, for who inserts it otherwise. */
+  describe({ actor, action, target, before, after }: AuditEvent): AuditDetails {
     const entry = new AuditEntry({
       actorKind: actor.kind,
       actorId: actor.kind === 'user' ? actor.id : null,
@@ -37,7 +42,7 @@ export class AuditLog {
       requestId: currentRequestId() ?? null,
     });
     const address = currentClient()?.address ?? null;
-    em.persist(new AuditDetails(entry, { address, before: before ?? null, after: after ?? null }));
+    return new AuditDetails(entry, { address, before: before ?? null, after: after ?? null });
   }
 
   /** Remembers what changed nothing else, such as a failed sign-in. */
