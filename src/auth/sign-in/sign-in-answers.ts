@@ -1,41 +1,64 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
+import { RowsById } from '../../core/database/rows-by-id.js';
 import type { HeldSession } from '../sessions/sessions.service.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
-import { StudioMember } from '../users/studio.entity.js';
-import { presentStudio, presentUser } from '../users/user.schema.js';
+import { presentStudio, presentUser, type StudioAnswer } from '../users/user.schema.js';
 import type { SignInAnswer } from './sign-in.schema.js';
 
 /** A {@link SignInAnswer} that still has its refresh token, wherever that will be sent. */
 export type SignIn = SignInAnswer & { refreshToken: string };
 
+/** The tables as the query sees them, with PostgreSQL's names. */
+interface StudioTables {
+  studios: { id: string; name: string; timezone: string; locale: string };
+  studio_members: {
+    studio_id: string;
+    user_id: string;
+    role: StudioAnswer['role'];
+    created_at: Date;
+  };
+}
+
 /** What whoever has signed in, in whatever way, is told. */
 @Injectable()
 export class SignInAnswers {
+  /** Where somebody works, the studio joined first first. */
+  private readonly studios: RowsById<StudioTables, StudioAnswer & { userId: string }>;
+
   constructor(
-    private readonly em: EntityManager,
+    em: EntityManager,
     private readonly tokens: AccessTokens,
-  ) {}
+  ) {
+    this.studios = new RowsById(em, {
+      query: (database, ids) =>
+        database
+          .selectFrom('studio_members')
+          .innerJoin('studios', 'studios.id', 'studio_id')
+          .select(['user_id as userId', 'studios.id', 'name', 'role', 'timezone', 'locale'])
+          .where(sql<boolean>`user_id = any (${ids}::uuid[])`)
+          .orderBy('studio_members.created_at')
+          .orderBy('studio_id'),
+      idOf: ({ userId }) => userId,
+    });
+  }
 
   /** For a session that has begun or goes on; the token speaks for the studio joined first. */
   async of({ user, sessionId, refreshToken }: HeldSession): Promise<SignIn> {
-    const membership = await this.em.findOne(
-      StudioMember,
-      { user },
-      { populate: ['studio'], orderBy: { createdAt: 'asc', studio: 'asc' } },
-    );
+    const [joined] = await this.studios.find(user.id);
     return {
       accessToken: this.tokens.sign({
         sub: user.id,
         sid: sessionId,
         roles: user.roles,
-        ...(membership && { studioId: membership.studio.id }),
+        ...(joined && { studioId: joined.id }),
       }),
       refreshToken,
       tokenType: 'Bearer',
       expiresIn: this.tokens.lifetimeSeconds,
       user: presentUser(user),
-      ...(membership && { studio: presentStudio(membership.studio, membership.role) }),
+      ...(joined && { studio: presentStudio(joined, joined.role) }),
     };
   }
 }

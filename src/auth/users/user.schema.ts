@@ -89,7 +89,9 @@ export function presentUser(user: User): z.output<typeof userSchema> {
 }
 
 /** A studio as one of its members sees it. */
-export function presentStudio(studio: Studio, role: StudioRole): StudioAnswer {
-  const { id, name, timezone, locale } = studio;
+export function presentStudio(
+  { id, name, timezone, locale }: Pick<Studio, 'id' | 'name' | 'timezone' | 'locale'>,
+  role: StudioRole,
+): StudioAnswer {
   return { id, name, role, timezone, locale };
 }
