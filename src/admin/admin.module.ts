@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
-import { AuthModule } from '../auth/auth.module.js';
 import { SecondFactorModule } from '../auth/second-factor/second-factor.module.js';
+import { SessionsModule } from '../auth/sessions/sessions.module.js';
+import { UsersModule } from '../auth/users/users.module.js';
 import { MailModule } from '../mail/mail.module.js';
 import { AuditController } from './audit/audit.controller.js';
 import { DeadLettersController } from './dead-letters/dead-letters.controller.js';
@@ -13,7 +14,7 @@ import { UserTotpController } from './users/user-totp.controller.js';
 
 /** What administrators see and govern: users, queues, dead letters, mail, the audit. */
 @Module({
-  imports: [AuthModule, MailModule, SecondFactorModule],
+  imports: [MailModule, SecondFactorModule, SessionsModule, UsersModule],
   controllers: [
     AdminMailController,
     AdminUsersController,

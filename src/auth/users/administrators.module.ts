@@ -1,7 +1,11 @@
 import { Module } from '@nestjs/common';
-import { Passwords } from '../passwords/passwords.js';
+import { PasswordsModule } from '../passwords/passwords.module.js';
 import { Administrators } from './administrators.service.js';
 
 /** What the operator's tools need of accounts. */
-@Module({ providers: [Administrators, Passwords], exports: [Administrators] })
+@Module({
+  imports: [PasswordsModule],
+  providers: [Administrators],
+  exports: [Administrators],
+})
 export class AdministratorsModule {}
