@@ -3,7 +3,7 @@ import { STATE_COOKIE } from '../src/auth/google/state-cookie.js';
 import { REFRESH_COOKIE } from '../src/auth/sign-in/refresh-cookie.js';
 import { Browser } from './browser.js';
 import { GoogleServer } from './google-server.js';
-import { aPerson, GoogleVisits, refused } from './google-visits.js';
+import { aPerson, GoogleVisits, lastAuditOf, refused } from './google-visits.js';
 import { TestingApp } from './testing-app.js';
 
 const APP_URL = 'https://app.example.com/studio';
@@ -32,14 +32,7 @@ afterEach(() => {
 
 const users = (where: string, value: string) =>
   app.database.query<Record<string, unknown>>(`select * from users where ${where} = $1`, [value]);
-const lastAudit = async (action: string) => {
-  const [entry] = await app.database.query<{ actor_id: string; after: object; address: string }>(
-    `select actor_id, after, address from audit_entries join audit_details on entry_id = id
-     where action = $1 order by created_at desc, id desc limit 1`,
-    [action],
-  );
-  return entry;
-};
+const lastAudit = (action: string) => lastAuditOf(app, action);
 
 describe('the way to Google', () => {
   it('keeps its state in a cookie that goes to the callback alone', async () => {

@@ -43,3 +43,13 @@ export async function refused(answer: Response, status: number, code: string): P
   expect([answer.status, JSON.parse(body)]).toEqual([status, expect.objectContaining({ code })]);
   expect(body).not.toContain('canary');
 }
+
+/** The newest entry of an action, with its details. */
+export async function lastAuditOf({ database }: TestingApp, action: string) {
+  const [entry] = await database.query<{ actor_id: string; after: object; address: string }>(
+    `select actor_id, after, address from audit_entries join audit_details on entry_id = id
+     where action = $1 order by created_at desc, id desc limit 1`,
+    [action],
+  );
+  return entry;
+}

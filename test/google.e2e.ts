@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { Browser } from './browser.js';
 import { GoogleServer } from './google-server.js';
-import { aPerson, GoogleVisits, refused, signedIn } from './google-visits.js';
+import { aPerson, GoogleVisits, lastAuditOf, refused, signedIn } from './google-visits.js';
 import { TestingApp } from './testing-app.js';
 
 let google: GoogleServer;
@@ -24,14 +24,7 @@ const users = (where: string, value: string) =>
   app.database.query<Record<string, unknown>>(`select * from users where ${where} = $1`, [value]);
 const verify = (email: string) =>
   app.database.query('update users set email_verified_at = now() where email = $1', [email]);
-const lastAudit = async (action: string) => {
-  const [entry] = await app.database.query<{ actor_id: string; after: object; address: string }>(
-    `select actor_id, after, address from audit_entries join audit_details on entry_id = id
-     where action = $1 order by created_at desc, id desc limit 1`,
-    [action],
-  );
-  return entry;
-};
+const lastAudit = (action: string) => lastAuditOf(app, action);
 
 describe('a first sign-in with Google', () => {
   it('makes a personal account, named and verified as Google says', async () => {

@@ -1,6 +1,13 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/users/user.entity.js';
-import { dueIn, renewWork, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
+import {
+  dueIn,
+  renewWork,
+  workColumns,
+  type WorkError,
+  workIndexes,
+  type WorkRow,
+} from '../queue/work-row.js';
 import { CONTAINER_FORMATS, type FormatName, type PictureFacts } from './containers/container.js';
 
 export const IMAGE_TYPES = ['UPLOADED', 'GENERATED'] as const;
@@ -70,16 +77,7 @@ const ImageSchema = defineEntity({
   indexes: [
     { properties: ['userId', 'createdAt', 'id'] },
     { properties: ['userId', 'checksum'] },
-    {
-      name: 'images_at_work_index',
-      expression:
-        'create index images_at_work_index on images (user_id) where queued_at is not null or leased_until is not null',
-    },
-    {
-      name: 'images_due_index',
-      expression:
-        'create index images_due_index on images (user_id, next_attempt_at, id) where next_attempt_at is not null',
-    },
+    ...workIndexes('images', 'user_id'),
   ],
   checks: [
     {

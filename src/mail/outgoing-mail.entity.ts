@@ -2,7 +2,14 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { v5 } from 'uuid';
 import { newId } from '../core/ids.js';
 import { currentRequestId, currentTraceParent } from '../core/request-context.js';
-import { dueIn, renewWork, workColumns, type WorkError, type WorkRow } from '../queue/work-row.js';
+import {
+  dueIn,
+  renewWork,
+  workColumns,
+  type WorkError,
+  workIndexes,
+  type WorkRow,
+} from '../queue/work-row.js';
 import type { Letter, MailData } from './letter.js';
 import type { MailLanguage } from './mail-language.js';
 
@@ -37,19 +44,7 @@ const OutgoingMailSchema = defineEntity({
     updatedAt: p.datetime(3).onUpdate(() => new Date()),
     ...workColumns,
   },
-  indexes: [
-    { properties: ['createdAt', 'id'] },
-    {
-      name: 'outgoing_mail_at_work_index',
-      expression:
-        'create index outgoing_mail_at_work_index on outgoing_mail (recipient_id) where queued_at is not null or leased_until is not null',
-    },
-    {
-      name: 'outgoing_mail_due_index',
-      expression:
-        'create index outgoing_mail_due_index on outgoing_mail (recipient_id, next_attempt_at, id) where next_attempt_at is not null',
-    },
-  ],
+  indexes: [{ properties: ['createdAt', 'id'] }, ...workIndexes('outgoing_mail', 'recipient_id')],
   checks: [
     {
       name: 'outgoing_mail_unfinished_is_work',

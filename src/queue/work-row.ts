@@ -22,6 +22,24 @@ export const workColumns = {
   traceParent: p.string().length(55).nullable(),
 } as const;
 
+/**
+ * What rounds of the queue read of such a table: how much of an owner is at work, and what is due next.
+ *
+ * @param owner the column by which owners take turns
+ */
+export function workIndexes(table: string, owner: string) {
+  return [
+    {
+      name: `${table}_at_work_index`,
+      expression: `create index ${table}_at_work_index on ${table} (${owner}) where queued_at is not null or leased_until is not null`,
+    },
+    {
+      name: `${table}_due_index`,
+      expression: `create index ${table}_due_index on ${table} (${owner}, next_attempt_at, id) where next_attempt_at is not null`,
+    },
+  ];
+}
+
 /** Why work on a row ended without success, as clients see it. */
 export interface WorkError {
   /** A stable name, in kebab-case. */
