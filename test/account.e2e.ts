@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openApiText } from '../src/api-document.js';
 import { REFRESH_COOKIE } from '../src/auth/sign-in/refresh-cookie.js';
 import { finishedMails, mailRows, settleMail, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -344,6 +345,17 @@ describe('an export', () => {
     const others = await app.as(other).get('/api/v1/me/export').expect(200);
     expect(others.body.auditEntries).toContainEqual(
       expect.objectContaining({ action: 'user.role-added', address: '203.0.113.1', after: null }),
+    );
+  });
+
+  it('has the sections that openapi.json names', async () => {
+    const { body } = await app
+      .as(await app.register())
+      .get('/api/v1/me/export')
+      .expect(200);
+    const { schemas } = JSON.parse(await openApiText()).components;
+    expect(Object.keys(body).sort()).toEqual(
+      Object.keys(schemas.PersonalDataExport.properties).sort(),
     );
   });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Passwords } from '../src/auth/passwords/passwords.js';
 import { newId } from '../src/core/ids.js';
+import { codeOf, enrol, requestTotp } from './authenticators.js';
 import { finishedMails, mailRows, settleMail, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -361,6 +362,19 @@ describe('a forgotten password', () => {
     expect((await userOf(own))?.['google_id']).not.toBeNull();
   });
 
+  it('takes an authenticator off that was set up before anybody had proved the address', async () => {
+    const squatted = await app.register();
+    const secret = await requestTotp(app, squatted);
+    const confirmation = { code: codeOf(secret) };
+    await app.as(squatted).post('/api/v1/me/totp/confirmation').send(confirmation).expect(200);
+    const own = await enrol(app);
+    for (const account of [squatted, own]) {
+      await reset(await resetTokenOf(account)).expect(204);
+    }
+    await login(squatted.email, NEW_PASSWORD).expect(200);
+    expect((await login(own.email, NEW_PASSWORD).expect(401)).body.code).toBe('totp-required');
+  });
+
   it('can be given to an account that had none', async () => {
     const account = await app.register();
     await app.database.query('update users set password_hash = null where id = $1', [
@@ -435,6 +449,12 @@ describe('another address', () => {
       account.userId,
     ]);
     await changeEmail(account, anEmail(), null).expect(202);
+    await app.database.query(
+      `update sessions set created_at = now() - interval '16 minutes' where user_id = $1`,
+      [account.userId],
+    );
+    const late = await changeEmail(account, anEmail(), null).expect(403);
+    expect(late.body.code).toBe('sign-in-again');
     await post('me/email', { email: anEmail() }).expect(401);
   });
 

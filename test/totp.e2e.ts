@@ -8,6 +8,7 @@ import {
   enrol,
   type Enrolled,
   nextStep,
+  proveAddress,
   requestTotp,
   wrongCodeOf,
 } from './authenticators.js';
@@ -90,6 +91,7 @@ describe('two factors', () => {
     expect(uri.searchParams.get('secret')).toBe(body.secret);
     expect((await stateOf(account)).body).toEqual({ state: 'pending', recoveryCodesLeft: 0 });
     await login(account).expect(200);
+    await proveAddress(app, account);
 
     const { body: answer } = await confirm(account, codeOf(body.secret)).expect(200);
     expect(new Set(answer.recoveryCodes).size).toBe(10);
@@ -209,11 +211,20 @@ describe('two factors', () => {
     await finishedMails(app, account.email, 'totp-switched-off', 2);
   });
 
-  it('of an account without a password need none to change', async () => {
+  it('of an account without a password need a sign-in of just now to change', async () => {
     const account = await app.register();
     await app.database.query('update users set password_hash = null where id = $1', [
       account.userId,
     ]);
+    const beganMinutesAgo = (minutes: number) =>
+      app.database.query(
+        `update sessions set created_at = now() - make_interval(mins => $2) where user_id = $1`,
+        [account.userId, minutes],
+      );
+    await beganMinutesAgo(16);
+    const late = await app.as(account).post('/api/v1/me/totp').send({}).expect(403);
+    expect(late.body.code).toBe('sign-in-again');
+    await beganMinutesAgo(14);
     const { body } = await app.as(account).post('/api/v1/me/totp').send({}).expect(200);
     await confirm(account, codeOf(body.secret)).expect(200);
     await nextStep(app, account);
@@ -454,6 +465,8 @@ describe('an administrator', () => {
     const account = await enrol(app);
     expect((await reset(admin, admin.userId).expect(403)).body.code).toBe('forbidden');
     await reset(account, account.userId).expect(403);
+    // Ids have several spellings.
+    await reset(admin, admin.userId.toUpperCase()).expect(403);
     await reset(account, admin.userId).expect(403);
     await app.http.delete(`/api/v1/admin/users/${account.userId}/totp`).expect(401);
     expect((await stateOf(account)).body.state).toBe('on');

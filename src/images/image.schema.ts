@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { flag } from '../core/flag.js';
+import { givenId } from '../core/ids.js';
 import { pageOf, pageQuery } from '../core/paging.js';
 import { text } from '../core/text.js';
 import { CONTAINER_FORMATS } from './containers/container.js';
@@ -40,7 +41,7 @@ export const uploadFormSchema = uploadFieldsSchema
   })
   .meta({ id: 'ImageUpload' });
 
-export const imageParams = z.strictObject({ id: z.uuid() });
+export const imageParams = z.strictObject({ id: givenId });
 
 /** The query of an upload; `wait` is read by its own decorator. */
 export const uploadQuery = z.object({

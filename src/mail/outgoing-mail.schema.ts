@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { givenId } from '../core/ids.js';
 import { pageOf, pageQuery } from '../core/paging.js';
 import { MAIL_LANGUAGES } from './mail-language.js';
 import { MAIL_STATUSES, type OutgoingMail } from './outgoing-mail.entity.js';
@@ -10,7 +11,7 @@ export const mailListQuery = pageQuery({
   recipient: z.string().max(254).toLowerCase().optional().describe('Only mail to this address.'),
 });
 
-export const mailParams = z.object({ id: z.uuid() });
+export const mailParams = z.object({ id: givenId });
 
 const mailFields = {
   id: z.uuid(),
@@ -27,7 +28,7 @@ const mailFields = {
   updatedAt: z.iso.datetime(),
 } as const;
 
-export const mailSummarySchema = z.object(mailFields).meta({ id: 'MailSummary' });
+const mailSummarySchema = z.object(mailFields).meta({ id: 'MailSummary' });
 
 export const mailPageSchema = pageOf(mailSummarySchema).meta({ id: 'MailPage' });
 

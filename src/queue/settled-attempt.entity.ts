@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { newId } from '../core/ids.js';
 
 /** How an attempt can end that counts: with its work done, or not. */
-export const SETTLED_OUTCOMES = ['completed', 'refused', 'retried', 'dead_letter'] as const;
+const SETTLED_OUTCOMES = ['completed', 'refused', 'retried', 'dead_letter'] as const;
 export type SettledOutcome = (typeof SETTLED_OUTCOMES)[number];
 
 const SettledAttemptSchema = defineEntity({

@@ -1,12 +1,7 @@
-import {
-  createHmac,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
+import { purposeKey } from '../core/purpose-key.js';
 import { MAX_SIGNED_URL_SECONDS } from './storage.js';
 import { assertStorageKey } from './storage-key.js';
 
@@ -38,15 +33,13 @@ const KEY_PURPOSE = 'atelier file urls v1';
 @Injectable()
 export class FileUrlSigner {
   private readonly publicUrl: string;
-  /** A KeyObject: bytes would be turned into one for every signature, at five times the time. */
   private readonly secret: KeyObject;
   /** What was signed last, by its first key: a page of a list is often asked for again. */
   private latest = { expires: 0, groups: new Map<string, SignedGroup>() };
 
   constructor(@Inject(ENV) env: Pick<Env, 'APP_SECRET' | 'PUBLIC_URL'>) {
     this.publicUrl = env.PUBLIC_URL;
-    const bytes = hkdfSync('sha256', env.APP_SECRET, '', KEY_PURPOSE, 32);
-    this.secret = createSecretKey(new Uint8Array(bytes));
+    this.secret = purposeKey(env.APP_SECRET, KEY_PURPOSE);
   }
 
   /** The whole address of a key. Keys have no character that a URL would escape. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { givenId } from '../../core/ids.js';
 import { pageOf, pageQuery, timeBound } from '../../core/paging.js';
 import { text } from '../../core/text.js';
 import { FAILED_JOB_STATUSES } from '../../queue/failed-job.entity.js';
@@ -25,7 +26,7 @@ export const deadLetterQuery = pageQuery(filters);
 
 export type DeadLetterQuery = z.output<typeof deadLetterQuery>;
 
-export const deadLetterParams = z.strictObject({ id: z.uuid() });
+export const deadLetterParams = z.strictObject({ id: givenId });
 
 export const failedJobSchema = z
   .object({

@@ -10,6 +10,7 @@ import {
   studioSchema,
   userSchema,
 } from '../../auth/users/user.schema.js';
+import { givenId } from '../../core/ids.js';
 import { pageOf } from '../../core/paging.js';
 
 const adminUserSchema = userSchema
@@ -40,7 +41,7 @@ const adminSessionSchema = sessionSchema.omit({ isCurrent: true }).meta({ id: 'A
 
 export const adminSessionPageSchema = pageOf(adminSessionSchema).meta({ id: 'AdminSessionPage' });
 
-export const userParams = z.strictObject({ id: z.uuid() });
+export const userParams = z.strictObject({ id: givenId });
 
 export const roleSchema = z.strictObject({ role: z.enum(ROLES) }).meta({ id: 'RoleToAdd' });
 

@@ -1,13 +1,11 @@
 import { Controller, Delete, HttpCode, Param } from '@nestjs/common';
-import { z } from 'zod';
 import { CurrentActor } from '../../auth/access/current-actor.js';
 import { Roles } from '../../auth/access/roles.guard.js';
 import { SecondFactors } from '../../auth/second-factor/second-factors.service.js';
 import type { Actor } from '../../core/audit/audit-log.js';
 import { Operation } from '../../core/openapi/openapi.js';
 import { forbidden, notFound, validationFailed } from '../../core/problems/problem.js';
-
-const userParams = z.object({ id: z.uuid() });
+import { userParams } from './admin-user.schema.js';
 
 /** The second factors of others, for administrators. */
 @Controller('api/v1/admin/users/:id/totp')

@@ -4,7 +4,7 @@ import type { Principal } from '../access/principal.js';
 import { User } from '../users/user.entity.js';
 import { AccountErasure } from './account-erasure.js';
 import type { DeleteAccount } from './account.schema.js';
-import { OwnerCheck } from './owner-check.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
 
 /** The end of an account, at its owner's wish. */
 @Injectable()

@@ -3,12 +3,11 @@ import type { FastifyReply } from 'fastify';
 import { Operation } from '../../core/openapi/openapi.js';
 import {
   tooManyRequests,
-  unavailable,
   unsupportedMediaType,
   validationFailed,
 } from '../../core/problems/problem.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
-import { administratorAccount, signInAgain, soleOwner, wrongPassword } from '../auth.problems.js';
+import { administratorAccount, soleOwner } from '../auth.problems.js';
 import { RefreshCookie } from '../sign-in/refresh-cookie.js';
 import { signInSchema } from '../sign-in/sign-in.schema.js';
 import { AccountDeletion } from './account-deletion.js';
@@ -24,9 +23,8 @@ import {
   profileChangesSchema,
 } from './account.schema.js';
 import { PasswordChange } from './password-change.service.js';
+import { OWNER_PROBLEMS } from '../passwords/owner-check.js';
 import { Profile } from './profile.service.js';
-
-const OWNER_PROBLEMS = [signInAgain, tooManyRequests, unavailable, wrongPassword];
 
 /** One's own account. */
 @Controller('api/v1/me')

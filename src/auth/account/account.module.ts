@@ -4,7 +4,6 @@ import { AccountController } from './account.controller.js';
 import { AccountDataModule } from './account-data.module.js';
 import { AccountDeletion } from './account-deletion.js';
 import { AccountExport } from './account-export.js';
-import { OwnerCheck } from './owner-check.js';
 import { PasswordChange } from './password-change.service.js';
 import { Profile } from './profile.service.js';
 
@@ -12,6 +11,6 @@ import { Profile } from './profile.service.js';
 @Module({
   imports: [AccountDataModule, SignInModule],
   controllers: [AccountController],
-  providers: [AccountDeletion, AccountExport, OwnerCheck, PasswordChange, Profile],
+  providers: [AccountDeletion, AccountExport, PasswordChange, Profile],
 })
 export class AccountModule {}

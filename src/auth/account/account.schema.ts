@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { text } from '../../core/text.js';
-import { newPassword, password } from '../passwords/password.schema.js';
+import { newPassword, ownPassword } from '../passwords/password.schema.js';
 import { refreshIn } from '../sign-in/sign-in.schema.js';
 import type { StudioMember } from '../users/studio.entity.js';
 import type { User } from '../users/user.entity.js';
@@ -39,14 +39,14 @@ export const profileChangesSchema = z
 
 export const changePasswordSchema = z
   .strictObject({
-    currentPassword: password.optional().describe('Needed when the account has one.'),
+    currentPassword: ownPassword,
     newPassword: newPassword(1).describe('At least `PASSWORD_MIN_LENGTH` characters.'),
     refreshIn,
   })
   .meta({ id: 'ChangePassword' });
 
 export const deleteAccountSchema = z
-  .strictObject({ password: password.optional().describe('Needed when the account has one.') })
+  .strictObject({ password: ownPassword })
   .meta({ id: 'DeleteAccount' });
 
 const section = z.array(z.object({}));

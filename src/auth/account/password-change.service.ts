@@ -2,17 +2,17 @@ import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
-import { Mail } from '../../mail/mail.service.js';
 import type { Principal } from '../access/principal.js';
 import { Passwords } from '../passwords/passwords.js';
 import { passwordChangedMail } from '../recovery/account-mail.texts.js';
+import { AccountNotices } from '../recovery/account-notices.js';
 import { AccountTokens } from '../recovery/account-tokens.js';
 import { Sessions } from '../sessions/sessions.service.js';
 import { type SignIn, SignInAnswers } from '../sign-in/sign-in-answers.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
 import type { ChangePassword } from './account.schema.js';
-import { OwnerCheck } from './owner-check.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
 
 /** Another password, by who is signed in. */
 @Injectable()
@@ -23,7 +23,7 @@ export class PasswordChange {
     private readonly passwords: Passwords,
     private readonly sessions: Sessions,
     private readonly tokens: AccountTokens,
-    private readonly mail: Mail,
+    private readonly notices: AccountNotices,
     private readonly answers: SignInAnswers,
     private readonly audit: AuditLog,
   ) {}
@@ -45,7 +45,7 @@ export class PasswordChange {
     const { session, notice } = await this.em.transactional((em) =>
       this.replace(em, user, passwordHash),
     );
-    if (notice) await this.mail.handOver(notice);
+    await this.notices.handOver(notice);
     return this.answers.of(session);
   }
 
@@ -60,12 +60,7 @@ export class PasswordChange {
       action: 'password.changed',
       target: { type: 'user', id },
     });
-    return { session: this.sessions.begin(em, user), notice: this.notify(em, user) };
-  }
-
-  /** Only to an address that is theirs: else anyone could fill the mailbox of another. */
-  private notify(em: EntityManager, { id, email, emailVerifiedAt }: User) {
-    if (emailVerifiedAt == null || !this.mail.isConfigured) return undefined;
-    return this.mail.add(em, passwordChangedMail, { recipient: email, data: { userId: id } });
+    const notice = this.notices.add(em, passwordChangedMail, user);
+    return { session: this.sessions.begin(em, user), notice };
   }
 }

@@ -1,14 +1,14 @@
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { ENV, type Env } from '../../core/env.js';
+import { purposeKey } from '../../core/purpose-key.js';
 import { returnTo } from './google.schema.js';
 
 /** For how long somebody may take at Google, in seconds. */
 export const STATE_SECONDS = 600;
 /** Names the purpose, so that no other use of APP_SECRET can yield the same key. */
 const KEY_PURPOSE = 'google sign-in states';
-const KEY_BYTES = 32;
 const STATE_BYTES = 32;
 
 /** What a way to Google and back is for. */
@@ -37,10 +37,10 @@ export type FlowState = z.output<typeof stateSchema>;
  */
 @Injectable()
 export class FlowStates {
-  private readonly key: Buffer;
+  private readonly key: KeyObject;
 
   constructor(@Inject(ENV) env: Pick<Env, 'APP_SECRET'>) {
-    this.key = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', KEY_PURPOSE, KEY_BYTES));
+    this.key = purposeKey(env.APP_SECRET, KEY_PURPOSE);
   }
 
   make(purpose: FlowPurpose, verifier: string): FlowState {

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { Operation } from '../../core/openapi/openapi.js';
 import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
-import { wrongPassword } from '../auth.problems.js';
+import { OWNER_PROBLEMS } from '../passwords/owner-check.js';
 import { SignInRoute } from '../sign-in/sign-in-route.js';
 import { GoogleConfiguredGuard } from './google-configured.guard.js';
 import { GoogleLinks } from './google-links.service.js';
@@ -28,7 +28,7 @@ import {
 } from './google.schema.js';
 import { StateCookie } from './state-cookie.js';
 
-const OF_BODIES = [unsupportedMediaType, validationFailed, wrongPassword];
+const OF_BODIES = [...OWNER_PROBLEMS, unsupportedMediaType, validationFailed];
 
 /** The Google account that opens one's account. */
 @Controller('api/v1/me/google')

@@ -1,12 +1,13 @@
-import { LockMode, UniqueConstraintViolationException } from '@mikro-orm/core';
+import { LockMode, raw, UniqueConstraintViolationException } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Problem, unauthenticated } from '../../core/problems/problem.js';
-import { PasswordCheck } from '../passwords/password-check.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
 import { EmailVerification } from '../recovery/verification.service.js';
 import { Session } from '../sessions/session.entity.js';
 import { User } from '../users/user.entity.js';
+import { lockUser } from '../users/user-lock.js';
 import type { FlowState } from './flow-states.js';
 import { GoogleFlow } from './google-flow.js';
 import type { GoogleIdentity } from './google-identity.js';
@@ -33,7 +34,7 @@ export class GoogleLinks {
     private readonly em: EntityManager,
     private readonly flow: GoogleFlow,
     private readonly idTokens: IdTokens,
-    private readonly passwords: PasswordCheck,
+    private readonly ownerCheck: OwnerCheck,
     private readonly verification: EmailVerification,
     private readonly audit: AuditLog,
   ) {}
@@ -43,19 +44,20 @@ export class GoogleLinks {
     return googleId != null;
   }
 
-  /** @throws Problem of {@link IdTokens.read}, `wrong-password`, or why not: see {@link add} */
+  /** @throws Problem of {@link OwnerCheck} and {@link IdTokens.read}, or why not: see {@link add} */
   async link(owner: Owner, { password, ...given }: LinkGoogle): Promise<void> {
-    await this.requirePassword(owner, password, 'google.link-refused');
+    await this.requireOwner(owner, password, 'google.link-refused');
     await this.add(owner, await this.idTokens.read(given));
   }
 
   /**
    * Sends a browser to Google, to link whoever it comes back as.
    *
-   * @throws Problem `wrong-password`
+   * @throws Problem of {@link OwnerCheck}
    */
-  async begin({ userId, sessionId }: Owner, { password, returnTo }: BeginGoogleLink) {
-    await this.requirePassword({ userId }, password, 'google.link-refused');
+  async begin(owner: Owner, { password, returnTo }: BeginGoogleLink) {
+    const { userId, sessionId } = owner;
+    await this.requireOwner(owner, password, 'google.link-refused');
     return this.flow.begin({ returnTo, refreshIn: 'body', link: { userId, sessionId } });
   }
 
@@ -68,10 +70,11 @@ export class GoogleLinks {
   /**
    * To unlink twice is no error.
    *
-   * @throws Problem `last-sign-in-way`, `wrong-password`
+   * @throws Problem `last-sign-in-way`, or of {@link OwnerCheck}
    */
-  async unlink({ userId }: Owner, { password }: UnlinkGoogle): Promise<void> {
-    const user = await this.requirePassword({ userId }, password, 'google.unlink-refused');
+  async unlink(owner: Owner, { password }: UnlinkGoogle): Promise<void> {
+    const { userId } = owner;
+    const user = await this.requireOwner(owner, password, 'google.unlink-refused');
     const { googleId } = user;
     if (googleId == null) return;
     if (user.passwordHash == null) throw new Problem(lastSignInWay);
@@ -92,13 +95,13 @@ export class GoogleLinks {
     });
   }
 
-  private async requirePassword(
-    { userId }: Pick<Owner, 'userId'>,
+  private async requireOwner(
+    owner: Owner,
     password: string | undefined,
-    refusal: string,
+    refused: string,
   ): Promise<User> {
-    const user = await this.em.findOneOrFail(User, { id: userId });
-    await this.passwords.require(user, password, refusal);
+    const user = await this.em.findOneOrFail(User, { id: owner.userId });
+    await this.ownerCheck.require(owner, user, { password, refused });
     return user;
   }
 
@@ -137,13 +140,9 @@ export class GoogleLinks {
   }
 
   private async lockOwner(em: EntityManager, { userId, sessionId }: Owner): Promise<User> {
-    const user = await em.findOne(
-      User,
-      { id: userId, disabledAt: null },
-      { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
-    );
-    const live = { id: sessionId, user: userId, endedAt: null, expiresAt: { $gt: new Date() } };
-    if (!user || (await em.count(Session, live)) === 0) throw new Problem(unauthenticated);
+    const user = await lockUser(em, userId, LockMode.PESSIMISTIC_WRITE);
+    const live = { id: sessionId, user: userId, endedAt: null, expiresAt: { $gt: raw('now()') } };
+    if ((await em.count(Session, live)) === 0) throw new Problem(unauthenticated);
     return user;
   }
 }

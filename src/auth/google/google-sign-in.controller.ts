@@ -17,6 +17,8 @@ import { Public } from '../../core/http/public.js';
 import { Operation } from '../../core/openapi/openapi.js';
 import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { toProblem } from '../../core/problems/problem.filter.js';
+import { invalidCredentials } from '../auth.problems.js';
+import { totpRequired } from '../second-factor/second-factor.problems.js';
 import { RefreshCookie } from '../sign-in/refresh-cookie.js';
 import { signInSchema } from '../sign-in/sign-in.schema.js';
 import { SignInRoute } from '../sign-in/sign-in-route.js';
@@ -49,7 +51,14 @@ import { GoogleSignIn } from './google-sign-in.service.js';
 import { StateCookie } from './state-cookie.js';
 
 /** What is wrong with an account, whichever way its owner has come. */
-const OF_ACCOUNTS = [accountDisabled, emailMissing, emailUnverified, linkRequired];
+const OF_ACCOUNTS = [
+  accountDisabled,
+  emailMissing,
+  emailUnverified,
+  invalidCredentials,
+  linkRequired,
+  totpRequired,
+];
 const SHARED = [googleNotConfigured, googleUnavailable, validationFailed];
 
 /** Signing in with Google: for browsers by way of Google's pages, for apps with Google's tokens. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { password } from '../passwords/password.schema.js';
+import { ownPassword } from '../passwords/password.schema.js';
 import { refreshIn } from '../sign-in/sign-in.schema.js';
 
 const ANY_ORIGIN = 'https://any.invalid';
@@ -29,7 +29,6 @@ const nonce = z
   .max(512)
   .optional()
   .describe('The one that Google was asked with. Required when it was, and refused when not.');
-const ownPassword = password.optional().describe('Needed when the account has a password.');
 
 export const googleStartQuery = z.strictObject({ returnTo: returnTo.optional(), refreshIn });
 

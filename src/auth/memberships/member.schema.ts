@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { givenId } from '../../core/ids.js';
 import { pageOf, pageQuery } from '../../core/paging.js';
 import { type StudioMember, STUDIO_ROLES } from '../users/studio.entity.js';
 import type { User } from '../users/user.entity.js';
@@ -19,7 +20,7 @@ export const memberPageSchema = pageOf(memberSchema).meta({ id: 'StudioMemberPag
 
 export const memberQuery = pageQuery({});
 
-export const memberParams = z.object({ userId: z.uuid().toLowerCase() });
+export const memberParams = z.object({ userId: givenId });
 
 export const memberChangesSchema = z
   .strictObject({ role: studioRole })

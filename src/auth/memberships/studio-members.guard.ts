@@ -8,6 +8,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import { z } from 'zod';
 import { parseOrRefuse } from '../../core/http/validation.js';
+import { givenId } from '../../core/ids.js';
 import { Problems } from '../../core/openapi/openapi.js';
 import { ApiHeader } from '../../core/openapi/openapi-decorators.js';
 import { forbidden, notFound, Problem, validationFailed } from '../../core/problems/problem.js';
@@ -18,7 +19,7 @@ import { Memberships } from './memberships.js';
 
 const REQUIRED_ROLES = 'auth:studio-roles';
 
-const headers = z.object({ 'x-studio-id': z.uuid().toLowerCase().optional() });
+const headers = z.object({ 'x-studio-id': givenId.optional() });
 
 /**
  * Closes a route to those who do not work at the studio that it is about.

@@ -8,6 +8,9 @@ export const password = z
   .max(MAX_PASSWORD_LENGTH)
   .refine((value) => value.isWellFormed(), { error: 'must be well-formed Unicode' });
 
+/** That of one's own account, where a session alone is not enough. */
+export const ownPassword = password.optional().describe('Needed when the account has a password.');
+
 /**
  * A password that someone chooses, and so one that must be long enough, and that not everybody tries
  * first.

@@ -1,13 +1,14 @@
 import { Module } from '@nestjs/common';
 import { MailModule } from '../../mail/mail.module.js';
 import { AccountMails } from './account-mails.js';
+import { AccountNotices } from './account-notices.js';
 import { AccountTokens } from './account-tokens.js';
 import { EmailVerification } from './verification.service.js';
 
 /** The mails about accounts: the API writes them down, the worker looks up what is in them. */
 @Module({
   imports: [MailModule],
-  providers: [AccountMails, AccountTokens, EmailVerification],
-  exports: [AccountTokens, EmailVerification, MailModule],
+  providers: [AccountMails, AccountNotices, AccountTokens, EmailVerification],
+  exports: [AccountNotices, AccountTokens, EmailVerification, MailModule],
 })
 export class AccountMailModule {}

@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../users/user.entity.js';
 
 /** What somebody may do who reads the mail of an address. */
-export const TOKEN_PURPOSES = ['verify-email', 'reset-password', 'change-email'] as const;
+const TOKEN_PURPOSES = ['verify-email', 'reset-password', 'change-email'] as const;
 export type TokenPurpose = (typeof TOKEN_PURPOSES)[number];
 
 const AccountTokenSchema = defineEntity({

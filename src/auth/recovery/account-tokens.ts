@@ -1,14 +1,14 @@
-import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import { createHash, createHmac, type KeyObject } from 'node:crypto';
 import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
+import { purposeKey } from '../../core/purpose-key.js';
 import { invalidToken } from '../auth.problems.js';
 import { User } from '../users/user.entity.js';
 import { AccountToken, type TokenPurpose } from './account-token.entity.js';
 
-const KEY_BYTES = 32;
 const HOUR_SECONDS = 3_600;
 
 /** How long a token is good from when it was last sent, in seconds: the texts say so, too. */
@@ -45,13 +45,13 @@ export interface TokenUse {
  */
 @Injectable()
 export class AccountTokens {
-  private readonly key: Buffer;
+  private readonly key: KeyObject;
 
   constructor(
     private readonly em: EntityManager,
     @Inject(ENV) env: Env,
   ) {
-    this.key = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', 'account tokens', KEY_BYTES));
+    this.key = purposeKey(env.APP_SECRET, 'account tokens');
   }
 
   /** Issues a token with what an EntityManager is about to commit. */
@@ -93,6 +93,16 @@ export class AccountTokens {
       [hashOf(text), LIFETIME_SECONDS[purpose], mailId, purpose, HOUR_SECONDS, MOST_AN_HOUR],
     );
     return sent && { text, language: sent.language };
+  }
+
+  /** Whether an account has been issued as many of a purpose as are sent within an hour. */
+  async areEnough(em: EntityManager, { id }: User, purpose: TokenPurpose): Promise<boolean> {
+    const [issued] = await em.execute<{ count: number }[]>(
+      `select count(*)::int as count from account_tokens
+       where user_id = ? and purpose = ? and created_at > now() - make_interval(secs => ?)`,
+      [id, purpose, HOUR_SECONDS],
+    );
+    return (issued?.count ?? 0) >= MOST_AN_HOUR;
   }
 
   /** Makes the token of a mail that is not to be sent good for nothing; it counts as one that was. */

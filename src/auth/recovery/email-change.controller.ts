@@ -1,13 +1,10 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { Operation } from '../../core/openapi/openapi.js';
-import {
-  tooManyRequests,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problems/problem.js';
+import { unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import { mailNotConfigured } from '../../mail/mail.problems.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
-import { emailTaken, invalidToken, wrongPassword } from '../auth.problems.js';
+import { emailTaken, invalidToken } from '../auth.problems.js';
+import { OWNER_PROBLEMS } from '../passwords/owner-check.js';
 import { EmailChange } from './email-change.service.js';
 import {
   type ChangeEmail,
@@ -32,13 +29,7 @@ export class EmailChangeController {
       'It is yours once you have confirmed it with the token that is sent there. Nothing is sent to an ' +
       'address that has an account, nor more than five an hour; the answer does not tell.',
     answers: { 202: { description: 'Taken', schema: mailAcceptedSchema } },
-    problems: [
-      mailNotConfigured,
-      tooManyRequests,
-      unsupportedMediaType,
-      validationFailed,
-      wrongPassword,
-    ],
+    problems: [...OWNER_PROBLEMS, mailNotConfigured, unsupportedMediaType, validationFailed],
   })
   async request(
     @CurrentUser() user: Principal,

@@ -1,4 +1,4 @@
-import { UniqueConstraintViolationException } from '@mikro-orm/core';
+import { LockMode, UniqueConstraintViolationException } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
@@ -7,7 +7,7 @@ import { Mail } from '../../mail/mail.service.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import type { Principal } from '../access/principal.js';
 import { emailTaken } from '../auth.problems.js';
-import { PasswordCheck } from '../passwords/password-check.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
 import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
@@ -21,21 +21,24 @@ export class EmailChange {
     private readonly em: EntityManager,
     private readonly mail: Mail,
     private readonly tokens: AccountTokens,
-    private readonly passwordCheck: PasswordCheck,
+    private readonly ownerCheck: OwnerCheck,
     private readonly audit: AuditLog,
   ) {}
 
   /**
-   * Has a token sent to the new address. One that is taken is sent nothing, and who asked is not told.
+   * Has a token sent to the new address. One that is taken is sent nothing, nor is any when enough were
+   * sent of late, and who asked is not told.
    *
-   * @throws Problem `mail-not-configured`, `wrong-password`, or `too-many-requests` as for signing in
+   * @throws Problem `mail-not-configured`, `too-many-requests`, or why it is not the owner who asks
    */
-  async request({ userId }: Principal, { email, password }: ChangeEmail): Promise<void> {
+  async request(principal: Principal, { email, password }: ChangeEmail): Promise<void> {
+    const { userId } = principal;
     this.mail.requireConfigured();
     const owner = await this.em.findOneOrFail(User, { id: userId });
-    await this.passwordCheck.require(owner, password, 'email.change-refused');
+    await this.ownerCheck.require(principal, owner, { password, refused: 'email.change-refused' });
     const mail = await this.em.transactional(async (em) => {
-      const user = await lockUnchangedUser(em, owner);
+      const user = await lockUnchangedUser(em, owner, LockMode.PESSIMISTIC_WRITE);
+      if (await this.tokens.areEnough(em, user, 'change-email')) return undefined;
       const added = this.mail.add(em, emailChangeMail, { recipient: email, data: { userId } });
       this.tokens.issue(em, added, { user, purpose: 'change-email' });
       this.audit.add(em, {
@@ -46,7 +49,7 @@ export class EmailChange {
       });
       return added;
     });
-    await this.mail.handOver(mail);
+    if (mail) await this.mail.handOver(mail);
   }
 
   /**

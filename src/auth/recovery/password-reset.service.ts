@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Mail } from '../../mail/mail.service.js';
 import { Passwords } from '../passwords/passwords.js';
+import { SecondFactors } from '../second-factor/second-factors.service.js';
 import { Sessions } from '../sessions/sessions.service.js';
 import { SignInAttempts } from '../sign-in/sign-in-attempts.js';
 import { passwordResetMail } from './account-mail.texts.js';
@@ -18,6 +19,7 @@ export class PasswordReset {
     private readonly mail: Mail,
     private readonly tokens: AccountTokens,
     private readonly verification: EmailVerification,
+    private readonly secondFactors: SecondFactors,
     private readonly sessions: Sessions,
     private readonly passwords: Passwords,
     private readonly attempts: SignInAttempts,
@@ -48,7 +50,7 @@ export class PasswordReset {
   /**
    * Sets the password, and leaves nothing to whoever had the account before: all sessions are over,
    * and all tokens. When nobody had proved the address until now, it may have been anyone: then the
-   * Google account that they linked is theirs, and goes, too.
+   * Google account that they linked and the authenticator that they set up are theirs, and go, too.
    *
    * @throws Problem `invalid-token`
    */
@@ -59,7 +61,10 @@ export class PasswordReset {
     await this.em.transactional(async (em) => {
       const { user } = await this.tokens.use(em, 'reset-password', token);
       user.passwordHash = passwordHash;
-      if (user.emailVerifiedAt == null) user.googleId = null;
+      if (user.emailVerifiedAt == null) {
+        user.googleId = null;
+        await this.secondFactors.forget(em, user);
+      }
       this.verification.markVerified(em, user);
       await this.tokens.revokeAll(em, user);
       await this.sessions.endAllIn(em, user.id, 'password-changed');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { newPassword, password } from '../passwords/password.schema.js';
+import { newPassword, ownPassword } from '../passwords/password.schema.js';
 import { emailAddress } from '../users/user.schema.js';
 
 /** Long enough for any that we make; what is none of ours is `invalid-token`, whatever its shape. */
@@ -21,7 +21,7 @@ export const resetPasswordSchema = z
 export const changeEmailSchema = z
   .strictObject({
     email: emailAddress,
-    password: password.optional().describe('Needed when the account has a password.'),
+    password: ownPassword,
   })
   .meta({ id: 'ChangeEmail' });
 

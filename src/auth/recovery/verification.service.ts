@@ -1,3 +1,4 @@
+import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
@@ -40,12 +41,19 @@ export class EmailVerification {
     return mail;
   }
 
-  /** {@link ask} again. @throws Problem `mail-not-configured` */
+  /**
+   * {@link ask} again, unless it is proved, or was asked for often enough of late.
+   *
+   * @throws Problem `mail-not-configured`
+   */
   async askAgain(userId: string): Promise<void> {
     this.mail.requireConfigured();
-    const mail = await this.em.transactional(async (em) =>
-      this.ask(em, await lockUser(em, userId)),
-    );
+    const mail = await this.em.transactional(async (em) => {
+      const user = await lockUser(em, userId, LockMode.PESSIMISTIC_WRITE);
+      if (user.emailVerifiedAt != null) return undefined;
+      if (await this.tokens.areEnough(em, user, 'verify-email')) return undefined;
+      return this.ask(em, user);
+    });
     if (mail) await this.mail.handOver(mail);
   }
 

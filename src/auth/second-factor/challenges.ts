@@ -1,8 +1,9 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
+import { idOfHex } from '../../core/ids.js';
+import { purposeKey } from '../../core/purpose-key.js';
 
-const KEY_BYTES = 32;
 const ID_BYTES = 16;
 const EXPIRY_BYTES = 6;
 const TAG_BYTES = 32;
@@ -28,10 +29,10 @@ export interface AccountState {
  */
 @Injectable()
 export class Challenges {
-  private readonly key: Buffer;
+  private readonly key: KeyObject;
 
   constructor(@Inject(ENV) env: Env) {
-    this.key = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', 'totp challenges', KEY_BYTES));
+    this.key = purposeKey(env.APP_SECRET, 'totp challenges');
   }
 
   issue(state: AccountState, now = Date.now()): string {
@@ -44,8 +45,7 @@ export class Challenges {
   /** The account that a challenge speaks of, which {@link isGood} has yet to prove. */
   accountOf(challenge: string): string | undefined {
     const bytes = bytesOf(challenge);
-    const id = bytes?.toString('hex', 0, ID_BYTES);
-    return id?.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    return bytes && idOfHex(bytes.toString('hex', 0, ID_BYTES));
   }
 
   /** Whether we have made it, for an account that is still like that, and not too long ago. */

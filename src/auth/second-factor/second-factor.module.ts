@@ -3,13 +3,12 @@ import { AccountMailModule } from '../recovery/account-mail.module.js';
 import { Challenges } from './challenges.js';
 import { Codes } from './codes/codes.service.js';
 import { SealedSecrets } from './codes/sealed-secrets.js';
-import { SecondFactorNotices } from './notices/second-factor-notices.js';
 import { SecondFactors } from './second-factors.service.js';
 
 /** Which accounts sign in with two factors, and what their codes are worth. */
 @Module({
   imports: [AccountMailModule],
-  providers: [Challenges, Codes, SealedSecrets, SecondFactorNotices, SecondFactors],
-  exports: [Challenges, Codes, SealedSecrets, SecondFactorNotices, SecondFactors],
+  providers: [Challenges, Codes, SealedSecrets, SecondFactors],
+  exports: [Challenges, Codes, SealedSecrets, SecondFactors],
 })
 export class SecondFactorModule {}

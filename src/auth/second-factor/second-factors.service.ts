@@ -5,11 +5,11 @@ import { sql } from 'kysely';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { RowsById } from '../../core/database/rows-by-id.js';
 import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
+import { AccountNotices } from '../recovery/account-notices.js';
 import { User } from '../users/user.entity.js';
 import { Challenges } from './challenges.js';
 import { TotpSecret } from './codes/totp-secret.entity.js';
 import { totpSwitchedOffMail } from './notices/second-factor-mail.texts.js';
-import { SecondFactorNotices } from './notices/second-factor-notices.js';
 import { totpRequired } from './second-factor.problems.js';
 
 /** The table as the query sees it, with PostgreSQL's names. */
@@ -32,7 +32,7 @@ export class SecondFactors {
   constructor(
     private readonly em: EntityManager,
     private readonly challenges: Challenges,
-    private readonly notices: SecondFactorNotices,
+    private readonly notices: AccountNotices,
     private readonly audit: AuditLog,
   ) {
     this.inUse = new RowsById(em, {
@@ -71,9 +71,6 @@ export class SecondFactors {
    * @throws Problem `not-found`; `forbidden` for one's own
    */
   async reset(actor: Actor, userId: string): Promise<void> {
-    if (actor.kind === 'user' && actor.id === userId) {
-      throw new Problem(forbidden, 'Switch your own off with a code: DELETE /api/v1/me/totp.');
-    }
     const notice = await this.em.transactional(async (em) => {
       const user = await em.findOne(
         User,
@@ -81,13 +78,26 @@ export class SecondFactors {
         { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
       );
       if (!user) throw new Problem(notFound);
+      if (actor.kind === 'user' && actor.id === user.id) {
+        throw new Problem(forbidden, 'Switch your own off with a code: DELETE /api/v1/me/totp.');
+      }
       const secret = await this.find(userId, em);
       return secret ? this.switchOff(em, { actor, user, secret }, 'totp.reset') : undefined;
     });
     await this.notices.handOver(notice);
   }
 
-  /** Forgets secret and recovery codes in the transaction of `em`, which has locked the account. */
+  /** Forgets an authenticator that was never its owner's, in the transaction of `em`. */
+  async forget(em: EntityManager, { id }: User): Promise<void> {
+    if ((await em.nativeDelete(TotpSecret, { user: id })) === 0) return;
+    this.audit.add(em, {
+      actor: { kind: 'user', id },
+      action: 'totp.reset',
+      target: { type: 'user', id },
+    });
+  }
+
+  /** Switches off in the transaction of `em`, which has locked the account. */
   switchOff(
     em: EntityManager,
     { actor, user, secret }: { actor: Actor; user: User; secret: TotpSecret },

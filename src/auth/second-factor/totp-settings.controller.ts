@@ -6,7 +6,7 @@ import {
   validationFailed,
 } from '../../core/problems/problem.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
-import { wrongPassword } from '../auth.problems.js';
+import { OWNER_PROBLEMS } from '../passwords/owner-check.js';
 import {
   tooManyCodes,
   totpOff,
@@ -62,7 +62,7 @@ export class TotpSettingsController {
       'Two factors are on once a code has confirmed that the authenticator has it. Until then, to ask ' +
       'again answers another one.',
     answers: { 200: { description: 'A secret, shown once', schema: totpSecretSchema } },
-    problems: [tooManyRequests, totpOn, unsupportedMediaType, validationFailed, wrongPassword],
+    problems: [...OWNER_PROBLEMS, totpOn, unsupportedMediaType, validationFailed],
   })
   request(@CurrentUser() user: Principal, @Body({ schema: totpRequestSchema }) body: TotpRequest) {
     return this.settings.request(user, body);
@@ -89,7 +89,7 @@ export class TotpSettingsController {
     summary: 'Have other recovery codes made',
     description: 'Those that are left are good no more.',
     answers: { 200: { description: 'The new codes', schema: recoveryCodesSchema } },
-    problems: [...CODE_PROBLEMS, wrongPassword],
+    problems: [...CODE_PROBLEMS, ...OWNER_PROBLEMS],
   })
   replaceRecoveryCodes(
     @CurrentUser() user: Principal,
@@ -104,7 +104,7 @@ export class TotpSettingsController {
     summary: 'Switch two factors off',
     description: 'With a code of the authenticator, or a recovery code.',
     answers: { 204: { description: 'Off; secret and recovery codes are forgotten' } },
-    problems: [...CODE_PROBLEMS, wrongPassword],
+    problems: [...CODE_PROBLEMS, ...OWNER_PROBLEMS],
   })
   switchOff(
     @CurrentUser() user: Principal,

@@ -4,7 +4,8 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Problem } from '../../core/problems/problem.js';
 import type { Principal } from '../access/principal.js';
-import { PasswordCheck } from '../passwords/password-check.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
+import { AccountNotices } from '../recovery/account-notices.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
 import { Codes } from './codes/codes.service.js';
@@ -14,7 +15,6 @@ import { SealedSecrets } from './codes/sealed-secrets.js';
 import { TotpSecret } from './codes/totp-secret.entity.js';
 import { newTotpSecret, totpUri } from './codes/totp.js';
 import { totpSwitchedOnMail } from './notices/second-factor-mail.texts.js';
-import { SecondFactorNotices } from './notices/second-factor-notices.js';
 import { totpOff, totpOn, wrongCode } from './second-factor.problems.js';
 import { SecondFactors } from './second-factors.service.js';
 import type {
@@ -44,8 +44,8 @@ export class TotpSettings {
     private readonly factors: SecondFactors,
     private readonly codes: Codes,
     private readonly sealed: SealedSecrets,
-    private readonly passwordCheck: PasswordCheck,
-    private readonly notices: SecondFactorNotices,
+    private readonly ownerCheck: OwnerCheck,
+    private readonly notices: AccountNotices,
     private readonly audit: AuditLog,
   ) {}
 
@@ -61,11 +61,12 @@ export class TotpSettings {
   /**
    * Makes a secret for an authenticator, in place of one that nobody has confirmed.
    *
-   * @throws Problem `wrong-password`, `totp-on`, `too-many-requests`
+   * @throws Problem `totp-on`, or of {@link OwnerCheck}
    */
-  async request({ userId }: Principal, { password }: TotpRequest): Promise<TotpSecretAnswer> {
+  async request(principal: Principal, { password }: TotpRequest): Promise<TotpSecretAnswer> {
+    const { userId } = principal;
     const user = await this.em.findOneOrFail(User, { id: userId });
-    await this.passwordCheck.require(user, password, REFUSED);
+    await this.ownerCheck.require(principal, user, { password, refused: REFUSED });
     const secret = newTotpSecret();
     await this.em.transactional(async (em) => {
       const held = await lockUnchangedUser(em, user, LockMode.PESSIMISTIC_WRITE);
@@ -100,24 +101,26 @@ export class TotpSettings {
   /**
    * Makes other recovery codes in place of all that are left.
    *
-   * @throws Problem `wrong-password`, `wrong-code`, `totp-off`, or as {@link Codes.check}
+   * @throws Problem `wrong-code`, `totp-off`, or of {@link OwnerCheck} and {@link Codes.check}
    */
   async replaceRecoveryCodes(
-    { userId }: Principal,
+    principal: Principal,
     { password, code }: RecoveryCodesRequest,
   ): Promise<RecoveryCodesAnswer> {
+    const { userId } = principal;
     const enrolment = await this.enrolmentOf(userId, 'on');
-    await this.passwordCheck.require(enrolment.user, password, REFUSED);
+    await this.ownerCheck.require(principal, enrolment.user, { password, refused: REFUSED });
     return this.withCode(enrolment, code, (em, { secret }) => {
       this.note(em, userId, 'recovery-codes.replaced');
       return this.makeRecoveryCodes(em, secret);
     });
   }
 
-  /** @throws Problem `wrong-password`, `wrong-code`, `totp-off`, or as {@link Codes.check} */
-  async switchOff({ userId }: Principal, { password, code }: TotpRemoval): Promise<void> {
+  /** @throws Problem `wrong-code`, `totp-off`, or of {@link OwnerCheck} and {@link Codes.check} */
+  async switchOff(principal: Principal, { password, code }: TotpRemoval): Promise<void> {
+    const { userId } = principal;
     const enrolment = await this.enrolmentOf(userId, 'on');
-    await this.passwordCheck.require(enrolment.user, password, REFUSED);
+    await this.ownerCheck.require(principal, enrolment.user, { password, refused: REFUSED });
     const actor = { kind: 'user', id: userId } as const;
     const notice = await this.withCode(enrolment, code, (em, held) =>
       this.factors.switchOff(em, { actor, ...held }, 'totp.switched-off'),

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../core/problems/problem.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
+import { AccountNotices } from '../recovery/account-notices.js';
 import type { SignIn } from '../sign-in/sign-in-answers.js';
 import { SignInService } from '../sign-in/sign-in.service.js';
 import type { User } from '../users/user.entity.js';
@@ -10,7 +11,6 @@ import { Challenges } from './challenges.js';
 import { Codes, isRecoveryCode, type RightCode } from './codes/codes.service.js';
 import type { TotpSecret } from './codes/totp-secret.entity.js';
 import { recoveryCodeUsedMail } from './notices/second-factor-mail.texts.js';
-import { SecondFactorNotices } from './notices/second-factor-notices.js';
 import { invalidChallenge, invalidCode } from './second-factor.problems.js';
 import { SecondFactors, stateOf } from './second-factors.service.js';
 import type { TotpSignIn as TotpSignInBody } from './totp.schema.js';
@@ -24,7 +24,7 @@ export class TotpSignIn {
     private readonly factors: SecondFactors,
     private readonly challenges: Challenges,
     private readonly codes: Codes,
-    private readonly notices: SecondFactorNotices,
+    private readonly notices: AccountNotices,
   ) {}
 
   /**

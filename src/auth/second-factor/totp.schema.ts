@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { password } from '../passwords/password.schema.js';
+import { ownPassword } from '../passwords/password.schema.js';
 import { refreshIn } from '../sign-in/sign-in.schema.js';
 import { canonicalCode, RECOVERY_CODE, RECOVERY_CODES } from './codes/recovery-codes.js';
 import { TOTP_CODE } from './codes/totp.js';
@@ -24,8 +24,6 @@ const anyCode = codeLike(
   (code) => TOTP_CODE.test(code) || RECOVERY_CODE.test(code),
   'must be the six digits that the authenticator shows, or a recovery code',
 ).describe('The six digits that the authenticator shows, or a recovery code.');
-
-const ownPassword = password.optional().describe('Needed when the account has a password.');
 
 export const totpStateSchema = z
   .object({

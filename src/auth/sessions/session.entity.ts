@@ -3,7 +3,7 @@ import { newId } from '../../core/ids.js';
 import { User } from '../users/user.entity.js';
 
 /** Why a session ended before its time. */
-export const SESSION_ENDS = [
+const SESSION_ENDS = [
   'signed-out',
   'ended-by-owner',
   'ended-by-admin',

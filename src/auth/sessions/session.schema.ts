@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { givenId } from '../../core/ids.js';
 import { pageOf, pageQuery } from '../../core/paging.js';
 import type { Principal } from '../access/principal.js';
 import type { Session } from './session.entity.js';
@@ -19,7 +20,7 @@ export const sessionPageSchema = pageOf(sessionSchema).meta({ id: 'SessionPage' 
 
 export const sessionQuery = pageQuery({});
 
-export const sessionParams = z.object({ id: z.uuid() });
+export const sessionParams = z.object({ id: givenId });
 
 export type SessionAnswer = z.output<typeof sessionSchema>;
 export type SessionQuery = z.output<typeof sessionQuery>;

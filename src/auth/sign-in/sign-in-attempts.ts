@@ -6,7 +6,7 @@ import { type RateLimit, RateLimits } from '../../core/rate-limits/rate-limits.j
 type Call = 'registrations' | 'password-resets';
 
 /**
- * How often signing in to one account may fail, and how often it is asked for by who is not signed in.
+ * How often signing in to one account may fail, and how often things are asked for it.
  * Accounts are told apart by their addresses, so that those that do not exist are limited as well.
  */
 @Injectable()

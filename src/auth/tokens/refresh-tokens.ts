@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { idOfHex } from '../../core/ids.js';
 import { type SigningKey, SigningKeys } from './signing-keys.js';
 
 const SESSION_BYTES = 16;
@@ -78,8 +79,7 @@ function tagOf(key: SigningKey, body: Buffer): Buffer {
 }
 
 function describe(text: string, body: Buffer): RefreshToken {
-  const id = body.toString('hex', 0, SESSION_BYTES);
-  const sessionId = id.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const sessionId = idOfHex(body.toString('hex', 0, SESSION_BYTES));
   return { text, sessionId, hash: createHash('sha256').update(text).digest('hex') };
 }
 

@@ -1,8 +1,8 @@
-import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
+import { purposeKey } from '../../core/purpose-key.js';
 
-const KEY_BYTES = 32;
 const KEY_ID_LENGTH = 16;
 
 /** What one secret signs with. */
@@ -12,7 +12,7 @@ export interface SigningKey {
   /** For access tokens: the UTF-8 bytes of the secret. */
   readonly access: KeyObject;
   /** For refresh tokens: from the secret by HKDF (RFC 5869), so that neither stands for the other. */
-  readonly refresh: Buffer;
+  readonly refresh: KeyObject;
 }
 
 /**
@@ -41,6 +41,6 @@ function keyOf(secret: string): SigningKey {
     id: createHash('sha256').update(`key id:${secret}`).digest('hex').slice(0, KEY_ID_LENGTH),
     // A KeyObject: a string would be turned into one for every token.
     access: createSecretKey(secret, 'utf8'),
-    refresh: Buffer.from(hkdfSync('sha256', secret, '', 'atelier refresh tokens', KEY_BYTES)),
+    refresh: purposeKey(secret, 'atelier refresh tokens'),
   };
 }

@@ -6,7 +6,7 @@ export const ROLES = ['USER', 'ADMIN'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** The language of who has told none. */
-export const DEFAULT_LANGUAGE = 'en';
+const DEFAULT_LANGUAGE = 'en';
 
 const UserSchema = defineEntity({
   name: 'User',

@@ -6,7 +6,12 @@ import { ReadDatabase } from '../../core/database/read-database.js';
 import type { Page } from '../../core/paging.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
 import type { GoogleIdentity } from '../google/google-identity.js';
-import { emailMissing, emailUnverified, linkRequired } from '../google/google.problems.js';
+import {
+  accountDisabled,
+  emailMissing,
+  emailUnverified,
+  linkRequired,
+} from '../google/google.problems.js';
 import { StudioMember } from './studio.entity.js';
 import { User } from './user.entity.js';
 import { listUsers } from './user.queries.js';
@@ -63,7 +68,7 @@ export class Users {
    *
    * Unique constraints decide between requests that come at once: the later one looks again.
    *
-   * @throws Problem `email-missing`, `email-unverified`, `link-required`
+   * @throws Problem `email-missing`, `email-unverified`, `link-required`, `account-disabled`
    */
   async findOrCreateByGoogle(google: GoogleIdentity): Promise<User> {
     const known = await this.findByGoogleId(google.googleId);
@@ -95,6 +100,7 @@ export class Users {
       );
       // Made by a first sign-in that came at the same time.
       if (user?.googleId === googleId) return user;
+      if (user?.isDisabled) throw new Problem(accountDisabled);
       if (user?.emailVerifiedAt == null || user.googleId != null) throw new Problem(linkRequired);
       user.googleId = googleId;
       this.rememberLink(em, user, 'verified-email');

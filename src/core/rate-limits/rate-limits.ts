@@ -1,12 +1,12 @@
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../env.js';
 import { Problem, tooManyRequests } from '../problems/problem.js';
+import { purposeKey } from '../purpose-key.js';
 import { Counters } from './counters.js';
 
 /** The window of all limits. */
 export const WINDOW_SECONDS = 60;
-const KEY_BYTES = 32;
 
 /** How often something may happen within a minute. */
 export interface RateLimit {
@@ -22,14 +22,14 @@ export interface RateLimit {
 @Injectable()
 export class RateLimits {
   readonly areOn: boolean;
-  private readonly hashKey: Buffer;
+  private readonly hashKey: KeyObject;
 
   constructor(
     private readonly counters: Counters,
     @Inject(ENV) env: Env,
   ) {
     this.areOn = env.RATE_LIMITS === 'on';
-    this.hashKey = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', 'rate limits', KEY_BYTES));
+    this.hashKey = purposeKey(env.APP_SECRET, 'rate limits');
   }
 
   /** Counts one more. @throws Problem `too-many-requests` when that is more than the limit */

@@ -1,5 +1,6 @@
-import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import type { Env } from '../../core/env.js';
+import { purposeKey } from '../../core/purpose-key.js';
 import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import type { FileSize } from '../image-variant.entity.js';
 
@@ -29,8 +30,7 @@ export class FileNames {
   private readonly secret: KeyObject;
 
   constructor({ APP_SECRET }: Pick<Env, 'APP_SECRET'>) {
-    const bytes = hkdfSync('sha256', APP_SECRET, '', KEY_PURPOSE, 32);
-    this.secret = createSecretKey(new Uint8Array(bytes));
+    this.secret = purposeKey(APP_SECRET, KEY_PURPOSE);
   }
 
   /** The same each time; no two files have the same. */

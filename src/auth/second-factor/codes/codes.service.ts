@@ -4,9 +4,9 @@ import { type Actor, AuditLog } from '../../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../../core/env.js';
 import { Problem } from '../../../core/problems/problem.js';
 import { type RateLimit, RateLimits } from '../../../core/rate-limits/rate-limits.js';
+import { AccountNotices } from '../../recovery/account-notices.js';
 import type { User } from '../../users/user.entity.js';
 import { codesLockedMail } from '../notices/second-factor-mail.texts.js';
-import { SecondFactorNotices } from '../notices/second-factor-notices.js';
 import { tooManyCodes, totpUnreadable } from '../second-factor.problems.js';
 import { RecoveryCode } from './recovery-code.entity.js';
 import { recoveryCodeHash } from './recovery-codes.js';
@@ -57,7 +57,7 @@ export class Codes {
     private readonly em: EntityManager,
     private readonly secrets: SealedSecrets,
     private readonly limits: RateLimits,
-    private readonly notices: SecondFactorNotices,
+    private readonly notices: AccountNotices,
     private readonly audit: AuditLog,
     @Inject(ENV) env: Env,
   ) {

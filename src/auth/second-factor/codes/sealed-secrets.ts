@@ -1,9 +1,9 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../../core/env.js';
+import { purposeKey } from '../../../core/purpose-key.js';
 
 const CIPHER = 'aes-256-gcm';
-const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -13,10 +13,10 @@ const TAG_BYTES = 16;
  */
 @Injectable()
 export class SealedSecrets {
-  private readonly key: Buffer;
+  private readonly key: KeyObject;
 
   constructor(@Inject(ENV) env: Env) {
-    this.key = Buffer.from(hkdfSync('sha256', env.APP_SECRET, '', 'totp secrets', KEY_BYTES));
+    this.key = purposeKey(env.APP_SECRET, 'totp secrets');
   }
 
   /** @returns nonce, ciphertext and tag, in base64 */

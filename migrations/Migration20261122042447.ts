@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
-export class Migration20261122034913 extends Migration {
-  override name = 'Migration20261122034913';
+export class Migration20261122042447 extends Migration {
+  override name = 'Migration20261122042447';
 
   override up(): void | Promise<void> {
     this.addSql(
