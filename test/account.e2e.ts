@@ -245,7 +245,7 @@ describe('guesses at a password by a stolen session', () => {
 
   afterAll(() => limited.close());
 
-  it('are as few as guesses at the sign-in, whatever is asked for', async () => {
+  it('are as few as guesses at the sign-in, whatever they are for', async () => {
     const account = await limited.register();
     const guess = (number: number) =>
       number % 2 === 0
@@ -261,7 +261,8 @@ describe('guesses at a password by a stolen session', () => {
     await guess(10).expect(429);
     await guess(11).expect(429);
     const { email, password } = account;
-    await limited.http.post('/api/v1/auth/login').send({ email, password }).expect(429);
+    // They are counted apart: the owner can still sign in.
+    await limited.http.post('/api/v1/auth/login').send({ email, password }).expect(200);
   });
 
   it('and five exports a minute are enough', async () => {

@@ -76,12 +76,17 @@ describe('the mail of a server without SMTP', () => {
     expect((await list('?status=SENT').expect(200)).body.items).toEqual([]);
   });
 
-  it.each(['?status=LOST', '?limit=101', '?cursor=x', '?unknown=1', '?template=a&template=b'])(
-    'is not listed by %s',
-    async (query) => {
-      await list(query).expect(422);
-    },
-  );
+  it.each([
+    '?status=LOST',
+    '?limit=101',
+    '?cursor=x',
+    '?unknown=1',
+    '?template=a&template=b',
+    '?template=%00',
+    '?recipient=a%00b',
+  ])('is not listed by %s', async (query) => {
+    await list(query).expect(422);
+  });
 
   it('is for administrators alone', async () => {
     const [mail] = await finishedMails(app, account.email, 'verify-email');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Browser } from './browser.js';
 import { type GooglePerson, GoogleServer } from './google-server.js';
 import { aPerson } from './google-visits.js';
-import { tokenOf } from './recovery-mail.js';
+import { finishedMails, mailRows, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
 
 const APP_URL = 'https://app.example.com';
@@ -79,6 +79,29 @@ describe('linking', () => {
     expect(await isLinked(account)).toBe(true);
     expect((await signIn(person).expect(200)).body.user.id).toBe(account.userId);
     expect(await audit(account)).toEqual(['google.linked']);
+  });
+
+  it('is told to the owner, and unlinking as well, where the address is theirs', async () => {
+    const [proved, unproved] = await Promise.all([aVerifiedAccount(), app.register()]);
+    await link(proved, aPerson()).expect(204);
+    await unlink(proved).expect(204);
+    const [linked] = await finishedMails(app, proved.email, 'google-linked');
+    expect(linked?.subject).toBe('A Google account now opens your account');
+    const [unlinked] = await finishedMails(app, proved.email, 'google-unlinked');
+    expect(unlinked?.subject).toBe('No Google account opens your account any more');
+    await link(unproved, aPerson()).expect(403);
+    expect(await mailRows(app, unproved.email)).toEqual([
+      expect.objectContaining({ template: 'verify-email' }),
+    ]);
+  });
+
+  it('does not outlive a reset of the password, whoever did it', async () => {
+    const account = await aVerifiedAccount();
+    const thief = aPerson();
+    await link(account, thief).expect(204);
+    await resetPassword(account.email);
+    const { body } = await signIn(thief).expect(200);
+    expect(body.user.id).not.toBe(account.userId);
   });
 
   it.each([

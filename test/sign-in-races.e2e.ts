@@ -158,7 +158,19 @@ describe('the password that a change of address asks for', () => {
     expect(byStatus(answers)).toEqual({ 403: 10, 429: 1 });
     expect(answers.at(-1)?.status).toBe(429);
     expect((await changeEmail(account, account.password)).status).toBe(429);
+    // Counted apart from sign-ins, at which strangers fail.
+    expect((await signIn(app.url, account)).status).toBe(200);
+  });
+
+  it('is asked of the owner also while strangers fail to sign in', async () => {
+    await endMinute(app);
+    const account = await app.register();
+    const { email } = account;
+    for (let each = 0; each < 11; each += 1) {
+      await signIn(app.url, { email, password: `guess ${each}` });
+    }
     expect((await signIn(app.url, account)).status).toBe(429);
+    await changeEmail(account, account.password).expect(202);
   });
 
   it('is not told to be right when others have failed too often meanwhile', async () => {

@@ -102,8 +102,8 @@ export class AuthController {
   @Operation({
     summary: 'Sign out on this device',
     description:
-      'Ends the session of the access token, or of the refresh token in the body or the cookie when ' +
-      'the access token has expired. To sign out twice is no error.',
+      'Ends the session of the access token, and that of the refresh token in the body or the cookie, ' +
+      'which is enough when the access token has expired. To sign out twice is no error.',
     answers: { 204: { description: 'Signed out' } },
     problems: [unsupportedMediaType, validationFailed],
   })

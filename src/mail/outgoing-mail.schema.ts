@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import { givenId } from '../core/ids.js';
 import { pageOf, pageQuery } from '../core/paging.js';
+import { text } from '../core/text.js';
 import { MAIL_LANGUAGES } from './mail-language.js';
 import { MAIL_STATUSES, type OutgoingMail } from './outgoing-mail.entity.js';
 
 /** The query of a list of mail. */
 export const mailListQuery = pageQuery({
   status: z.enum(MAIL_STATUSES).optional().describe('Only mail in this state.'),
-  template: z.string().max(100).optional().describe('Only mail of this kind.'),
-  recipient: z.string().max(254).toLowerCase().optional().describe('Only mail to this address.'),
+  template: text({ max: 100 }).optional().describe('Only mail of this kind.'),
+  recipient: text({ max: 254 }).toLowerCase().optional().describe('Only mail to this address.'),
 });
 
 export const mailParams = z.object({ id: givenId });

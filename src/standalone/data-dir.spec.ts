@@ -1,5 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataDir } from './data-dir.js';
@@ -42,6 +53,39 @@ describe('DataDir', () => {
     const next = DataDir.open(parent);
     await dataDir.close();
     await (await next).close();
+  });
+
+  it('is not one that everybody can write to', async () => {
+    chmodSync(parent, 0o777);
+    await expect(DataDir.open(parent)).rejects.toThrow('everybody can write to it');
+  });
+
+  it.each([
+    ['that everybody can write', (path: string) => { chmodSync(path, 0o666); }],
+    [
+      'behind a link',
+      (path: string) => {
+        renameSync(path, `${path}.other`);
+        symlinkSync(`${path}.other`, path);
+      },
+    ],
+  ])('takes no secrets from a file %s', async (_how, tamper) => {
+    const dataDir = await DataDir.open(parent);
+    dataDir.secrets();
+    tamper(join(parent, 'secrets.json'));
+    expect(() => dataDir.secrets()).toThrow('is not a file that this user alone can write');
+    await dataDir.close();
+  });
+
+  it('writes its secrets through no link that was there before', async () => {
+    const dataDir = await DataDir.open(parent);
+    const planted = join(parent, 'planted');
+    writeFileSync(planted, 'mine', { mode: 0o666 });
+    symlinkSync(planted, join(parent, 'secrets.json.new'));
+    dataDir.secrets();
+    expect(readFileSync(planted, 'utf8')).toBe('mine');
+    expect(lstatSync(join(parent, 'secrets.json')).isFile()).toBe(true);
+    await dataDir.close();
   });
 
   it('keeps its secrets, readable by the owner alone', async () => {

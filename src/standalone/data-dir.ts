@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { CannotStart } from '../core/process/cannot-start.js';
-import { readPrivateJson, writePrivateJson } from './private-file.js';
+import { isOurs, OTHERS_WRITE, readPrivateJson, writePrivateJson } from './private-file.js';
 
 const secretsSchema = z.object({ APP_SECRET: z.string(), JWT_SECRET: z.string() });
 
@@ -36,7 +36,7 @@ export class DataDir {
   /**
    * Makes the folder (mode 700) where there is none, and takes it for this process.
    *
-   * @throws CannotStart when it cannot be used, or another process has it
+   * @throws CannotStart when it cannot be used, others can write to it, or another process has it
    */
   static async open(path: string): Promise<DataDir> {
     const directory = createDirectory(resolve(path));
@@ -90,10 +90,22 @@ function createDirectory(path: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    return realpathSync(path);
+    const directory = realpathSync(path);
+    requireOwnDirectory(directory);
+    return directory;
   } catch (error) {
+    if (error instanceof CannotStart) throw error;
     throw new CannotStart(`DATA_DIR ${path} cannot be used: ${(error as Error).message}`);
   }
+}
+
+/** Whoever can write to it chooses our secrets, and who is administrator. @throws CannotStart */
+function requireOwnDirectory(path: string): void {
+  const facts = statSync(path);
+  if (isOurs(facts) && (facts.mode & OTHERS_WRITE) === 0) return;
+  throw new CannotStart(
+    `DATA_DIR ${path} belongs to another user, or everybody can write to it: chmod 700, or use another.`,
+  );
 }
 
 function randomSecret(): string {

@@ -47,6 +47,11 @@ export class StudioLeave {
   }
 
   async delete(em: EntityManager, ids: readonly string[]): Promise<void> {
-    await em.execute('delete from studios where id = any (?::uuid[])', [`{${ids.join()}}`]);
+    await em.execute(
+      `delete from studios where id = any (?::uuid[]) and not exists (
+         select from studio_members where studio_id = studios.id
+       )`,
+      [`{${ids.join()}}`],
+    );
   }
 }

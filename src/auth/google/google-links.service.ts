@@ -4,13 +4,16 @@ import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Problem, unauthenticated } from '../../core/problems/problem.js';
 import { OwnerCheck } from '../passwords/owner-check.js';
+import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
+import { AccountNotices } from '../recovery/account-notices.js';
 import { EmailVerification } from '../recovery/verification.service.js';
 import { Session } from '../sessions/session.entity.js';
 import { User } from '../users/user.entity.js';
-import { lockUser } from '../users/user-lock.js';
+import { lockUnchangedUser, lockUser } from '../users/user-lock.js';
 import type { FlowState } from './flow-states.js';
 import { GoogleFlow } from './google-flow.js';
 import type { GoogleIdentity } from './google-identity.js';
+import { googleLinkedMail, googleUnlinkedMail } from './google-mail.texts.js';
 import {
   emailUnverified,
   googleLinked,
@@ -36,6 +39,7 @@ export class GoogleLinks {
     private readonly idTokens: IdTokens,
     private readonly ownerCheck: OwnerCheck,
     private readonly verification: EmailVerification,
+    private readonly notices: AccountNotices,
     private readonly audit: AuditLog,
   ) {}
 
@@ -77,14 +81,10 @@ export class GoogleLinks {
     const user = await this.requireOwner(owner, password, 'google.unlink-refused');
     const { googleId } = user;
     if (googleId == null) return;
-    if (user.passwordHash == null) throw new Problem(lastSignInWay);
-    await this.em.transactional(async (em) => {
-      const linked = await em.findOne(
-        User,
-        { id: userId, googleId, passwordHash: { $ne: null } },
-        { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
-      );
-      if (!linked) return;
+    if (!user.hasPassword) throw new Problem(lastSignInWay);
+    const notice = await this.em.transactional(async (em) => {
+      const linked = await lockUnchangedUser(em, user, LockMode.PESSIMISTIC_WRITE);
+      if (linked.googleId !== googleId) return undefined;
       linked.googleId = null;
       this.audit.add(em, {
         actor: { kind: 'user', id: userId },
@@ -92,7 +92,9 @@ export class GoogleLinks {
         target: { type: 'user', id: userId },
         before: { googleId },
       });
+      return this.notices.add(em, googleUnlinkedMail, linked);
     });
+    await this.notices.handOver(notice);
   }
 
   private async requireOwner(
@@ -112,7 +114,8 @@ export class GoogleLinks {
    */
   private async add(owner: Owner, google: GoogleIdentity): Promise<void> {
     try {
-      await this.em.transactional((em) => this.addIn(em, owner, google));
+      const notice = await this.em.transactional((em) => this.addIn(em, owner, google));
+      await this.notices.handOver(notice);
     } catch (error) {
       if (error instanceof UniqueConstraintViolationException) {
         throw new Problem(googleTaken, undefined, { cause: error });
@@ -121,10 +124,14 @@ export class GoogleLinks {
     }
   }
 
-  private async addIn(em: EntityManager, owner: Owner, google: GoogleIdentity): Promise<void> {
+  private async addIn(
+    em: EntityManager,
+    owner: Owner,
+    google: GoogleIdentity,
+  ): Promise<OutgoingMail | undefined> {
     const { googleId } = google;
     const user = await this.lockOwner(em, owner);
-    if (user.googleId === googleId) return;
+    if (user.googleId === googleId) return undefined;
     if (user.googleId != null) throw new Problem(googleLinked);
     // Whoever had an account with somebody else's address would come back by it once that is proved.
     const isProof = google.isEmailVerified && google.email === user.email;
@@ -137,6 +144,7 @@ export class GoogleLinks {
       target: { type: 'user', id: user.id },
       after: { by: 'owner', googleId },
     });
+    return this.notices.add(em, googleLinkedMail, user);
   }
 
   private async lockOwner(em: EntityManager, { userId, sessionId }: Owner): Promise<User> {

@@ -1,10 +1,11 @@
 import { EntityManager } from '@mikro-orm/postgresql';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
+import { ENV, type Env } from '../../core/env.js';
 import { Problem, tooManyRequests, unavailable } from '../../core/problems/problem.js';
+import { type RateLimit, RateLimits } from '../../core/rate-limits/rate-limits.js';
 import type { Principal } from '../access/principal.js';
 import { signInAgain, wrongPassword } from '../auth.problems.js';
-import { SignInAttempts } from '../sign-in/sign-in-attempts.js';
 import type { User } from '../users/user.entity.js';
 import { Passwords } from './passwords.js';
 
@@ -24,18 +25,23 @@ interface Proof {
 /** Whether it is the owner of the account who asks, and not whoever has got hold of a session. */
 @Injectable()
 export class OwnerCheck {
+  /** Counted apart from sign-ins: a stranger who fails at those must not stand in the owner's way here. */
+  private readonly failures: RateLimit;
+
   constructor(
     private readonly em: EntityManager,
     private readonly passwords: Passwords,
-    private readonly attempts: SignInAttempts,
+    private readonly limits: RateLimits,
     private readonly audit: AuditLog,
-  ) {}
+    @Inject(ENV) env: Env,
+  ) {
+    this.failures = { name: 'failed-owner-checks', perMinute: env.FAILED_SIGN_INS_PER_MINUTE };
+  }
 
   /**
    * Asks for the password, or of an account that has none, for a session that was begun just now.
    *
-   * @throws Problem `wrong-password`, `sign-in-again`, `unavailable`, or `too-many-requests` as for
-   *   signing in
+   * @throws Problem `wrong-password`, `sign-in-again`, `unavailable`, `too-many-requests`
    */
   async require(
     { sessionId }: Pick<Principal, 'sessionId'>,
@@ -45,12 +51,13 @@ export class OwnerCheck {
     if (!user.hasPassword) return this.requireRecent(sessionId);
     // Who sends none does not guess.
     if (password === undefined) throw new Problem(wrongPassword);
-    await this.attempts.requireLeft(user.email);
+    await this.limits.requireLeft(this.failures, user.id);
     if (await this.passwords.verify(user.passwordHash, password)) {
-      await this.attempts.requireLeft(user.email);
+      // As for signing in: of many at once none is told that it was right when too many were not.
+      await this.limits.requireLeft(this.failures, user.id);
       return;
     }
-    await this.attempts.countFailure(user.email);
+    await this.limits.count(this.failures, user.id);
     await this.audit.record({
       actor: { kind: 'user', id: user.id },
       action: refused,

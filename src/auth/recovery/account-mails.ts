@@ -4,6 +4,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../core/env.js';
 import { type MailFacts, type MailRequest, MailTemplates } from '../../mail/mail-templates.js';
+import { googleLinkedMail, googleUnlinkedMail } from '../google/google-mail.texts.js';
 import { User } from '../users/user.entity.js';
 import {
   type ByAddress,
@@ -25,6 +26,9 @@ const PAGES: Record<TokenPurpose, string> = {
   'change-email': '/confirm-email',
 };
 
+/** What was done already, and needs no more than the language of who reads it. */
+const NOTICES = [emailChangedMail, googleLinkedMail, googleUnlinkedMail, passwordChangedMail];
+
 /** What the mails about an account are written from; disabled accounts get none. */
 @Injectable()
 export class AccountMails implements OnModuleInit {
@@ -41,8 +45,7 @@ export class AccountMails implements OnModuleInit {
     templates.register(verificationMail, (mail) => this.verification(mail));
     templates.register(passwordResetMail, (mail) => this.passwordReset(mail));
     templates.register(emailChangeMail, (mail) => this.emailChange(mail));
-    templates.register(emailChangedMail, (mail) => this.notice(mail));
-    templates.register(passwordChangedMail, (mail) => this.notice(mail));
+    for (const template of NOTICES) templates.register(template, (mail) => this.notice(mail));
   }
 
   private async verification({ id, recipient, data }: MailRequest<ByUser>) {

@@ -49,8 +49,9 @@ export class PasswordReset {
 
   /**
    * Sets the password, and leaves nothing to whoever had the account before: all sessions are over,
-   * and all tokens. When nobody had proved the address until now, it may have been anyone: then the
-   * Google account that they linked and the authenticator that they set up are theirs, and go, too.
+   * all tokens, and no Google account opens it: one of the same address is linked again when its owner
+   * signs in with it. When nobody had proved the address until now, it may have been anyone who made
+   * the account: then the authenticator that they set up is theirs, and goes, too.
    *
    * @throws Problem `invalid-token`
    */
@@ -61,10 +62,8 @@ export class PasswordReset {
     await this.em.transactional(async (em) => {
       const { user } = await this.tokens.use(em, 'reset-password', token);
       user.passwordHash = passwordHash;
-      if (user.emailVerifiedAt == null) {
-        user.googleId = null;
-        await this.secondFactors.forget(em, user);
-      }
+      user.googleId = null;
+      if (user.emailVerifiedAt == null) await this.secondFactors.forget(em, user);
       this.verification.markVerified(em, user);
       await this.tokens.revokeAll(em, user);
       await this.sessions.endAllIn(em, user.id, 'password-changed');

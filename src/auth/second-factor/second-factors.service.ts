@@ -1,12 +1,12 @@
-import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { RowsById } from '../../core/database/rows-by-id.js';
-import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
+import { forbidden, Problem } from '../../core/problems/problem.js';
 import { AccountNotices } from '../recovery/account-notices.js';
-import { User } from '../users/user.entity.js';
+import type { User } from '../users/user.entity.js';
+import { isSelf, lockGoverned } from '../users/user-lock.js';
 import { Challenges } from './challenges.js';
 import { TotpSecret } from './codes/totp-secret.entity.js';
 import { totpSwitchedOffMail } from './notices/second-factor-mail.texts.js';
@@ -71,14 +71,9 @@ export class SecondFactors {
    * @throws Problem `not-found`; `forbidden` for one's own
    */
   async reset(actor: Actor, userId: string): Promise<void> {
-    const notice = await this.em.transactional(async (em) => {
-      const user = await em.findOne(
-        User,
-        { id: userId },
-        { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
-      );
-      if (!user) throw new Problem(notFound);
-      if (actor.kind === 'user' && actor.id === user.id) {
+    const notice = await this.em.fork().transactional(async (em) => {
+      const user = await lockGoverned(em, actor, userId);
+      if (isSelf(actor, userId)) {
         throw new Problem(forbidden, 'Switch your own off with a code: DELETE /api/v1/me/totp.');
       }
       const secret = await this.find(userId, em);

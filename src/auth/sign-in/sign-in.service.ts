@@ -127,9 +127,9 @@ export class SignInService {
     return this.answers.of(await this.sessions.refresh(refreshToken));
   }
 
-  /** Ends the session of who is signed in, or else that of the refresh token, if there is any. */
+  /** Ends the session of who is signed in, and that of the refresh token, as far as there are any. */
   async logout(user: Principal | undefined, refreshToken: string | undefined): Promise<void> {
     if (user) await this.sessions.signOut(user);
-    else if (refreshToken !== undefined) await this.sessions.signOutByToken(refreshToken);
+    if (refreshToken !== undefined) await this.sessions.signOutByToken(refreshToken);
   }
 }

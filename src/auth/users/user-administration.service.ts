@@ -1,11 +1,11 @@
-import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
-import { forbidden, notFound, Problem } from '../../core/problems/problem.js';
+import { Problem } from '../../core/problems/problem.js';
 import { AccountTokens } from '../recovery/account-tokens.js';
 import { Sessions } from '../sessions/sessions.service.js';
-import { type Role, User } from './user.entity.js';
+import type { Role, User } from './user.entity.js';
+import { isSelf, lockGoverned } from './user-lock.js';
 import { ownAccount, ownAdminRole } from './users.problems.js';
 
 /** A change of an account, and how it stood before. */
@@ -94,35 +94,11 @@ export class UserAdministration {
     work: (em: EntityManager, user: User) => Change | undefined | Promise<Change | undefined>,
   ): Promise<void> {
     await this.em.fork().transactional(async (em) => {
-      const user = await hold(em, actor, id);
+      const user = await lockGoverned(em, actor, id);
       const change = await work(em, user);
       if (change) this.audit.add(em, { actor, target: { type: 'user', id }, ...change });
     });
   }
-}
-
-/**
- * Locks an account and who acts, in the order of their ids, so that two who act on each other do not
- * wait for each other.
- */
-async function hold(em: EntityManager, actor: Actor, id: string): Promise<User> {
-  const ids = actor.kind === 'user' ? [actor.id, id] : [id];
-  const held = await em.find(
-    User,
-    { id: { $in: ids }, erasedAt: null },
-    { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE },
-  );
-  const administrator = held.find((user) => isSelf(actor, user.id));
-  const isAllowed = administrator?.isAdmin === true && !administrator.isDisabled;
-  // Both were true when the request came.
-  if (actor.kind === 'user' && !isAllowed) throw new Problem(forbidden);
-  const user = held.find((each) => each.id === id);
-  if (!user) throw new Problem(notFound);
-  return user;
-}
-
-function isSelf(actor: Actor, id: string): boolean {
-  return actor.kind === 'user' && actor.id === id;
 }
 
 function disabling(before: Date | null | undefined, after: Date | null | undefined): Change {

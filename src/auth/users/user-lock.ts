@@ -1,6 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Problem, unauthenticated } from '../../core/problems/problem.js';
+import type { Actor } from '../../core/audit/audit-log.js';
+import { forbidden, notFound, Problem, unauthenticated } from '../../core/problems/problem.js';
 import { wrongPassword } from '../auth.problems.js';
 import { User } from './user.entity.js';
 
@@ -38,4 +39,31 @@ export async function lockUnchangedUser(
   const user = await lockUser(em, id, lockMode);
   if ((user.passwordHash ?? null) !== (passwordHash ?? null)) throw new Problem(wrongPassword);
   return user;
+}
+
+/**
+ * Locks an account and the administrator who acts on it, in the order of their ids, so that two who act
+ * on each other do not wait for each other.
+ *
+ * @throws Problem `forbidden` when who acts is no administrator any more; `not-found`, also for who was
+ *   erased
+ */
+export async function lockGoverned(em: EntityManager, actor: Actor, id: string): Promise<User> {
+  const ids = actor.kind === 'user' ? [actor.id, id] : [id];
+  const held = await em.find(
+    User,
+    { id: { $in: ids }, erasedAt: null },
+    { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
+  );
+  const administrator = held.find((user) => isSelf(actor, user.id));
+  const isAllowed = administrator?.isAdmin === true && !administrator.isDisabled;
+  // Both were true when the request came.
+  if (actor.kind === 'user' && !isAllowed) throw new Problem(forbidden);
+  const user = held.find((each) => each.id === id);
+  if (!user) throw new Problem(notFound);
+  return user;
+}
+
+export function isSelf(actor: Actor, id: string): boolean {
+  return actor.kind === 'user' && actor.id === id;
 }
