@@ -61,7 +61,12 @@ describe('DataDir', () => {
   });
 
   it.each([
-    ['that everybody can write', (path: string) => { chmodSync(path, 0o666); }],
+    [
+      'that everybody can write',
+      (path: string) => {
+        chmodSync(path, 0o666);
+      },
+    ],
     [
       'behind a link',
       (path: string) => {
