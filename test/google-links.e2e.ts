@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Browser } from './browser.js';
 import { type GooglePerson, GoogleServer } from './google-server.js';
+import { holdNextPassword } from './held-passwords.js';
 import { aPerson } from './google-visits.js';
 import { finishedMails, mailRows, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -93,6 +94,19 @@ describe('linking', () => {
     expect(await mailRows(app, unproved.email)).toEqual([
       expect.objectContaining({ template: 'verify-email' }),
     ]);
+  });
+
+  it('is not undone by a password that was changed while it was looked at', async () => {
+    const account = await aVerifiedAccount();
+    await link(account, aPerson()).expect(204);
+    const { verified, release } = holdNextPassword(app);
+    const undone = unlink(account).then(({ status, body }) => [status, body.code]);
+    await verified;
+    const passwords = { currentPassword: account.password, newPassword: NEW_PASSWORD };
+    const { body } = await app.as(account).put('/api/v1/me/password').send(passwords).expect(200);
+    release();
+    expect(await undone).toEqual([403, 'wrong-password']);
+    expect(await isLinked({ ...account, token: body.accessToken })).toBe(true);
   });
 
   it('does not outlive a reset of the password, whoever did it', async () => {

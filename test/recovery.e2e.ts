@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Passwords } from '../src/auth/passwords/passwords.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { codeOf, enrol, requestTotp } from './authenticators.js';
+import { holdNextPassword } from './held-passwords.js';
 import { finishedMails, mailRows, settleMail, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -328,22 +328,12 @@ describe('a forgotten password', () => {
     const account = await app.register();
     const token = await resetTokenOf(account);
     const thief = anEmail();
-    const passwords = app.app.get(Passwords, { strict: false });
-    const check = passwords.verify.bind(passwords);
-    const verifying = Promise.withResolvers<undefined>();
-    const resetting = Promise.withResolvers<undefined>();
-    const held = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...given) => {
-      const isRight = await check(...given);
-      verifying.resolve(undefined);
-      await resetting.promise;
-      return isRight;
-    });
+    const { verified, release } = holdNextPassword(app);
     const change = changeEmail(account, thief).then(({ status, body }) => [status, body.code]);
-    await verifying.promise;
+    await verified;
     await reset(token).expect(204);
-    resetting.resolve(undefined);
+    release();
     expect(await change).toEqual([403, 'wrong-password']);
-    held.mockRestore();
     await settleMail(app);
     expect(await mailRows(app, thief)).toEqual([]);
   });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { newId } from '../src/core/ids.js';
-import { Sessions } from '../src/auth/sessions/sessions.service.js';
+import { SessionUpkeep } from '../src/auth/sessions/session-upkeep.js';
 import { REFRESH_COOKIE } from '../src/auth/sign-in/refresh-cookie.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -270,8 +270,8 @@ describe('the list of sessions', () => {
        from generate_series(1, 101) as n, lateral (select now() - n * interval '1 hour' as at) as used`,
       [account.userId],
     );
-    const sessions = app.app.get(Sessions, { strict: false });
-    const ended = await Promise.all([sessions.endSurplus(), sessions.endSurplus()]);
+    const upkeep = app.app.get(SessionUpkeep, { strict: false });
+    const ended = await Promise.all([upkeep.endSurplus(), upkeep.endSurplus()]);
     expect(ended.sort()).toEqual([0, 2]);
     const [left] = await app.database.query(
       `select count(*)::int as live, max(now() - last_used_at) < interval '99.5 hours' as "areNewest"

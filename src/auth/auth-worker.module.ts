@@ -7,7 +7,7 @@ import { AccountMailModule } from './recovery/account-mail.module.js';
 import { AccountTokens } from './recovery/account-tokens.js';
 import { SecondFactorMails } from './second-factor/notices/second-factor-mails.js';
 import { SessionsModule } from './sessions/sessions.module.js';
-import { Sessions } from './sessions/sessions.service.js';
+import { SessionUpkeep } from './sessions/session-upkeep.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -20,7 +20,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 export class AuthWorkerModule {
   constructor(
     reconciler: Reconciler,
-    sessions: Sessions,
+    sessions: SessionUpkeep,
     tokens: AccountTokens,
     erasure: AccountErasure,
   ) {

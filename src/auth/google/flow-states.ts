@@ -1,8 +1,9 @@
-import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { ENV, type Env } from '../../core/env.js';
 import { purposeKey } from '../../core/purpose-key.js';
+import { isSameSecret } from '../../core/same-secret.js';
 import { returnTo } from './google.schema.js';
 
 /** For how long somebody may take at Google, in seconds. */
@@ -60,7 +61,7 @@ export class FlowStates {
   /** @returns undefined for what we have not sealed, or too long ago */
   open(sealed: string | undefined): FlowState | undefined {
     const [body = '', tag = '', ...rest] = sealed?.split('.') ?? [];
-    if (rest.length > 0 || !isSame(tag, this.tagOf(body))) return undefined;
+    if (rest.length > 0 || !isSameSecret(tag, this.tagOf(body))) return undefined;
     // By ourselves, if perhaps by another version.
     const { data } = stateSchema.safeParse(JSON.parse(Buffer.from(body, 'base64url').toString()));
     return data && data.expiresAt * 1_000 > Date.now() ? data : undefined;
@@ -73,10 +74,5 @@ export class FlowStates {
 
 /** Whether Google has sent back what this browser was sent there with. */
 export function isStateOf(kept: FlowState, given: string | undefined): boolean {
-  return given !== undefined && isSame(given, kept.state);
-}
-
-function isSame(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)];
-  return left.length === right.length && timingSafeEqual(left, right);
+  return given !== undefined && isSameSecret(given, kept.state);
 }

@@ -23,15 +23,10 @@ import { presentSession, type SessionAnswer, type SessionQuery } from './session
 /** For how long a token that was replaced may come again: its answer may have been lost on the way. */
 const GRACE_SECONDS = 10;
 const DAY_SECONDS = 86_400;
-/** For how long sessions are kept that are over, in days: a token of theirs is then known as stolen. */
-const KEPT_DAYS = 30;
 /** Of a session that lasts, and whose account may sign in. */
 const LIVE = `(ended_at is null and expires_at > now() and exists (
   select 1 from users where users.id = user_id and disabled_at is null
 ))`;
-
-/** How many devices may stay signed in to one account; of more, those that were used last do. */
-const MOST_SESSIONS = 100;
 
 /** How the list is sorted, for its cursors. */
 const ORDER = 'lastUsedAt';
@@ -193,34 +188,32 @@ export class Sessions {
   }
 
   /**
-   * Ends sessions of accounts that have more than {@link MOST_SESSIONS}: somebody signs in again and
-   * again, and keeps nothing.
+   * Ends live sessions of an account, those that match, with what else the caller's transaction does.
    *
-   * @returns how many
+   * @returns how many were ended
    */
-  async endSurplus(): Promise<number> {
-    const crowded = await this.em.execute<{ userId: string }[]>(
-      `select user_id as "userId" from sessions where ended_at is null and expires_at > now()
-       group by user_id having count(*) > ?`,
-      [MOST_SESSIONS],
+  async endMatching(
+    em: EntityManager,
+    userId: string,
+    because: SessionEnd,
+    which: FilterQuery<Session>,
+    actor: Actor = { kind: 'user', id: userId },
+  ): Promise<number> {
+    const ended = await em.nativeUpdate(
+      Session,
+      { $and: [{ user: userId, endedAt: null, expiresAt: { $gt: raw('now()') } }, which] },
+      { endedAt: raw('now()'), endedBecause: because },
     );
-    let ended = 0;
-    for (const { userId } of crowded) {
-      ended += await this.em.fork().transactional((em) => this.endOldest(em, userId));
+    if (ended > 0) {
+      this.audit.add(em, {
+        // Who brought a token that was used before, we do not know.
+        actor: because === 'token-reused' ? { kind: 'anonymous' } : actor,
+        action: 'session.ended',
+        target: { type: 'user', id: userId },
+        after: { because, sessions: ended },
+      });
     }
     return ended;
-  }
-
-  /** Forgets sessions that have been over for a while. @returns how many */
-  async forgetEnded(): Promise<number> {
-    const { affectedRows } = await this.em.execute<{ affectedRows: number }>(
-      `delete from sessions
-       where expires_at < now() - make_interval(days => ?)
-          or ended_at < now() - make_interval(days => ?)`,
-      [KEPT_DAYS, KEPT_DAYS],
-      'run',
-    );
-    return affectedRows;
   }
 
   private prepare(user: User) {
@@ -282,41 +275,6 @@ export class Sessions {
       [GRACE_SECONDS, sessionId],
     );
     return found;
-  }
-
-  private async endOldest(em: EntityManager, userId: string): Promise<number> {
-    const live = { user: userId, endedAt: null, expiresAt: { $gt: raw('now()') } };
-    const surplus = await em.find(Session, live, {
-      fields: ['id'],
-      orderBy: { lastUsedAt: 'desc', id: 'desc' },
-      offset: MOST_SESSIONS,
-    });
-    const ids = surplus.map(({ id }) => id);
-    return this.endMatching(em, userId, 'too-many', { id: { $in: ids } }, { kind: 'system' });
-  }
-
-  private async endMatching(
-    em: EntityManager,
-    userId: string,
-    because: SessionEnd,
-    which: FilterQuery<Session>,
-    actor: Actor = { kind: 'user', id: userId },
-  ): Promise<number> {
-    const ended = await em.nativeUpdate(
-      Session,
-      { $and: [{ user: userId, endedAt: null, expiresAt: { $gt: raw('now()') } }, which] },
-      { endedAt: raw('now()'), endedBecause: because },
-    );
-    if (ended > 0) {
-      this.audit.add(em, {
-        // Who brought a token that was used before, we do not know.
-        actor: because === 'token-reused' ? { kind: 'anonymous' } : actor,
-        action: 'session.ended',
-        target: { type: 'user', id: userId },
-        after: { because, sessions: ended },
-      });
-    }
-    return ended;
   }
 }
 

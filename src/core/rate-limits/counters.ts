@@ -32,9 +32,6 @@ export abstract class Counters {
   /** What has been counted so far; nothing is counted by asking. */
   abstract look(key: string): Promise<Tally>;
 
-  /** Begins anew. */
-  abstract reset(key: string): Promise<void>;
-
   /** Forgets windows that are over. @returns how many */
   abstract forgetPast(): Promise<number>;
 }

@@ -40,10 +40,6 @@ export class PostgresCounters extends Counters {
     return tally ?? NOTHING;
   }
 
-  override async reset(key: string): Promise<void> {
-    await this.em.fork().execute('delete from counters where key = ?', [key]);
-  }
-
   override async forgetPast(): Promise<number> {
     const { affectedRows } = await this.em.fork().execute<{ affectedRows: number }>(
       `delete from counters where key in (

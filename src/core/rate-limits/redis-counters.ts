@@ -53,14 +53,6 @@ export class RedisCounters extends Counters implements OnApplicationShutdown {
     );
   }
 
-  override async reset(key: string): Promise<void> {
-    await this.ask(
-      (client) => client.del(this.nameOf(key)),
-      () => Promise.resolve(0),
-    );
-    await this.meanwhile.reset(key);
-  }
-
   /** Redis forgets by itself. */
   override forgetPast(): Promise<number> {
     return this.meanwhile.forgetPast();
