@@ -135,6 +135,7 @@ describe('npm run admin:create', () => {
     [['--email', 'x@example.com', '--password', 'x'], 'Usage: npm run admin:create'],
     [['--email', 'x@example.com', '--password-stdin=x'], 'Usage: npm run admin:create'],
     [['--email', 'x@example.com', '--password-stdin'], 'No password came'],
+    [['--email', 'x@example.com', '--email=y@example.com'], `'--email' is given more than once`],
   ])('refuses %j in plain words', async (args, told) => {
     const { code, output, errors } = await create(args);
     expect([code, output]).toEqual([2, '']);

@@ -14,10 +14,10 @@ type Given<Taken extends Options> = {
 };
 
 /**
- * Runs a tool of the command line, which takes options by name and nothing else. What it throws ends
- * it with 2; any other exit code is its own.
+ * Runs a tool of the command line, which takes options by name, each once, and nothing else. What it
+ * throws ends it with 2; any other exit code is its own.
  *
- * @param usage what to tell who gives another option
+ * @param usage what to tell who gives another option, or one twice
  */
 export function runTool<const Taken extends Options>(
   usage: string,
@@ -48,7 +48,11 @@ function readOptions<Taken extends Options>(usage: string, taken: Taken): Given<
     const options = Object.fromEntries(
       Object.entries(taken).map(([name, kind]) => [name, kind === 'flag' ? flag : text]),
     );
-    const { values } = parseArgs({ options, strict: true, allowPositionals: false });
+    const { values, tokens } = parseArgs({ options, allowPositionals: false, tokens: true });
+    const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+    const repeated = names.find((name, index) => names.indexOf(name) < index);
+    // The last would win, and nobody be told of the others.
+    if (repeated !== undefined) throw new Error(`Option '--${repeated}' is given more than once.`);
     return values as Given<Taken>;
   } catch (error) {
     throw new CannotStart(`${(error as Error).message}\nUsage: ${usage}`);
