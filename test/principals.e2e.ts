@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { EntityManager, type PostgreSqlConnection } from '@mikro-orm/postgresql';
 import jwt from 'jsonwebtoken';
 import type { Pool } from 'pg';
-import { Principals, type VerifiedClaims } from '../src/auth/access/principals.js';
+import { Principals } from '../src/auth/access/principals.js';
+import type { VerifiedClaims } from '../src/auth/tokens/access-tokens.js';
 import { newId } from '../src/core/ids.js';
 import { type Account, TestingApp } from './testing-app.js';
 

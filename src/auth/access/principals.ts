@@ -1,16 +1,10 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
-import { z } from 'zod';
 import { RowsById } from '../../core/database/rows-by-id.js';
-import type { Principal } from './principal.js';
-import { accessClaims } from '../tokens/access-tokens.js';
+import type { VerifiedClaims } from '../tokens/access-tokens.js';
 import type { Role } from '../users/user.entity.js';
-
-/** What a token must say once its signature is right; libraries let one pass that never expires. */
-export const verifiedClaims = accessClaims.extend({ exp: z.int() });
-
-export type VerifiedClaims = z.output<typeof verifiedClaims>;
+import type { Principal } from './principal.js';
 
 /** A session that lasts, of an account that may sign in. */
 interface LiveSession {

@@ -5,11 +5,12 @@ import type { FastifyRequest } from 'fastify';
 import { Problem, unauthenticated } from '../../core/problems/problem.js';
 import { PUBLIC_ACCESS, type PublicAccess } from '../../core/http/public.js';
 import { RequestLimits } from '../../core/rate-limits/request-limits.js';
-import type { AuthenticatedRequest, Principal } from './principal.js';
+import type { VerifiedClaims } from '../tokens/access-tokens.js';
 import { bearerTokenOf } from '../tokens/bearer-token.js';
-import { AdminToken } from './admin-token.js';
-import { Principals, type VerifiedClaims } from './principals.js';
 import { VerifiedTokens } from '../tokens/verified-tokens.js';
+import { AdminToken } from './admin-token.js';
+import type { AuthenticatedRequest, Principal } from './principal.js';
+import { Principals } from './principals.js';
 
 /** What requests with the `ADMIN_TOKEN` are counted under: as those of one user. */
 const ADMIN_TOKEN_SENDER = 'admin-token';

@@ -10,7 +10,7 @@ export const TOKEN_ISSUER = 'atelier';
 export const TOKEN_AUDIENCE = 'atelier-api';
 
 /** The claims of an access token that are ours. */
-export const accessClaims = z.object({
+const accessClaims = z.object({
   sub: z.uuid(),
   /** The session that it belongs to, and ends with. */
   sid: z.uuid(),
@@ -19,10 +19,14 @@ export const accessClaims = z.object({
   studioId: z.uuid().optional(),
 });
 
+/** What a token must say once its signature is right; libraries let one pass that never expires. */
+export const verifiedClaims = accessClaims.extend({ exp: z.int() });
+
 /** The header's `typ`: other tokens under the same key are no access tokens (RFC 9068). */
 export const TOKEN_TYPE = 'at+jwt';
 
-export type AccessClaims = z.output<typeof accessClaims>;
+type AccessClaims = z.output<typeof accessClaims>;
+export type VerifiedClaims = z.output<typeof verifiedClaims>;
 
 /** Signs access tokens. They are checked by the JWT strategy. */
 @Injectable()

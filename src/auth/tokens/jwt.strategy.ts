@@ -2,10 +2,16 @@ import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
 import { Strategy } from 'passport-jwt';
-import { TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, TOKEN_TYPE } from './access-tokens.js';
+import {
+  TOKEN_ALGORITHM,
+  TOKEN_AUDIENCE,
+  TOKEN_ISSUER,
+  TOKEN_TYPE,
+  type VerifiedClaims,
+  verifiedClaims,
+} from './access-tokens.js';
 import { bearerTokenOf } from './bearer-token.js';
 import { SigningKeys } from './signing-keys.js';
-import { type VerifiedClaims, verifiedClaims } from '../access/principals.js';
 
 /** Verifies a Bearer token. Who is behind it, the guard finds: one of these serves all requests. */
 @Injectable()
