@@ -6,7 +6,8 @@ import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
 import { purposeKey } from '../../core/purpose-key.js';
 import { invalidToken } from '../auth.problems.js';
-import { User } from '../users/user.entity.js';
+import type { User } from '../users/user.entity.js';
+import { lockEnabledUser } from '../users/user-lock.js';
 import { AccountToken, type TokenPurpose } from './account-token.entity.js';
 
 const HOUR_SECONDS = 3_600;
@@ -141,11 +142,7 @@ export class AccountTokens {
     purpose: TokenPurpose,
     { token: text, userId: id }: { token: string; userId: string },
   ): Promise<TokenUse> {
-    const user = await em.findOne(
-      User,
-      { id, disabledAt: null },
-      { lockMode: LockMode.PESSIMISTIC_WRITE },
-    );
+    const user = await lockEnabledUser(em, id, LockMode.PESSIMISTIC_WRITE);
     if (!user) throw new Problem(invalidToken);
     const [used] = await em.execute<{ email: string }[]>(
       `update account_tokens set used_at = now()

@@ -19,9 +19,18 @@ export async function lockUser(
   id: string,
   lockMode: UserLock = LockMode.PESSIMISTIC_READ,
 ): Promise<User> {
-  const user = await em.findOne(User, { id, disabledAt: null }, { lockMode, refresh: true });
+  const user = await lockEnabledUser(em, id, lockMode);
   if (!user) throw new Problem(unauthenticated);
   return user;
+}
+
+/** {@link lockUser} for who answers otherwise. @returns null when the account is erased or disabled */
+export function lockEnabledUser(
+  em: EntityManager,
+  id: string,
+  lockMode: UserLock,
+): Promise<User | null> {
+  return em.findOne(User, { id, disabledAt: null }, { lockMode, refresh: true });
 }
 
 /**
