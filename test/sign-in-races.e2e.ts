@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
 import { registerAdmin } from './administrators.js';
-import { eventually } from './eventually.js';
 import { anEmail, byStatus, endMinute, signIn } from './guesses.js';
+import { whileHeld } from './held-accounts.js';
 import { holdNextPassword } from './held-passwords.js';
 import { tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -28,42 +27,6 @@ async function resetTokenOf({ email }: Account): Promise<string> {
 
 const liveSessionsOf = ({ userId }: Account) =>
   app.database.query('select 1 from sessions where user_id = $1 and ended_at is null', [userId]);
-
-/**
- * Changes an account as another process does: within a transaction that is committed when so many
- * requests of the product wait for it, or have not.
- */
-async function whileHeld<T>(
-  { userId }: Account,
-  requests: readonly (() => PromiseLike<T>)[],
-  work: (client: pg.Client) => Promise<unknown>,
-): Promise<{ waited: number; answers: T[] }> {
-  const client = new pg.Client({ connectionString: app.database.ownerUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    await client.query('select 1 from users where id = $1 for update', [userId]);
-    let answered = 0;
-    const sent = requests.map(async (request) => {
-      const answer = await request();
-      answered += 1;
-      return answer;
-    });
-    const waiting = await eventually(
-      () =>
-        app.database.query(
-          `select 1 from pg_stat_activity
-           where datname = current_database() and wait_event_type = 'Lock'`,
-        ),
-      (rows) => rows.length + answered >= requests.length,
-    );
-    await work(client);
-    await client.query('commit');
-    return { waited: waiting.length, answers: await Promise.all(sent) };
-  } finally {
-    await client.end();
-  }
-}
 
 describe('a sign-in whose password is right', () => {
   /** Signs in; while the password is verified already, something else happens to the account. */
@@ -107,6 +70,7 @@ describe('a sign-in whose password is right', () => {
   ])('waits for who %s the account, and begins no session then', async (_what, change) => {
     const account = await app.register();
     const { waited, answers } = await whileHeld(
+      app,
       account,
       [() => signIn(app.url, account)],
       async (client) => {
@@ -126,7 +90,7 @@ describe('a token of a mail', () => {
     const account = await app.register();
     const token = await resetTokenOf(account);
     const both = [() => reset(token), () => reset(token)];
-    const { answers } = await whileHeld(account, both, () => Promise.resolve());
+    const { answers } = await whileHeld(app, account, both, () => Promise.resolve());
     expect(byStatus(answers)).toEqual({ 204: 1, 422: 1 });
   });
 
@@ -134,7 +98,7 @@ describe('a token of a mail', () => {
     const account = await app.register();
     const token = await resetTokenOf(account);
     const both = [() => reset(token), () => reset(token)];
-    const { answers } = await whileHeld(account, both, (client) =>
+    const { answers } = await whileHeld(app, account, both, (client) =>
       client.query('update account_tokens set used_at = now() where user_id = $1', [
         account.userId,
       ]),

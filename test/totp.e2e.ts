@@ -13,6 +13,7 @@ import {
   wrongCodeOf,
 } from './authenticators.js';
 import { byStatus } from './guesses.js';
+import { whileHeld } from './held-accounts.js';
 import { finishedMails, tokenOf } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -473,5 +474,19 @@ describe('an administrator', () => {
     expect((await stateOf(admin)).body.state).toBe('on');
     await reset(admin, newId()).expect(404);
     await reset(admin, 'x').expect(422);
+  });
+
+  it('does not so once the role is taken away while they wait for the account', async () => {
+    const admin = await registerAdmin(app);
+    const account = await enrol(app);
+    const { waited, answers } = await whileHeld(
+      app,
+      admin,
+      [() => reset(admin, account.userId)],
+      (client) => client.query(`update users set roles = '{USER}' where id = $1`, [admin.userId]),
+    );
+    expect([waited, byStatus(answers)]).toEqual([1, { 403: 1 }]);
+    expect((await stateOf(account)).body.state).toBe('on');
+    expect(await auditOf(account)).not.toContain('totp.reset');
   });
 });
