@@ -99,6 +99,17 @@ describe('openapi.json', () => {
     expect(schemas.Readiness.additionalProperties).toBeUndefined();
   });
 
+  it('names the 403 of every route that is an administrator’s', async () => {
+    const governed = operations(JSON.parse(await openApiText())).filter(([, { security }]) =>
+      security?.some((way: object) => 'adminToken' in way),
+    );
+    expect(governed.length).toBeGreaterThan(10);
+    for (const [route, { responses }] of governed) {
+      const told = expect.objectContaining({ description: expect.stringContaining('`forbidden`') });
+      expect([route, responses['403']]).toEqual([route, told]);
+    }
+  });
+
   it('says `security: []` exactly where nobody has to sign in', async () => {
     const document = JSON.parse(await openApiText());
     const open = operations(document)

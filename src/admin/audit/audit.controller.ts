@@ -3,7 +3,7 @@ import { Roles } from '../../auth/access/roles.guard.js';
 import { ReadDatabase } from '../../core/database/read-database.js';
 import { Operation } from '../../core/openapi/openapi.js';
 import type { Page } from '../../core/paging.js';
-import { forbidden, validationFailed } from '../../core/problems/problem.js';
+import { validationFailed } from '../../core/problems/problem.js';
 import { listAudit } from './audit.queries.js';
 import {
   type AuditEntryAnswer,
@@ -25,7 +25,7 @@ export class AuditController {
       'The newest first. Nobody can change or delete an entry; its address, `before` and `after` ' +
       'are erased with the person whom they are about.',
     answers: { 200: { description: 'A page of entries', schema: auditPageSchema } },
-    problems: [forbidden, validationFailed],
+    problems: [validationFailed],
   })
   list(@Query({ schema: auditQuery }) query: AuditQuery): Promise<Page<AuditEntryAnswer>> {
     return this.lists.read((server) => listAudit(server, query));

@@ -3,12 +3,7 @@ import { CurrentActor } from '../../auth/access/current-actor.js';
 import { Roles } from '../../auth/access/roles.guard.js';
 import type { Actor } from '../../core/audit/audit-log.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import {
-  forbidden,
-  notFound,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problems/problem.js';
+import { notFound, unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import {
   bulkAnswerSchema,
   deadLetterParams,
@@ -34,7 +29,7 @@ export class DeadLettersController {
     summary: 'List work that was given up',
     description: 'Those that failed last come first.',
     answers: { 200: { description: 'A page of dead letters', schema: failedJobPageSchema } },
-    problems: [forbidden, validationFailed],
+    problems: [validationFailed],
   })
   list(@Query({ schema: deadLetterQuery }) query: DeadLetterQuery) {
     return this.letters.list(query);
@@ -45,7 +40,7 @@ export class DeadLettersController {
     summary: 'List why work was given up',
     description: 'Dead letters by the cause of their last error, the latest cause first.',
     answers: { 200: { description: 'A page of causes', schema: groupPageSchema } },
-    problems: [forbidden, validationFailed],
+    problems: [validationFailed],
   })
   groups(@Query({ schema: deadLetterQuery }) query: DeadLetterQuery) {
     return this.letters.groups(query);
@@ -58,7 +53,7 @@ export class DeadLettersController {
     description:
       'All that is FAILED and fits the filter. The work itself comes after the answer, in turn.',
     answers: { 200: { description: 'How many were retried', schema: bulkAnswerSchema } },
-    problems: [forbidden, unsupportedMediaType, validationFailed],
+    problems: [unsupportedMediaType, validationFailed],
   })
   retryMatching(
     @CurrentActor() actor: Actor,
@@ -72,7 +67,7 @@ export class DeadLettersController {
   @Operation({
     summary: 'Delete many dead letters',
     answers: { 200: { description: 'How many were deleted', schema: bulkAnswerSchema } },
-    problems: [forbidden, unsupportedMediaType, validationFailed],
+    problems: [unsupportedMediaType, validationFailed],
   })
   deleteMatching(
     @CurrentActor() actor: Actor,
@@ -85,7 +80,7 @@ export class DeadLettersController {
   @Operation({
     summary: 'Show a dead letter',
     answers: { 200: { description: 'The dead letter', schema: failedJobSchema } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   show(@Param({ schema: deadLetterParams }) { id }: { id: string }) {
     return this.letters.show(id);
@@ -99,7 +94,7 @@ export class DeadLettersController {
       'However often it is asked for, FAILED work is tried once. What is RETRYING or RESOLVED ' +
       'stays as it is.',
     answers: { 202: { description: 'The dead letter as it is now', schema: failedJobSchema } },
-    problems: [forbidden, notFound, unknownJob, validationFailed],
+    problems: [notFound, unknownJob, validationFailed],
   })
   retry(@CurrentActor() actor: Actor, @Param({ schema: deadLetterParams }) { id }: { id: string }) {
     return this.letters.retry(actor, id);
@@ -112,7 +107,7 @@ export class DeadLettersController {
     description:
       'Work that is being tried again goes on, and leaves a new dead letter when it fails.',
     answers: { 204: { description: 'Deleted' } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   delete(
     @CurrentActor() actor: Actor,

@@ -3,7 +3,7 @@ import { CurrentActor } from '../../auth/access/current-actor.js';
 import { Roles } from '../../auth/access/roles.guard.js';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import { forbidden, notFound, validationFailed } from '../../core/problems/problem.js';
+import { notFound, validationFailed } from '../../core/problems/problem.js';
 import {
   type MailListQuery,
   mailListQuery,
@@ -29,7 +29,7 @@ export class AdminMailController {
     summary: 'List mail',
     description: 'The newest first, for thirty days.',
     answers: { 200: { description: 'A page of mail', schema: mailPageSchema } },
-    problems: [forbidden, validationFailed],
+    problems: [validationFailed],
   })
   async list(@Query({ schema: mailListQuery }) query: MailListQuery) {
     const page = await this.mails.list(query);
@@ -43,7 +43,7 @@ export class AdminMailController {
       'With its text when there is no mail server. It may hold a key to somebody’s account, so that ' +
       'reading it is audited.',
     answers: { 200: { description: 'The mail', schema: mailSchema } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   async show(@CurrentActor() actor: Actor, @Param({ schema: mailParams }) { id }: { id: string }) {
     const mail = await this.mails.get(id);

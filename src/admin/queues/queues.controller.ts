@@ -1,7 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { Roles } from '../../auth/access/roles.guard.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import { forbidden } from '../../core/problems/problem.js';
 import { queueMetricsSchema } from './queue-metrics.schema.js';
 import { QueuesService } from './queues.service.js';
 
@@ -17,7 +16,6 @@ export class QueuesController {
     description:
       'The figures are of all processes together, and do not depend on what the queue remembers.',
     answers: { 200: { description: 'A queue for each kind of job', schema: queueMetricsSchema } },
-    problems: [forbidden],
   })
   metrics() {
     return this.queues.metrics();

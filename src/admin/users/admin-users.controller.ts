@@ -9,12 +9,7 @@ import { ownAccount, ownAdminRole } from '../../auth/users/users.problems.js';
 import { Users } from '../../auth/users/users.service.js';
 import type { Actor } from '../../core/audit/audit-log.js';
 import { Operation } from '../../core/openapi/openapi.js';
-import {
-  forbidden,
-  notFound,
-  unsupportedMediaType,
-  validationFailed,
-} from '../../core/problems/problem.js';
+import { notFound, unsupportedMediaType, validationFailed } from '../../core/problems/problem.js';
 import {
   adminSessionPageSchema,
   adminUserDetailsSchema,
@@ -49,7 +44,7 @@ export class AdminUsersController {
     summary: 'List accounts',
     description: 'The newest first.',
     answers: { 200: { description: 'A page of accounts', schema: adminUserPageSchema } },
-    problems: [forbidden, validationFailed],
+    problems: [validationFailed],
   })
   async list(@Query({ schema: userQuery }) query: UserQuery) {
     const page = await this.users.list(query);
@@ -61,7 +56,7 @@ export class AdminUsersController {
     summary: 'Show an account',
     description: 'With its studios, and how it is used.',
     answers: { 200: { description: 'The account', schema: adminUserDetailsSchema } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   show(@Param({ schema: userParams }) { id }: { id: string }) {
     return this.present(id);
@@ -73,7 +68,7 @@ export class AdminUsersController {
     summary: 'Give an account a role',
     description: 'It counts from the next request on.',
     answers: CHANGED,
-    problems: [forbidden, notFound, unsupportedMediaType, validationFailed],
+    problems: [notFound, unsupportedMediaType, validationFailed],
   })
   async addRole(
     @CurrentActor() actor: Actor,
@@ -91,7 +86,7 @@ export class AdminUsersController {
       'It is gone with the next request, whatever their access token says. Nobody can do this to ' +
       'themselves; every account stays a `USER`.',
     answers: CHANGED,
-    problems: [forbidden, notFound, ownAdminRole, validationFailed],
+    problems: [notFound, ownAdminRole, validationFailed],
   })
   async removeRole(
     @CurrentActor() actor: Actor,
@@ -108,7 +103,7 @@ export class AdminUsersController {
     description:
       'Its sessions end at once, and it can neither sign in nor have its password reset.',
     answers: CHANGED,
-    problems: [forbidden, notFound, ownAccount, validationFailed],
+    problems: [notFound, ownAccount, validationFailed],
   })
   async disable(
     @CurrentActor() actor: Actor,
@@ -124,7 +119,7 @@ export class AdminUsersController {
     summary: 'Let a disabled account in again',
     description: 'It has to sign in anew.',
     answers: CHANGED,
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   async enable(
     @CurrentActor() actor: Actor,
@@ -138,7 +133,7 @@ export class AdminUsersController {
   @Operation({
     summary: 'List where an account is signed in',
     answers: { 200: { description: 'The last used first', schema: adminSessionPageSchema } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   async listSessions(
     @Param({ schema: userParams }) { id }: { id: string },
@@ -154,7 +149,7 @@ export class AdminUsersController {
   @Operation({
     summary: 'Sign an account out everywhere',
     answers: { 204: { description: 'All its sessions are over' } },
-    problems: [forbidden, notFound, validationFailed],
+    problems: [notFound, validationFailed],
   })
   endSessions(@CurrentActor() actor: Actor, @Param({ schema: userParams }) { id }: { id: string }) {
     return this.administration.endSessions(actor, id);

@@ -6,6 +6,7 @@ import {
   SetMetadata,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { Problems } from '../../core/openapi/openapi.js';
 import { Described } from '../../core/openapi/openapi-decorators.js';
 import { forbidden, Problem } from '../../core/problems/problem.js';
 import type { Role } from '../users/user.entity.js';
@@ -25,6 +26,7 @@ export function Roles(...roles: Role[]) {
   return applyDecorators(
     SetMetadata(REQUIRED_ROLES, roles),
     Described(({ DECORATORS }) => SetMetadata(DECORATORS.API_SECURITY, security)),
+    Problems(forbidden),
   );
 }
 

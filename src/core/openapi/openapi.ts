@@ -1,4 +1,5 @@
-import { applyDecorators, type INestApplication } from '@nestjs/common';
+import { applyDecorators, type INestApplication, type Type } from '@nestjs/common';
+import { METHOD_METADATA } from '@nestjs/common/constants.js';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
@@ -66,19 +67,31 @@ export function Operation({ summary, description, answers, problems = [] }: Oper
 const told = new WeakMap<object, ProblemDefinition[]>();
 
 /**
- * Describes what can go wrong on a route. A decorator that refuses requests brings its own with it;
- * what several of them name is told once.
+ * Describes what can go wrong on a route, or on every route of a controller. A decorator that refuses
+ * requests brings its own with it; what several of them name is told once.
  */
-export function Problems(...problems: ProblemDefinition[]): MethodDecorator {
-  return Described((swagger) => (target, name, descriptor) => {
-    const handler = descriptor.value as object;
-    const before = told.get(handler) ?? [];
-    const added = problems.filter((problem) => !before.includes(problem));
-    told.set(handler, [...before, ...added]);
-    for (const [status, definitions] of Map.groupBy(added, (problem) => problem.status)) {
-      swagger.ApiResponse({ status, ...problemResponse(definitions) })(target, name, descriptor);
+export function Problems(...problems: ProblemDefinition[]): MethodDecorator & ClassDecorator {
+  return Described(({ ApiResponse }) => (target: object, name?: unknown, route?: Route) => {
+    for (const handler of route ? [route.value] : handlersOf(target as Type)) {
+      const before = told.get(handler) ?? [];
+      const added = problems.filter((problem) => !before.includes(problem));
+      told.set(handler, [...before, ...added]);
+      for (const [status, definitions] of Map.groupBy(added, (problem) => problem.status)) {
+        const describe = ApiResponse({ status, ...problemResponse(definitions) });
+        describe(target, name as string, { value: handler });
+      }
     }
   });
+}
+
+interface Route {
+  value: object;
+}
+
+function handlersOf({ prototype }: Type): object[] {
+  return Object.values(Object.getOwnPropertyDescriptors(prototype))
+    .map(({ value }) => value as object)
+    .filter((value) => typeof value === 'function' && Reflect.hasMetadata(METHOD_METADATA, value));
 }
 
 function describeHeaders(headers: Record<string, string>) {
