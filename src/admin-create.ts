@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { withAdministrators } from './administrators.js';
-import type { Appointment } from './auth/users/administrators.service.js';
+import type { Appointment } from './auth/administration/administrators.service.js';
 import { emailAddress } from './auth/users/user.schema.js';
 import { readEnv } from './core/env.js';
 import { CannotStart } from './core/process/cannot-start.js';

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AdministratorsModule } from './auth/users/administrators.module.js';
-import { Administrators } from './auth/users/administrators.service.js';
+import { AdministratorsModule } from './auth/administration/administrators.module.js';
+import { Administrators } from './auth/administration/administrators.service.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { UserAdministrationModule } from '../auth/administration/user-administration.module.js';
 import { SecondFactorModule } from '../auth/second-factor/second-factor.module.js';
 import { SessionsModule } from '../auth/sessions/sessions.module.js';
 import { UsersModule } from '../auth/users/users.module.js';
@@ -14,7 +15,7 @@ import { UserTotpController } from './users/user-totp.controller.js';
 
 /** What administrators see and govern: users, queues, dead letters, mail, the audit. */
 @Module({
-  imports: [MailModule, SecondFactorModule, SessionsModule, UsersModule],
+  imports: [MailModule, SecondFactorModule, SessionsModule, UserAdministrationModule, UsersModule],
   controllers: [
     AdminMailController,
     AdminUsersController,

@@ -1,11 +1,14 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentActor } from '../../auth/access/current-actor.js';
 import { Roles } from '../../auth/access/roles.guard.js';
+import {
+  ownAccount,
+  ownAdminRole,
+} from '../../auth/administration/user-administration.problems.js';
+import { UserAdministration } from '../../auth/administration/user-administration.service.js';
 import { type SessionQuery, sessionQuery } from '../../auth/sessions/session.schema.js';
 import { Sessions } from '../../auth/sessions/sessions.service.js';
-import { UserAdministration } from '../../auth/users/user-administration.service.js';
 import { userQuery, type UserQuery } from '../../auth/users/user.schema.js';
-import { ownAccount, ownAdminRole } from '../../auth/users/users.problems.js';
 import { Users } from '../../auth/users/users.service.js';
 import type { Actor } from '../../core/audit/audit-log.js';
 import { Operation } from '../../core/openapi/openapi.js';

@@ -4,9 +4,9 @@ import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { Problem } from '../../core/problems/problem.js';
 import { AccountTokens } from '../recovery/account-tokens.js';
 import { Sessions } from '../sessions/sessions.service.js';
-import type { Role, User } from './user.entity.js';
-import { isSelf, lockGoverned } from './user-lock.js';
-import { ownAccount, ownAdminRole } from './users.problems.js';
+import type { Role, User } from '../users/user.entity.js';
+import { isSelf, lockGoverned } from '../users/user-lock.js';
+import { ownAccount, ownAdminRole } from './user-administration.problems.js';
 
 /** A change of an account, and how it stood before. */
 interface Change {

@@ -3,7 +3,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Passwords } from '../passwords/passwords.js';
-import { User } from './user.entity.js';
+import { User } from '../users/user.entity.js';
 
 /** An account that is to be an administrator's. */
 export interface Credentials {
