@@ -8,6 +8,7 @@ import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import type { Principal } from '../access/principal.js';
 import { emailTaken, invalidCredentials } from '../auth.problems.js';
 import { Passwords } from '../passwords/passwords.js';
+import { SignInAttempts } from '../passwords/sign-in-attempts.js';
 import { EmailVerification } from '../recovery/verification.service.js';
 import { SecondFactors } from '../second-factor/second-factors.service.js';
 import { Sessions } from '../sessions/sessions.service.js';
@@ -15,7 +16,6 @@ import { Studio, StudioMember } from '../users/studio.entity.js';
 import { User } from '../users/user.entity.js';
 import { Users } from '../users/users.service.js';
 import { type SignIn, SignInAnswers } from './sign-in-answers.js';
-import { SignInAttempts } from './sign-in-attempts.js';
 import type { Login, Register } from './sign-in.schema.js';
 
 /** Registering, and signing in with a password. */
