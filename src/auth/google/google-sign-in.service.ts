@@ -4,8 +4,8 @@ import { Problem } from '../../core/problems/problem.js';
 import type { SignIn } from '../sign-in/sign-in-answers.js';
 import { SignInService } from '../sign-in/sign-in.service.js';
 import type { User } from '../users/user.entity.js';
-import { Users } from '../users/users.service.js';
 import type { FlowState } from './flow-states.js';
+import { GoogleAccounts } from './google-accounts.service.js';
 import { GoogleFlow } from './google-flow.js';
 import type { GoogleIdentity } from './google-identity.js';
 import { accountDisabled, invalidState } from './google.problems.js';
@@ -18,7 +18,7 @@ export class GoogleSignIn {
   constructor(
     private readonly flow: GoogleFlow,
     private readonly idTokens: IdTokens,
-    private readonly users: Users,
+    private readonly accounts: GoogleAccounts,
     private readonly signIns: SignInService,
     private readonly audit: AuditLog,
   ) {}
@@ -27,7 +27,7 @@ export class GoogleSignIn {
    * For a browser that is back from Google.
    *
    * @param kept what it was sent there with
-   * @throws Problem of {@link GoogleFlow.finish} or {@link Users.findOrCreateByGoogle}, `account-disabled`
+   * @throws Problem of {@link GoogleFlow.finish} or {@link GoogleAccounts.findOrCreate}, `account-disabled`
    */
   async byFlow(callback: GoogleCallback, kept: FlowState | undefined): Promise<SignIn> {
     const user = await this.userOf(async () => {
@@ -40,7 +40,7 @@ export class GoogleSignIn {
   /**
    * For an app that has signed somebody in to Google by itself.
    *
-   * @throws Problem of {@link IdTokens.read} or {@link Users.findOrCreateByGoogle}, `account-disabled`
+   * @throws Problem of {@link IdTokens.read} or {@link GoogleAccounts.findOrCreate}, `account-disabled`
    */
   async byToken(given: GoogleToken): Promise<SignIn> {
     const user = await this.userOf(() => this.idTokens.read(given));
@@ -49,7 +49,7 @@ export class GoogleSignIn {
 
   private async userOf(prove: () => Promise<GoogleIdentity>): Promise<User> {
     try {
-      const user = await this.users.findOrCreateByGoogle(await prove());
+      const user = await this.accounts.findOrCreate(await prove());
       if (user.isDisabled) throw new Problem(accountDisabled);
       return user;
     } catch (error) {

@@ -3,6 +3,7 @@ import { ENV, type Env } from '../../core/env.js';
 import { Capabilities } from '../../core/process/capabilities.js';
 import { SignInModule } from '../sign-in/sign-in.module.js';
 import { FlowStates } from './flow-states.js';
+import { GoogleAccounts } from './google-accounts.service.js';
 import { GoogleConfiguredGuard, signInCapability } from './google-configured.guard.js';
 import { GoogleFlow } from './google-flow.js';
 import { GoogleLinksController } from './google-links.controller.js';
@@ -18,6 +19,7 @@ import { StateCookie } from './state-cookie.js';
   controllers: [GoogleSignInController, GoogleLinksController],
   providers: [
     FlowStates,
+    GoogleAccounts,
     GoogleConfiguredGuard,
     GoogleFlow,
     GoogleLinks,
