@@ -3,7 +3,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig } from '@mikro-orm/postgresql';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { AccountToken } from './auth/recovery/account-token.entity.js';
+import { AccountToken } from './auth/mail/account-token.entity.js';
 import { RecoveryCode } from './auth/second-factor/codes/recovery-code.entity.js';
 import { TotpSecret } from './auth/second-factor/codes/totp-secret.entity.js';
 import { Studio, StudioMember } from './auth/users/studio.entity.js';

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { PersonalData } from '../../core/personal-data/personal-data.js';
-import { AccountMailModule } from '../recovery/account-mail.module.js';
-import { AccountTokenPersonalData } from '../recovery/account-token-personal-data.js';
+import { AccountMailModule } from '../mail/account-mail.module.js';
+import { AccountTokenPersonalData } from '../mail/account-token-personal-data.js';
 import { SecondFactorPersonalData } from '../second-factor/second-factor-personal-data.js';
 import { SessionPersonalData } from '../sessions/session-personal-data.js';
 import { AccountErasure } from './account-erasure.js';

@@ -3,16 +3,16 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import type { Principal } from '../access/principal.js';
+import { passwordChangedMail } from '../mail/account-mail.texts.js';
+import { AccountNotices } from '../mail/account-notices.js';
+import { AccountTokens } from '../mail/account-tokens.js';
 import { Passwords } from '../passwords/passwords.js';
-import { passwordChangedMail } from '../recovery/account-mail.texts.js';
-import { AccountNotices } from '../recovery/account-notices.js';
-import { AccountTokens } from '../recovery/account-tokens.js';
+import { OwnerCheck } from '../passwords/owner-check.js';
 import { Sessions } from '../sessions/sessions.service.js';
 import { type SignIn, SignInAnswers } from '../sign-in/sign-in-answers.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
 import type { ChangePassword } from './account.schema.js';
-import { OwnerCheck } from '../passwords/owner-check.js';
 
 /** Another password, by who is signed in. */
 @Injectable()

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { AccountMailModule } from '../recovery/account-mail.module.js';
+import { AccountMailModule } from '../mail/account-mail.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UserAdministration } from './user-administration.service.js';
 

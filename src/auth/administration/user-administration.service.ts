@@ -2,7 +2,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { Problem } from '../../core/problems/problem.js';
-import { AccountTokens } from '../recovery/account-tokens.js';
+import { AccountTokens } from '../mail/account-tokens.js';
 import { Sessions } from '../sessions/sessions.service.js';
 import type { Role, User } from '../users/user.entity.js';
 import { isSelf, lockGoverned } from '../users/user-lock.js';

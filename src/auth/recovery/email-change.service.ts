@@ -7,11 +7,11 @@ import { Mail } from '../../mail/mail.service.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import type { Principal } from '../access/principal.js';
 import { emailTaken } from '../auth.problems.js';
+import { emailChangedMail, emailChangeMail } from '../mail/account-mail.texts.js';
+import { AccountTokens } from '../mail/account-tokens.js';
 import { OwnerCheck } from '../passwords/owner-check.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
-import { emailChangedMail, emailChangeMail } from './account-mail.texts.js';
-import { AccountTokens } from './account-tokens.js';
 import type { ChangeEmail } from './recovery.schema.js';
 
 /** Another address for an account, once it is proved. */

@@ -2,14 +2,14 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { Mail } from '../../mail/mail.service.js';
+import { passwordResetMail } from '../mail/account-mail.texts.js';
+import { AccountTokens } from '../mail/account-tokens.js';
+import { EmailVerification } from '../mail/verification.service.js';
 import { Passwords } from '../passwords/passwords.js';
 import { SignInAttempts } from '../passwords/sign-in-attempts.js';
 import { SecondFactors } from '../second-factor/second-factors.service.js';
 import { Sessions } from '../sessions/sessions.service.js';
-import { passwordResetMail } from './account-mail.texts.js';
-import { AccountTokens } from './account-tokens.js';
 import type { ResetPassword } from './recovery.schema.js';
-import { EmailVerification } from './verification.service.js';
 
 /** A new password for who reads the mail of an account, and has forgotten the old one. */
 @Injectable()

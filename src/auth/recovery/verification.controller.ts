@@ -4,14 +4,14 @@ import { unsupportedMediaType, validationFailed } from '../../core/problems/prob
 import { mailNotConfigured } from '../../mail/mail.problems.js';
 import { CurrentUser, type Principal } from '../access/principal.js';
 import { invalidToken } from '../auth.problems.js';
+import { EmailVerification } from '../mail/verification.service.js';
+import { SignInRoute } from '../sign-in/sign-in-route.js';
 import {
   MAIL_ACCEPTED,
   mailAcceptedSchema,
   type VerifyEmail,
   verifyEmailSchema,
 } from './recovery.schema.js';
-import { EmailVerification } from './verification.service.js';
-import { SignInRoute } from '../sign-in/sign-in-route.js';
 
 /** The proof that an account's address is its owner's. */
 @Controller('api/v1/auth/verify-email')

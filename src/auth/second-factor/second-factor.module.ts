@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { AccountMailModule } from '../recovery/account-mail.module.js';
+import { AccountMailModule } from '../mail/account-mail.module.js';
 import { Challenges } from './challenges.js';
 import { Codes } from './codes/codes.service.js';
 import { SealedSecrets } from './codes/sealed-secrets.js';

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { RowsById } from '../../core/database/rows-by-id.js';
 import { forbidden, Problem } from '../../core/problems/problem.js';
-import { AccountNotices } from '../recovery/account-notices.js';
+import { AccountNotices } from '../mail/account-notices.js';
 import type { User } from '../users/user.entity.js';
 import { isSelf, lockGoverned } from '../users/user-lock.js';
 import { Challenges } from './challenges.js';

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../core/problems/problem.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
-import { AccountNotices } from '../recovery/account-notices.js';
+import { AccountNotices } from '../mail/account-notices.js';
 import type { SignIn } from '../sign-in/sign-in-answers.js';
 import { SignInService } from '../sign-in/sign-in.service.js';
 import type { User } from '../users/user.entity.js';

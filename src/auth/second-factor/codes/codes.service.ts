@@ -4,7 +4,7 @@ import { type Actor, AuditLog } from '../../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../../core/env.js';
 import { Problem } from '../../../core/problems/problem.js';
 import { type RateLimit, RateLimits } from '../../../core/rate-limits/rate-limits.js';
-import { AccountNotices } from '../../recovery/account-notices.js';
+import { AccountNotices } from '../../mail/account-notices.js';
 import type { User } from '../../users/user.entity.js';
 import { codesLockedMail } from '../notices/second-factor-mail.texts.js';
 import { tooManyCodes, totpUnreadable } from '../second-factor.problems.js';

@@ -1,5 +1,5 @@
 import type { MailTemplate } from '../../../mail/mail-templates.js';
-import { type ByUser, byUser } from '../../recovery/account-mail.texts.js';
+import { type ByUser, byUser } from '../../mail/account-mail.texts.js';
 
 /** What a mail about recovery codes is written from. */
 export interface CodesLeft {

@@ -1,7 +1,7 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { type MailFacts, type MailRequest, MailTemplates } from '../../../mail/mail-templates.js';
-import type { ByUser } from '../../recovery/account-mail.texts.js';
+import type { ByUser } from '../../mail/account-mail.texts.js';
 import { User } from '../../users/user.entity.js';
 import { RecoveryCode } from '../codes/recovery-code.entity.js';
 import {
