@@ -3,6 +3,7 @@ import { Reconciler } from '../core/reconciler/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler/reconciler.module.js';
 import { AccountDataModule } from './account/account-data.module.js';
 import { AccountErasure } from './account/account-erasure.js';
+import { GoogleMails } from './google/google-mails.js';
 import { AccountMailModule } from './mail/account-mail.module.js';
 import { AccountTokens } from './mail/account-tokens.js';
 import { SecondFactorMails } from './second-factor/notices/second-factor-mails.js';
@@ -15,7 +16,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** The work of accounts, for the worker: their mails, and forgetting what is over or erased. */
 @Module({
   imports: [AccountDataModule, AccountMailModule, SessionsModule, ReconcilerModule],
-  providers: [SecondFactorMails],
+  providers: [GoogleMails, SecondFactorMails],
 })
 export class AuthWorkerModule {
   constructor(

@@ -4,7 +4,6 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AuditLog } from '../../core/audit/audit-log.js';
 import { ENV, type Env } from '../../core/env.js';
 import { type MailFacts, type MailRequest, MailTemplates } from '../../mail/mail-templates.js';
-import { googleLinkedMail, googleUnlinkedMail } from '../google/google-mail.texts.js';
 import { User } from '../users/user.entity.js';
 import {
   type ByAddress,
@@ -16,6 +15,7 @@ import {
   passwordResetMail,
   verificationMail,
 } from './account-mail.texts.js';
+import { AccountNotices } from './account-notices.js';
 import { AccountToken, type TokenPurpose } from './account-token.entity.js';
 import { AccountTokens } from './account-tokens.js';
 
@@ -26,15 +26,13 @@ const PAGES: Record<TokenPurpose, string> = {
   'change-email': '/confirm-email',
 };
 
-/** What was done already, and needs no more than the language of who reads it. */
-const NOTICES = [emailChangedMail, googleLinkedMail, googleUnlinkedMail, passwordChangedMail];
-
 /** What the mails about an account are written from; disabled accounts get none. */
 @Injectable()
 export class AccountMails implements OnModuleInit {
   constructor(
     private readonly em: EntityManager,
     private readonly templates: MailTemplates,
+    private readonly notices: AccountNotices,
     private readonly tokens: AccountTokens,
     private readonly audit: AuditLog,
     @Inject(ENV) private readonly env: Env,
@@ -45,7 +43,7 @@ export class AccountMails implements OnModuleInit {
     templates.register(verificationMail, (mail) => this.verification(mail));
     templates.register(passwordResetMail, (mail) => this.passwordReset(mail));
     templates.register(emailChangeMail, (mail) => this.emailChange(mail));
-    for (const template of NOTICES) templates.register(template, (mail) => this.notice(mail));
+    this.notices.register(emailChangedMail, passwordChangedMail);
   }
 
   private async verification({ id, recipient, data }: MailRequest<ByUser>) {
@@ -91,12 +89,6 @@ export class AccountMails implements OnModuleInit {
   private async emailChange({ id, recipient }: MailRequest<ByUser>) {
     const isTaken = await this.em.count(User, { email: recipient });
     return this.withLink(id, 'change-email', isTaken === 0);
-  }
-
-  /** Of what was done already. */
-  private async notice({ data }: MailRequest<ByUser>) {
-    const user = await this.em.findOne(User, { id: data.userId, disabledAt: null });
-    return user ? { language: user.language, facts: null } : undefined;
   }
 
   private async withLink(

@@ -1,9 +1,14 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { Mail } from '../../mail/mail.service.js';
-import type { MailTemplate } from '../../mail/mail-templates.js';
+import {
+  type MailFacts,
+  type MailRequest,
+  type MailTemplate,
+  MailTemplates,
+} from '../../mail/mail-templates.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
-import type { User } from '../users/user.entity.js';
+import { User } from '../users/user.entity.js';
 import type { ByUser } from './account-mail.texts.js';
 
 /**
@@ -12,7 +17,24 @@ import type { ByUser } from './account-mail.texts.js';
  */
 @Injectable()
 export class AccountNotices {
-  constructor(private readonly mail: Mail) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly mail: Mail,
+    private readonly templates: MailTemplates,
+  ) {}
+
+  /** Has notices written that need no more than the language of who reads them. */
+  register(...templates: MailTemplate<ByUser, null>[]): void {
+    for (const template of templates) {
+      this.templates.register(template, (mail) => this.lookUp(mail));
+    }
+  }
+
+  /** What each of them is written from, also those that need more; disabled accounts get none. */
+  async lookUp({ data }: MailRequest<ByUser>): Promise<MailFacts<null> | undefined> {
+    const user = await this.em.findOne(User, { id: data.userId, disabledAt: null });
+    return user ? { language: user.language, facts: null } : undefined;
+  }
 
   /** Adds a notice to what an EntityManager is about to commit; {@link handOver} it afterwards. */
   add(

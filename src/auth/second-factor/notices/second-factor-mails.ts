@@ -2,7 +2,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { type MailFacts, type MailRequest, MailTemplates } from '../../../mail/mail-templates.js';
 import type { ByUser } from '../../mail/account-mail.texts.js';
-import { User } from '../../users/user.entity.js';
+import { AccountNotices } from '../../mail/account-notices.js';
 import { RecoveryCode } from '../codes/recovery-code.entity.js';
 import {
   type CodesLeft,
@@ -18,24 +18,18 @@ export class SecondFactorMails implements OnModuleInit {
   constructor(
     private readonly em: EntityManager,
     private readonly templates: MailTemplates,
+    private readonly notices: AccountNotices,
   ) {}
 
   onModuleInit(): void {
-    for (const template of [totpSwitchedOnMail, totpSwitchedOffMail, codesLockedMail]) {
-      this.templates.register(template, (mail) => this.notice(mail));
-    }
+    this.notices.register(totpSwitchedOnMail, totpSwitchedOffMail, codesLockedMail);
     this.templates.register(recoveryCodeUsedMail, (mail) => this.recoveryCodeUsed(mail));
-  }
-
-  private async notice({ data }: MailRequest<ByUser>): Promise<MailFacts<null> | undefined> {
-    const user = await this.em.findOne(User, { id: data.userId, disabledAt: null });
-    return user ? { language: user.language, facts: null } : undefined;
   }
 
   private async recoveryCodeUsed(
     mail: MailRequest<ByUser>,
   ): Promise<MailFacts<CodesLeft> | undefined> {
-    const found = await this.notice(mail);
+    const found = await this.notices.lookUp(mail);
     const left = await this.em.count(RecoveryCode, { secret: { user: mail.data.userId } });
     return found && { ...found, facts: { left } };
   }
