@@ -10,10 +10,10 @@ import { GoogleModule } from './google/google.module.js';
 import { MembershipsModule } from './memberships/memberships.module.js';
 import { StudioMembersGuard } from './memberships/studio-members.guard.js';
 import { RecoveryModule } from './recovery/recovery.module.js';
-import { TotpModule } from './second-factor/totp.module.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SignInModule } from './sign-in/sign-in.module.js';
 import { JwtStrategy } from './tokens/jwt.strategy.js';
+import { TotpModule } from './totp/totp.module.js';
 
 /** Accounts, the ways to sign in, and the guards that close every route. */
 @Module({

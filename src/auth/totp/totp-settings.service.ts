@@ -6,17 +6,21 @@ import { Problem } from '../../core/problems/problem.js';
 import type { Principal } from '../access/principal.js';
 import { AccountNotices } from '../mail/account-notices.js';
 import { OwnerCheck } from '../passwords/owner-check.js';
+import { Codes } from '../second-factor/codes/codes.service.js';
+import { RecoveryCode } from '../second-factor/codes/recovery-code.entity.js';
+import {
+  canonicalCode,
+  newRecoveryCodes,
+  recoveryCodeHash,
+} from '../second-factor/codes/recovery-codes.js';
+import { SealedSecrets } from '../second-factor/codes/sealed-secrets.js';
+import { TotpSecret } from '../second-factor/codes/totp-secret.entity.js';
+import { newTotpSecret, totpUri } from '../second-factor/codes/totp.js';
+import { totpSwitchedOnMail } from '../second-factor/notices/second-factor-mail.texts.js';
+import { totpOff, totpOn, wrongCode } from '../second-factor/second-factor.problems.js';
+import { SecondFactors } from '../second-factor/second-factors.service.js';
 import { User } from '../users/user.entity.js';
 import { lockUnchangedUser } from '../users/user-lock.js';
-import { Codes } from './codes/codes.service.js';
-import { RecoveryCode } from './codes/recovery-code.entity.js';
-import { canonicalCode, newRecoveryCodes, recoveryCodeHash } from './codes/recovery-codes.js';
-import { SealedSecrets } from './codes/sealed-secrets.js';
-import { TotpSecret } from './codes/totp-secret.entity.js';
-import { newTotpSecret, totpUri } from './codes/totp.js';
-import { totpSwitchedOnMail } from './notices/second-factor-mail.texts.js';
-import { totpOff, totpOn, wrongCode } from './second-factor.problems.js';
-import { SecondFactors } from './second-factors.service.js';
 import type {
   RecoveryCodesAnswer,
   RecoveryCodesRequest,

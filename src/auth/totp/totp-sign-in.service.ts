@@ -3,16 +3,16 @@ import { Injectable } from '@nestjs/common';
 import { Problem } from '../../core/problems/problem.js';
 import type { OutgoingMail } from '../../mail/outgoing-mail.entity.js';
 import { AccountNotices } from '../mail/account-notices.js';
+import { Challenges } from '../second-factor/challenges.js';
+import { Codes, isRecoveryCode, type RightCode } from '../second-factor/codes/codes.service.js';
+import type { TotpSecret } from '../second-factor/codes/totp-secret.entity.js';
+import { recoveryCodeUsedMail } from '../second-factor/notices/second-factor-mail.texts.js';
+import { invalidChallenge, invalidCode } from '../second-factor/second-factor.problems.js';
+import { SecondFactors, stateOf } from '../second-factor/second-factors.service.js';
 import type { SignIn } from '../sign-in/sign-in-answers.js';
 import { SignInService } from '../sign-in/sign-in.service.js';
 import type { User } from '../users/user.entity.js';
 import { Users } from '../users/users.service.js';
-import { Challenges } from './challenges.js';
-import { Codes, isRecoveryCode, type RightCode } from './codes/codes.service.js';
-import type { TotpSecret } from './codes/totp-secret.entity.js';
-import { recoveryCodeUsedMail } from './notices/second-factor-mail.texts.js';
-import { invalidChallenge, invalidCode } from './second-factor.problems.js';
-import { SecondFactors, stateOf } from './second-factors.service.js';
 import type { TotpSignIn as TotpSignInBody } from './totp.schema.js';
 
 /** The second step of signing in. */

@@ -1,8 +1,12 @@
 import { z } from 'zod';
 import { ownPassword } from '../passwords/password.schema.js';
+import {
+  canonicalCode,
+  RECOVERY_CODE,
+  RECOVERY_CODES,
+} from '../second-factor/codes/recovery-codes.js';
+import { TOTP_CODE } from '../second-factor/codes/totp.js';
 import { refreshIn } from '../sign-in/sign-in.schema.js';
-import { canonicalCode, RECOVERY_CODE, RECOVERY_CODES } from './codes/recovery-codes.js';
-import { TOTP_CODE } from './codes/totp.js';
 
 const MAX_CODE_LENGTH = 50;
 

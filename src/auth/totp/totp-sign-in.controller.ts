@@ -8,15 +8,15 @@ import {
   validationFailed,
 } from '../../core/problems/problem.js';
 import { invalidCredentials } from '../auth.problems.js';
-import { RefreshCookie } from '../sign-in/refresh-cookie.js';
-import { signInSchema } from '../sign-in/sign-in.schema.js';
-import { SignInRoute } from '../sign-in/sign-in-route.js';
 import {
   invalidChallenge,
   invalidCode,
   tooManyCodes,
   totpUnreadable,
-} from './second-factor.problems.js';
+} from '../second-factor/second-factor.problems.js';
+import { RefreshCookie } from '../sign-in/refresh-cookie.js';
+import { signInSchema } from '../sign-in/sign-in.schema.js';
+import { SignInRoute } from '../sign-in/sign-in-route.js';
 import { type TotpSignIn as TotpSignInBody, totpSignInSchema } from './totp.schema.js';
 import { TotpSignIn } from './totp-sign-in.service.js';
 

@@ -13,7 +13,7 @@ import {
   totpOn,
   totpUnreadable,
   wrongCode,
-} from './second-factor.problems.js';
+} from '../second-factor/second-factor.problems.js';
 import {
   recoveryCodesRequestSchema,
   type RecoveryCodesRequest,
