@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isProbe } from '../http/probe.js';
-import { toldPath } from '../http/told-path.js';
 import { tellsOfFault } from '../problems/answered-problems.js';
-import type { Span } from './span.js';
-import type { Tracing } from './tracing.js';
+import type { Span } from '../tracing/span.js';
+import type { Tracing } from '../tracing/tracing.js';
+import { isProbe } from './probe.js';
+import { toldPath } from './told-path.js';
 
 /**
  * Begins the span of a request, which ends with its answer. Its trace goes on from the client's
