@@ -1,13 +1,10 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
-import { Described } from '../openapi/openapi-decorators.js';
+import { Described, NO_SECURITY } from '../openapi/openapi-decorators.js';
 
 /** Who may use a route that is not closed to those who are not signed in. */
 export type PublicAccess = 'anyone' | 'anyone-or-user';
 
 export const PUBLIC_ACCESS = 'auth:public-access';
-
-/** Nest's Swagger module drops an empty list, so "nothing needed" is spelled out here. */
-export const NO_SECURITY = [{}];
 
 /**
  * Opens a route to everyone; every other route needs a signed-in user.

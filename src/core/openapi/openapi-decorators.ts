@@ -31,6 +31,9 @@ export function Described(
   };
 }
 
+/** Nest's Swagger module drops an empty list, so "nothing needed" is spelled out here. */
+export const NO_SECURITY = [{}];
+
 type Options<Name extends keyof typeof Swagger> = Parameters<
   Extract<(typeof Swagger)[Name], (...options: never[]) => unknown>
 >;

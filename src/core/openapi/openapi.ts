@@ -3,9 +3,14 @@ import { METHOD_METADATA } from '@nestjs/common/constants.js';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
-import { ApiOperation, ApiResponse, Described, loadSwagger } from './openapi-decorators.js';
 import { type ProblemDefinition, unauthenticated } from '../problems/problem.js';
-import { NO_SECURITY } from '../http/public.js';
+import {
+  ApiOperation,
+  ApiResponse,
+  Described,
+  loadSwagger,
+  NO_SECURITY,
+} from './openapi-decorators.js';
 
 /** The body of every error, as clients see it. */
 const problemSchema = z.object({
