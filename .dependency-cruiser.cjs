@@ -11,7 +11,19 @@ const LAYERS = [
   ['admin'],
 ];
 
+/** The parts of src/auth/, likewise; those of one line do not know each other either. */
+const AUTH_PARTS = [
+  ['users'],
+  ['tokens'],
+  ['access'],
+  ['mail', 'memberships', 'passwords', 'sessions'],
+  ['second-factor'],
+  ['sign-in'],
+  ['account', 'administration', 'google', 'recovery', 'totp'],
+];
+
 const folder = (names) => `^src/(${names.join('|')})/`;
+const authPart = (names) => `^src/auth/(${names.join('|')})/`;
 
 const upward = LAYERS.slice(0, -1).map((names, index) => ({
   name: `${names[0]}-imports-nothing-above`,
@@ -21,9 +33,18 @@ const upward = LAYERS.slice(0, -1).map((names, index) => ({
   to: { path: folder(LAYERS.slice(index + 1).flat()) },
 }));
 
+const upwardInAuth = AUTH_PARTS.map((names, index) => ({
+  name: `auth-${names[0]}-imports-only-what-is-below`,
+  comment: 'See AUTH_PARTS, at the top of this file.',
+  severity: 'error',
+  from: { path: authPart(names), pathNot: '\\.spec\\.ts$' },
+  to: { path: authPart(AUTH_PARTS.slice(index).flat()), pathNot: '^src/auth/$1/' },
+}));
+
 module.exports = {
   forbidden: [
     ...upward,
+    ...upwardInAuth,
     {
       name: 'features-do-not-import-the-frame',
       comment: 'Entry points and the files beside them put features together; nobody imports them.',
@@ -48,6 +69,20 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/[^/]+/', pathNot: folder([...LAYERS.flat(), 'standalone']) },
       to: {},
+    },
+    {
+      name: 'every-part-of-auth-has-its-line',
+      comment: 'A new folder is named in AUTH_PARTS, at the top of this file.',
+      severity: 'error',
+      from: { path: '^src/auth/[^/]+/', pathNot: authPart(AUTH_PARTS.flat()) },
+      to: {},
+    },
+    {
+      name: 'parts-of-auth-do-not-import-their-frame',
+      comment: 'The files beside them put them together.',
+      severity: 'error',
+      from: { path: '^src/auth/[^/]+/' },
+      to: { path: '^src/auth/[^/]+\\.ts$', pathNot: '^src/auth/auth\\.problems\\.ts$' },
     },
     {
       name: 'opentelemetry-is-known-to-one-file',
