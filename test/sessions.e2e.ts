@@ -232,6 +232,21 @@ describe('the list of sessions', () => {
     ]);
   });
 
+  it('loses none of those that were used at the same time', async () => {
+    const account = await app.register();
+    for (let each = 0; each < 2; each += 1) await signInAgain(account);
+    await app.database.query('update sessions set last_used_at = now() where user_id = $1', [
+      account.userId,
+    ]);
+    const ids: string[] = [];
+    for (let query = '?limit=1', pages = 0; pages < 3; pages += 1) {
+      const { body } = await app.as(account).get(`/api/v1/auth/sessions${query}`).expect(200);
+      ids.push(...body.items.map(({ id }: { id: string }) => id));
+      query = `?limit=1&cursor=${body.nextCursor}`;
+    }
+    expect(new Set(ids).size).toBe(3);
+  });
+
   it('comes in pages', async () => {
     const account = await app.register();
     for (let each = 0; each < 4; each += 1) await signInAgain(account);

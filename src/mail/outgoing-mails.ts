@@ -2,8 +2,9 @@ import { type FilterQuery, LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../core/audit/audit-log.js';
+import { findPage } from '../core/database/entity-page.js';
 import type { OnceErased } from '../core/personal-data/personal-data.js';
-import { cutPage, decodeCursor, type Page, timeValue } from '../core/paging.js';
+import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
 import { DeadLetters } from '../queue/dead-letters.js';
 import { Dispatcher } from '../queue/dispatcher.js';
@@ -13,8 +14,6 @@ import type { MailListQuery } from './outgoing-mail.schema.js';
 
 /** For how long mail is kept that was dealt with, in days. */
 const KEPT_DAYS = 30;
-/** The only order of the list: the newest first. */
-const ORDER = '-createdAt';
 
 /** The mail that was written down, for those who look after the product. */
 @Injectable()
@@ -26,27 +25,9 @@ export class OutgoingMails {
     private readonly audit: AuditLog,
   ) {}
 
-  /** @throws Problem `validation-failed` when the cursor is not one of this list */
-  async list(query: MailListQuery): Promise<Page<OutgoingMail>> {
-    const { limit, cursor, offset, total } = query;
-    const matching = filterOf(query);
-    const mails = await this.em.find(
-      OutgoingMail,
-      cursor === undefined ? matching : { $and: [matching, behind(cursor)] },
-      {
-        orderBy: { createdAt: 'desc', id: 'desc' },
-        limit: limit + 1,
-        ...(offset !== undefined && { offset }),
-      },
-    );
-    const count = total ? await this.em.count(OutgoingMail, matching) : undefined;
-    const rows = mails.map((mail) => ({
-      id: mail.id,
-      sortValue: mail.createdAt.toISOString(),
-      mail,
-    }));
-    const page = cutPage(rows, { limit, order: ORDER, total: count });
-    return { ...page, items: page.items.map(({ mail }) => mail) };
+  /** A page, the newest first. @throws Problem `validation-failed` when the cursor is not one of this list */
+  list(query: MailListQuery): Promise<Page<OutgoingMail>> {
+    return findPage(this.em, OutgoingMail, 'createdAt', filterOf(query), query);
   }
 
   /** @throws Problem `not-found` */
@@ -96,10 +77,4 @@ function filterOf({ status, template, recipient }: MailListQuery): FilterQuery<O
     ...(template !== undefined && { template }),
     ...(recipient !== undefined && { recipient }),
   };
-}
-
-function behind(cursor: string): FilterQuery<OutgoingMail> {
-  const { value, id } = decodeCursor(cursor, ORDER, timeValue);
-  const createdAt = new Date(value);
-  return { $or: [{ createdAt: { $lt: createdAt } }, { createdAt, id: { $lt: id } }] };
 }

@@ -2,15 +2,10 @@ import { type FilterQuery, raw } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
 import { type Actor, type AuditEvent, AuditLog } from '../../core/audit/audit-log.js';
+import { findPage } from '../../core/database/entity-page.js';
 import { ENV, type Env } from '../../core/env.js';
+import type { Page } from '../../core/paging.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
-import {
-  cutPage,
-  decodeCursor,
-  type Page,
-  type PagePosition,
-  timeValue,
-} from '../../core/paging.js';
 import { currentClient } from '../../core/request-context.js';
 import type { Principal } from '../access/principal.js';
 import { invalidRefreshToken } from '../auth.problems.js';
@@ -27,9 +22,6 @@ const DAY_SECONDS = 86_400;
 const LIVE = `(ended_at is null and expires_at > now() and exists (
   select 1 from users where users.id = user_id and disabled_at is null
 ))`;
-
-/** How the list is sorted, for its cursors. */
-const ORDER = 'lastUsedAt';
 
 /** A session as it goes on, and the token that it goes on with. */
 export interface HeldSession {
@@ -116,24 +108,9 @@ export class Sessions {
   }
 
   /** A page of the live sessions of an account, the last used first. */
-  async listOf(userId: string, query: SessionQuery): Promise<Page<Session>> {
-    const { limit, offset, cursor } = query;
+  listOf(userId: string, query: SessionQuery): Promise<Page<Session>> {
     const live = { user: userId, endedAt: null, expiresAt: { $gt: new Date() } };
-    const after = cursor === undefined ? undefined : decodeCursor(cursor, ORDER, timeValue);
-    const rows = await this.em.find(
-      Session,
-      after ? { ...live, $or: [{ lastUsedAt: { $lt: after.value } }, behind(after)] } : live,
-      {
-        orderBy: { lastUsedAt: 'desc', id: 'desc' },
-        limit: limit + 1,
-        ...(offset !== undefined && { offset }),
-      },
-    );
-    const page = cutPage(rows.map(sorted), {
-      ...{ limit, order: ORDER },
-      total: query.total ? await this.em.count(Session, live) : undefined,
-    });
-    return { ...page, items: page.items.map(({ session }) => session) };
+    return findPage(this.em, Session, 'lastUsedAt', live, query);
   }
 
   /** How many sessions of an account are live, and when it was signed in or refreshed last. */
@@ -276,13 +253,4 @@ export class Sessions {
     );
     return found;
   }
-}
-
-/** Of two sessions that were used in the same millisecond, the later one comes first. */
-function behind({ value, id }: PagePosition) {
-  return { lastUsedAt: value, id: { $lt: id } };
-}
-
-function sorted(session: Session) {
-  return { session, id: session.id, sortValue: session.lastUsedAt.toISOString() };
 }
