@@ -51,13 +51,10 @@ export class OwnerCheck {
     if (!user.hasPassword) return this.requireRecent(sessionId);
     // Who sends none does not guess.
     if (password === undefined) throw new Problem(wrongPassword);
-    await this.limits.requireLeft(this.failures, user.id);
-    if (await this.passwords.verify(user.passwordHash, password)) {
-      // As for signing in: of many at once none is told that it was right when too many were not.
-      await this.limits.requireLeft(this.failures, user.id);
-      return;
-    }
-    await this.limits.count(this.failures, user.id);
+    const { isRight } = await this.limits.try(this.failures, user.id, async () => ({
+      isRight: await this.passwords.verify(user.passwordHash, password),
+    }));
+    if (isRight) return;
     await this.audit.record({
       actor: { kind: 'user', id: user.id },
       action: refused,

@@ -20,19 +20,12 @@ export class SignInAttempts {
     this.failures = { name: 'failed-sign-ins', perMinute: env.FAILED_SIGN_INS_PER_MINUTE };
   }
 
-  /**
-   * Must stand before the credentials are looked at, and once more when they were right: of many
-   * guesses that come at once, none may be told that it was right when the others have failed too often.
-   *
-   * @throws Problem `too-many-requests`
-   */
-  requireLeft(email: string): Promise<void> {
-    return this.limits.requireLeft(this.failures, email);
-  }
-
-  /** @throws Problem `too-many-requests` when too many have failed meanwhile: then this one tells nothing */
-  countFailure(email: string): Promise<void> {
-    return this.limits.count(this.failures, email);
+  /** As {@link RateLimits.try}, for an account. */
+  try<Outcome extends { readonly isRight: boolean }>(
+    email: string,
+    attempt: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    return this.limits.try(this.failures, email, attempt);
   }
 
   /** @throws Problem `too-many-requests` when the same was asked for too often */

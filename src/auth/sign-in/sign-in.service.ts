@@ -66,20 +66,14 @@ export class SignInService {
 
   /** @throws Problem `invalid-credentials`, `totp-required`, `too-many-requests` */
   async login({ email, password }: Login): Promise<SignIn> {
-    await this.attempts.requireLeft(email);
-    const user = await this.users.findByEmail(email);
-    const isRight = await this.passwords.verify(user?.passwordHash, password);
-    if (!isRight || !user || user.isDisabled) {
-      await this.attempts.countFailure(email);
-      await this.audit.record({
-        actor: { kind: 'anonymous' },
-        action: 'sign-in.failed',
-        ...(user && { target: { type: 'user', id: user.id } }),
-      });
-      throw new Problem(invalidCredentials);
-    }
-    await this.attempts.requireLeft(email);
-    return this.enter(user);
+    const { user, isRight } = await this.attempts.try(email, () => this.check(email, password));
+    if (user && isRight) return this.enter(user);
+    await this.audit.record({
+      actor: { kind: 'anonymous' },
+      action: 'sign-in.failed',
+      ...(user && { target: { type: 'user', id: user.id } }),
+    });
+    throw new Problem(invalidCredentials);
   }
 
   /**
@@ -131,5 +125,12 @@ export class SignInService {
   async logout(user: Principal | undefined, refreshToken: string | undefined): Promise<void> {
     if (user) await this.sessions.signOut(user);
     if (refreshToken !== undefined) await this.sessions.signOutByToken(refreshToken);
+  }
+
+  /** Takes the same work whether there is such an account or not. */
+  private async check(email: string, password: string) {
+    const user = await this.users.findByEmail(email);
+    const isPassword = await this.passwords.verify(user?.passwordHash, password);
+    return { user, isRight: isPassword && !user?.isDisabled };
   }
 }

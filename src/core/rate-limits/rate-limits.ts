@@ -39,8 +39,25 @@ export class RateLimits {
     if (tally.count > limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);
   }
 
+  /**
+   * Has somebody try what few may guess, and counts it when it was wrong. Of many guesses that come at
+   * once, none is told that it was right when the others were wrong too often: it is asked again after.
+   *
+   * @throws Problem `too-many-requests` when too many were wrong: then this one tells nothing
+   */
+  async try<Outcome extends { readonly isRight: boolean }>(
+    limit: RateLimit,
+    whom: string,
+    attempt: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    await this.requireLeft(limit, whom);
+    const outcome = await attempt();
+    await (outcome.isRight ? this.requireLeft(limit, whom) : this.count(limit, whom));
+    return outcome;
+  }
+
   /** Counts nothing. @throws Problem `too-many-requests` when the limit is used up */
-  async requireLeft(limit: RateLimit, whom: string): Promise<void> {
+  private async requireLeft(limit: RateLimit, whom: string): Promise<void> {
     if (!this.areOn) return;
     const tally = await this.counters.look(this.keyOf(limit.name, whom));
     if (tally.count >= limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);

@@ -77,18 +77,15 @@ export class Codes {
     code: string,
     actor: Actor,
   ): Promise<RightCode | undefined> {
-    await this.limits.requireLeft(this.failures, user.id);
-    const { right, tries } = await (TOTP_CODE.test(code)
-      ? this.lookAtDigits(secret, user, code)
-      : this.lookAtRecoveryCode(secret, code));
-    if (right) {
-      // Of many guesses that come at once, none may be told that it was right when too many were not.
-      await this.limits.requireLeft(this.failures, user.id);
-      return right;
-    }
-    // One of many that come at once has this number: the limit must not keep it from telling.
-    if (tries === FREE_TRIES) await this.tellLocked(user);
-    await this.limits.count(this.failures, user.id);
+    const { right } = await this.limits.try(this.failures, user.id, async () => {
+      const { right, tries } = await (TOTP_CODE.test(code)
+        ? this.lookAtDigits(secret, user, code)
+        : this.lookAtRecoveryCode(secret, code));
+      // One of many that come at once has this number: the limit must not keep it from telling.
+      if (!right && tries === FREE_TRIES) await this.tellLocked(user);
+      return { right, isRight: right !== undefined };
+    });
+    if (right) return right;
     const target = { type: 'user', id: user.id };
     await this.audit.record({ actor, action: 'totp.code-refused', target });
     return undefined;
