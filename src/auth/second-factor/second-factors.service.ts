@@ -1,8 +1,6 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { sql } from 'kysely';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
-import { RowsById } from '../../core/database/rows-by-id.js';
 import { forbidden, Problem } from '../../core/problems/problem.js';
 import { AccountNotices } from '../mail/account-notices.js';
 import type { User } from '../users/user.entity.js';
@@ -12,39 +10,15 @@ import { TotpSecret } from './codes/totp-secret.entity.js';
 import { totpSwitchedOffMail } from './notices/second-factor-mail.texts.js';
 import { totpRequired } from './second-factor.problems.js';
 
-/** The table as the query sees it, with PostgreSQL's names. */
-interface SecretTables {
-  totp_secrets: { id: string; user_id: string; confirmed_at: Date | null };
-}
-
-/** An authenticator that signing in asks for. */
-interface SecretInUse {
-  id: string;
-  userId: string;
-}
-
 /** Which accounts sign in with two factors. Whoever changes that locks the account first. */
 @Injectable()
 export class SecondFactors {
-  /** Asked for with every sign-in. */
-  private readonly inUse: RowsById<SecretTables, SecretInUse>;
-
   constructor(
     private readonly em: EntityManager,
     private readonly challenges: Challenges,
     private readonly notices: AccountNotices,
     private readonly audit: AuditLog,
-  ) {
-    this.inUse = new RowsById(em, {
-      query: (database, ids) =>
-        database
-          .selectFrom('totp_secrets')
-          .select(['id', 'user_id as userId'])
-          .where(sql<boolean>`user_id = any (${ids}::uuid[])`)
-          .where('confirmed_at', 'is not', null),
-      idOf: ({ userId }) => userId,
-    });
-  }
+  ) {}
 
   /** @returns that of an account, confirmed or not */
   find(userId: string, em = this.em): Promise<TotpSecret | null> {
@@ -52,16 +26,12 @@ export class SecondFactors {
   }
 
   /**
-   * Lets who has shown the first factor of an account pass when there is no other. Who is on the way in
-   * while two factors are switched on is in before: that ends no session.
-   *
-   * @throws Problem `totp-required`, with the challenge for the second step
+   * What who has shown the first factor of an account is told when there is a second one:
+   * `totp-required`, with the challenge for that step.
    */
-  async requireOff(user: User): Promise<void> {
-    const [secret] = await this.inUse.find(user.id);
-    if (!secret) return;
-    const challenge = this.challenges.issue(stateOf(user, secret));
-    throw new Problem(totpRequired, undefined, { extensions: { challenge } });
+  required(user: User, secretId: string): Problem {
+    const challenge = this.challenges.issue(stateOf(user, { id: secretId }));
+    return new Problem(totpRequired, undefined, { extensions: { challenge } });
   }
 
   /**

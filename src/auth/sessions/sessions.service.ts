@@ -12,7 +12,6 @@ import { invalidRefreshToken } from '../auth.problems.js';
 import { type RefreshToken, RefreshTokens } from '../tokens/refresh-tokens.js';
 import { User } from '../users/user.entity.js';
 import { Session, type SessionEnd } from './session.entity.js';
-import { SessionInsert } from './session-insert.js';
 import { presentSession, type SessionAnswer, type SessionQuery } from './session.schema.js';
 
 /** For how long a token that was replaced may come again: its answer may have been lost on the way. */
@@ -56,35 +55,40 @@ interface FoundSession {
  */
 @Injectable()
 export class Sessions {
-  private readonly insertion: SessionInsert;
-
   constructor(
     private readonly em: EntityManager,
     private readonly tokens: RefreshTokens,
     private readonly audit: AuditLog,
     @Inject(ENV) private readonly env: Env,
-  ) {
-    this.insertion = new SessionInsert(em);
-  }
+  ) {}
 
   /** Begins a session with what an EntityManager is about to commit. */
   begin(em: EntityManager, user: User): HeldSession {
-    const { session, refreshToken, event } = this.prepare(user);
+    const { session, refreshToken, event } = this.draft(user);
     em.persist(session);
     this.audit.add(em, event);
     return { user, sessionId: session.id, refreshToken };
   }
 
-  /**
-   * Begins a session of an account that has not been changed since it was read: whoever changes its
-   * password or disables it ends all sessions with it.
-   *
-   * @returns undefined when it was changed
-   */
-  async beginUnchanged(user: User): Promise<HeldSession | undefined> {
-    const { session, refreshToken, event } = this.prepare(user);
-    const isBegun = await this.insertion.run(session, this.audit.describe(event));
-    return isBegun ? { user, sessionId: session.id, refreshToken } : undefined;
+  /** What {@link begin} adds, for who inserts it otherwise. */
+  draft(user: User) {
+    const id = Session.newId();
+    const token = this.tokens.first(id);
+    const client = currentClient();
+    const session = new Session({
+      id,
+      user,
+      tokenHash: token.hash,
+      device: client?.userAgent ?? null,
+      address: client?.address ?? null,
+      expiresAt: new Date(Date.now() + this.lifetimeSeconds * 1_000),
+    });
+    const event: AuditEvent = {
+      actor: { kind: 'user', id: user.id },
+      action: 'session.begun',
+      target: { type: 'session', id },
+    };
+    return { session, refreshToken: token.text, event };
   }
 
   /**
@@ -191,26 +195,6 @@ export class Sessions {
       });
     }
     return ended;
-  }
-
-  private prepare(user: User) {
-    const id = Session.newId();
-    const token = this.tokens.first(id);
-    const client = currentClient();
-    const session = new Session({
-      id,
-      user,
-      tokenHash: token.hash,
-      device: client?.userAgent ?? null,
-      address: client?.address ?? null,
-      expiresAt: new Date(Date.now() + this.lifetimeSeconds * 1_000),
-    });
-    const event: AuditEvent = {
-      actor: { kind: 'user', id: user.id },
-      action: 'session.begun',
-      target: { type: 'session', id },
-    };
-    return { session, refreshToken: token.text, event };
   }
 
   private get lifetimeSeconds(): number {

@@ -45,20 +45,25 @@ export class SignInAnswers {
   }
 
   /** For a session that has begun or goes on; the token speaks for the studio joined first. */
-  async of({ user, sessionId, refreshToken }: HeldSession): Promise<SignIn> {
-    const [joined] = await this.studios.find(user.id);
+  async of(session: HeldSession): Promise<SignIn> {
+    const [joined] = await this.studios.find(session.user.id);
+    return this.for(session, joined && presentStudio(joined, joined.role));
+  }
+
+  /** {@link of} for who knows the studio. */
+  for({ user, sessionId, refreshToken }: HeldSession, studio: StudioAnswer | undefined): SignIn {
     return {
       accessToken: this.tokens.sign({
         sub: user.id,
         sid: sessionId,
         roles: user.roles,
-        ...(joined && { studioId: joined.id }),
+        ...(studio && { studioId: studio.id }),
       }),
       refreshToken,
       tokenType: 'Bearer',
       expiresIn: this.tokens.lifetimeSeconds,
       user: presentUser(user),
-      ...(joined && { studio: presentStudio(joined, joined.role) }),
+      ...(studio && { studio }),
     };
   }
 }

@@ -9,6 +9,7 @@ import { SecondFactorModule } from '../second-factor/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import { UsersModule } from '../users/users.module.js';
+import { Entrance } from './entrance.js';
 import { RefreshCookie } from './refresh-cookie.js';
 import { SignInAnswers } from './sign-in-answers.js';
 import { signInThrottling } from './sign-in-route.js';
@@ -27,7 +28,7 @@ import { SignInService } from './sign-in.service.js';
     }),
     UsersModule,
   ],
-  providers: [AccessTokens, RefreshCookie, SignInAnswers, SignInService],
+  providers: [AccessTokens, Entrance, RefreshCookie, SignInAnswers, SignInService],
   exports: [
     AccountMailModule,
     PasswordsModule,

@@ -15,6 +15,7 @@ import { Sessions } from '../sessions/sessions.service.js';
 import { Studio, StudioMember } from '../users/studio.entity.js';
 import { User } from '../users/user.entity.js';
 import { Users } from '../users/users.service.js';
+import { Entrance } from './entrance.js';
 import { type SignIn, SignInAnswers } from './sign-in-answers.js';
 import type { Login, Register } from './sign-in.schema.js';
 
@@ -26,6 +27,7 @@ export class SignInService {
     private readonly users: Users,
     private readonly sessions: Sessions,
     private readonly secondFactors: SecondFactors,
+    private readonly entrance: Entrance,
     private readonly answers: SignInAnswers,
     private readonly verification: EmailVerification,
     private readonly mail: Mail,
@@ -85,10 +87,10 @@ export class SignInService {
    *   account was changed or disabled meanwhile
    */
   async enter(user: User): Promise<SignIn> {
-    await this.secondFactors.requireOff(user);
-    const session = await this.sessions.beginUnchanged(user);
-    if (!session) throw new Problem(invalidCredentials);
-    return this.answers.of(session);
+    const admission = await this.entrance.admit(user);
+    if (!admission) throw new Problem(invalidCredentials);
+    if ('secretId' in admission) throw this.secondFactors.required(user, admission.secretId);
+    return this.answers.for(admission.session, admission.studio);
   }
 
   /**
