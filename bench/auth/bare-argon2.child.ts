@@ -5,7 +5,7 @@ const ARGON2ID = { memoryCost: 19 * 1024, timeCost: 2, parallelism: 1 };
 
 /**
  * What signing in is measured against: passwords are verified, so many at once, and nothing else is
- * done. Its threads are as many as the product's, which Node takes from the same variable.
+ * done. They are verified as `@node-rs/argon2` does it by itself, by threads of Node's.
  */
 
 export interface BareTask {

@@ -5,9 +5,13 @@ import { Passwords } from './passwords.js';
 
 const PASSWORD = 'correct horse battery';
 
+const opened: Passwords[] = [];
+
 function passwords(variables: object = {}): Passwords {
   const env = { NODE_ENV: 'production', PASSWORD_MIN_LENGTH: 8, PASSWORD_HASHES_AT_ONCE: 1 };
-  return new Passwords({ ...env, ...variables } as never);
+  const service = new Passwords({ ...env, ...variables } as never);
+  opened.push(service);
+  return service;
 }
 
 /** What somebody is told of the password that they chose. */
@@ -22,8 +26,9 @@ async function refusalOf(password: string, variables?: object): Promise<string |
   );
 }
 
-afterEach(() => {
+afterEach(async () => {
   jest.restoreAllMocks();
+  await Promise.all(opened.splice(0).map((service) => service.onApplicationShutdown()));
 });
 
 describe('a password that somebody chooses', () => {
@@ -76,24 +81,24 @@ describe('hashing', () => {
   it('is not done for a client that has gone', async () => {
     const service = passwords();
     const connection = { destroyed: false };
-    const first = service.verify(null, PASSWORD);
+    const first = [service.verify(null, PASSWORD), service.verify(null, PASSWORD)];
     const gone = runInContext({ connection }, () => service.verify(null, PASSWORD));
     connection.destroyed = true;
     await expect(gone).rejects.toThrow('The client went away.');
-    await first;
+    expect(await Promise.all(first)).toEqual([false, false]);
     expect(await service.verify(null, PASSWORD)).toBe(false);
   });
 
   it('is refused after waiting in vain, and goes on for the others', async () => {
     const service = passwords();
     const waited = new AbortController();
-    const first = service.verify(null, PASSWORD);
+    const first = [service.verify(null, PASSWORD), service.verify(null, PASSWORD)];
     jest.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(waited.signal);
     const second = service.verify(null, PASSWORD);
     const third = service.verify(null, PASSWORD);
     waited.abort();
     const refusal = await second.catch((error: unknown) => error);
     expect(refusal).toMatchObject({ code: 'unavailable', headers: { 'retry-after': '5' } });
-    expect(await Promise.all([first, third])).toEqual([false, false]);
+    expect(await Promise.all([...first, third])).toEqual([false, false, false]);
   });
 });

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
-import { hash, verify } from '@node-rs/argon2';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Admission } from '../../core/admission.js';
 import { ENV, type Env } from '../../core/env.js';
 import { parseOrRefuse } from '../../core/http/validation.js';
 import { malformed, Problem, unavailable } from '../../core/problems/problem.js';
 import { isClientGone } from '../../core/request-context.js';
+import { Argon2Threads, PASSWORDS_PER_THREAD } from './argon2-threads.js';
 import { commonPasswords } from './common-passwords.js';
 import { newPassword } from './password.schema.js';
 
@@ -32,17 +32,19 @@ const DECOY = [
 ].join('$');
 
 /**
- * Chooses, hashes and verifies passwords, few at once: each takes a thread for ten milliseconds or more,
- * and there are four for all that a process does with files and names.
+ * Chooses, hashes and verifies passwords, few at once: each takes a core for ten milliseconds or more.
  *
  * Who waited in vain, or went away meanwhile, is not hashed for.
  */
 @Injectable()
-export class Passwords {
+export class Passwords implements OnApplicationShutdown {
+  private readonly threads: Argon2Threads;
   private readonly turns: Admission;
 
   constructor(@Inject(ENV) private readonly env: Env) {
-    this.turns = new Admission(env.PASSWORD_HASHES_AT_ONCE, Infinity);
+    const { PASSWORD_HASHES_AT_ONCE: threads } = env;
+    this.threads = new Argon2Threads(threads);
+    this.turns = new Admission(threads * PASSWORDS_PER_THREAD, Infinity);
   }
 
   /**
@@ -56,7 +58,7 @@ export class Passwords {
     const { NODE_ENV, PASSWORD_MIN_LENGTH } = this.env;
     const refused = NODE_ENV === 'production' ? await commonPasswords() : undefined;
     parseOrRefuse(newPassword(PASSWORD_MIN_LENGTH, refused), password, at);
-    return this.inTurn(() => hash(password.normalize('NFKC'), ARGON2ID));
+    return this.inTurn(() => this.threads.hash(password.normalize('NFKC'), ARGON2ID));
   }
 
   /**
@@ -66,8 +68,14 @@ export class Passwords {
    * @throws Problem `unavailable` when there are too many to verify
    */
   async verify(stored: string | null | undefined, password: string): Promise<boolean> {
-    const matches = await this.inTurn(() => verify(stored ?? DECOY, password.normalize('NFKC')));
+    const matches = await this.inTurn(() =>
+      this.threads.verify(stored ?? DECOY, password.normalize('NFKC')),
+    );
     return matches && stored != null;
+  }
+
+  onApplicationShutdown(): Promise<void> {
+    return this.threads.close();
   }
 
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -34,7 +34,7 @@ export const signInVariables = {
     example: '8',
   }),
   PASSWORD_HASHES_AT_ONCE: documented(wholeNumber({ min: 1, max: 64 }).optional(), {
-    help: 'How many passwords one API process hashes at once, on the threads that files and DNS need as well (UV_THREADPOOL_SIZE, 4); others wait for 5 seconds, and are refused then (503). Default: one for each core, and 3 at the most.',
+    help: 'How many passwords one API process hashes at once, each with a core and 19 MB of its own; others wait for 5 seconds, and are refused then (503). Default: one for each core, and 3 at the most.',
     example: '2',
   }),
   ADMIN_TOKEN: documented(adminToken.optional(), {
