@@ -4,6 +4,6 @@ import base from './jest.config.mjs';
 export default {
   ...base,
   testMatch: ['<rootDir>/test/faults/**/*.faults.ts'],
-  maxWorkers: 2,
+  maxWorkers: 3,
   testTimeout: 300_000,
 };
