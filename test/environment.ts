@@ -2,6 +2,8 @@
 export interface Environment {
   /** The folder of the build that test processes run. */
   build: string;
+  /** The folder where Node keeps what it has compiled of that build. */
+  compileCache: string;
   adminUrl: string;
   ownerUrl: string;
   appUrl: string;

@@ -22,6 +22,7 @@ export default async function globalSetup(): Promise<void> {
   const postgres = await EmbeddedPostgres.start({ dataDir, durable: false });
   const environment: Environment = {
     build,
+    compileCache: join(dataDir, 'compile-cache'),
     adminUrl: postgres.url('superuser', 'postgres'),
     ownerUrl: postgres.url('owner'),
     appUrl: postgres.url('app'),

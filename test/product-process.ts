@@ -43,8 +43,10 @@ export class ProductProcess {
 
   /** Starts an entry point and does not wait. */
   static spawn(entry: string, env: Record<string, string>, args: string[] = []): ProductProcess {
-    const child = fork(join(environment().build, `src/${entry}.js`), args, {
-      env,
+    const { build, compileCache } = environment();
+    const child = fork(join(build, `src/${entry}.js`), args, {
+      // As in the image.
+      env: { NODE_COMPILE_CACHE: compileCache, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     return new ProductProcess(child);
