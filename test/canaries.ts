@@ -18,21 +18,40 @@ export function findCanaries(text: string): string[] {
 
 /** Where in a text a secret stands, plainly or as hex, base64 or base64url. */
 export function findSecret(text: string, secret: string): string[] {
-  const spellings = [
-    new RegExp(secret.replace(/[^\w]/g, '\\$&'), 'gi'),
-    new RegExp(Buffer.from(secret).toString('hex'), 'gi'),
-    ...base64Of(secret).map((spelling) => new RegExp(spelling.replace(/[+]/g, '\\+'), 'g')),
-  ];
-  return spellings.flatMap((spelling) =>
-    [...text.matchAll(spelling)].map(({ index }) =>
-      text.slice(Math.max(0, index - CONTEXT), index + CONTEXT),
-    ),
-  );
+  return findSecrets(text, [secret]).map(({ found }) => found);
 }
 
-/** A text as it looks in base64 at each of the three places where it can begin there. */
+/** The same for many, in a text that may be long. */
+export function findSecrets(
+  text: string,
+  secrets: Iterable<string>,
+): { secret: string; found: string }[] {
+  const folded = text.toLowerCase();
+  return [...secrets].flatMap((secret) => {
+    const hex = Buffer.from(secret).toString('hex');
+    const places = [
+      ...placesOf(folded, secret.toLowerCase()),
+      ...placesOf(folded, hex),
+      ...base64Of(secret).flatMap((spelling) => placesOf(text, spelling)),
+    ];
+    return places.map((at) => ({
+      secret,
+      found: text.slice(Math.max(0, at - CONTEXT), at + CONTEXT),
+    }));
+  });
+}
+
+function placesOf(text: string, part: string): number[] {
+  const places: number[] = [];
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) {
+    places.push(at);
+  }
+  return places;
+}
+
+/** The ways a text looks in base64 at each of the three places where it can begin there. */
 function base64Of(text: string): string[] {
-  return [0, 1, 2].flatMap((before) => {
+  const spellings = [0, 1, 2].flatMap((before) => {
     const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)]);
     const from = Math.ceil((before * 8) / 6);
     const whole = Math.floor((bytes.length * 8) / 6);
@@ -40,4 +59,5 @@ function base64Of(text: string): string[] {
       bytes.toString(encoding).slice(from, whole),
     );
   });
+  return [...new Set(spellings)];
 }
