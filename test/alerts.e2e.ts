@@ -83,8 +83,12 @@ describeWith('promtool', 'promtool', () => {
   it('sees the tests fail when an alert says something else', async () => {
     const rules = await readFile('docker/prometheus/alerts.yaml', 'utf8');
     await writeFile(join(folder, 'alerts.yaml'), rules.replace('> 300', '> 3000'));
-    const tests = await readFile('docker/prometheus/alerts.test.yaml', 'utf8');
-    await writeFile(join(folder, 'alerts.test.yaml'), tests);
+    const all = parse(await readFile('docker/prometheus/alerts.test.yaml', 'utf8'));
+    // What is about other alerts takes half a minute, and was tried above.
+    const tests = all.tests.filter((each: unknown) =>
+      JSON.stringify(each).includes('AtelierWorkLate'),
+    );
+    await writeFile(join(folder, 'alerts.test.yaml'), JSON.stringify({ ...all, tests }));
     expect(() => promtool('test', 'rules', join(folder, 'alerts.test.yaml'))).toThrow(
       'AtelierWorkLate',
     );
