@@ -387,7 +387,7 @@ export function describeResumableUploads(name: string, make: () => Promise<KeptF
       it('is answered with what has come when it stands still, or takes too long', async () => {
         const { api } = await startApi({
           UPLOAD_IDLE_TIMEOUT_MS: '3000',
-          UPLOAD_TIMEOUT_MS: '9000',
+          UPLOAD_TIMEOUT_MS: '6000',
         });
         const path = await create();
         const still = open('PATCH', path, { headers: partHeaders(0, picture.length), api });
