@@ -164,6 +164,8 @@ export function describeAdministration(
       };
       const id = await duringConversion(app, { worker: killed, accept }, () => killed.kill());
       expect(await letterOf(app, id)).toMatchObject({ status: 'RETRYING' });
+      // As when the lease of the dead worker has run out.
+      await app.database.query('update images set leased_until = now() where id = $1', [id]);
       await app.startWorker();
       expect(await letterBecomes(app, id, 'RESOLVED')).toMatchObject({ status: 'RESOLVED' });
       expect(await lettersOf(app, id)).toHaveLength(1);
