@@ -12,7 +12,7 @@ export default {
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   reporters: ['default', '<rootDir>/test/skipped-reporter.mjs'],
   // Most tests wait more than they work, also on a machine with two cores.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
+  maxWorkers: Math.max(2, availableParallelism()),
   workerIdleMemoryLimit: '1GB',
   testTimeout: 30_000,
 };
