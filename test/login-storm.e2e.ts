@@ -28,7 +28,7 @@ afterAll(async () => {
   await app.close();
 });
 
-it('a storm of sign-ins keeps nobody waiting who needs threads for files', async () => {
+it('a storm of sign-ins takes no thread from who needs files, and is answered to the last', async () => {
   let answered = 0;
   const first = Promise.withResolvers<undefined>();
   const storm = Array.from({ length: STORM }, async () => {

@@ -93,7 +93,7 @@ describe('the environment', () => {
     ]);
   });
 
-  it('hashes as many passwords at once as there are cores, and leaves one thread of four', () => {
+  it('hashes as many passwords at once as there are cores, and no more than three', () => {
     expect([1, 2, 3]).toContain(readEnv(REQUIRED).PASSWORD_HASHES_AT_ONCE);
     expect(readEnv({ ...REQUIRED, PASSWORD_HASHES_AT_ONCE: '5' }).PASSWORD_HASHES_AT_ONCE).toBe(5);
   });

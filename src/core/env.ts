@@ -119,7 +119,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     APP_URL: env.APP_URL ?? publicUrl,
     GOOGLE_CALLBACK_URL: env.GOOGLE_CALLBACK_URL ?? `${publicUrl}/api/v1/auth/google/callback`,
     PASSWORD_MIN_LENGTH: env.PASSWORD_MIN_LENGTH ?? (env.NODE_ENV === 'production' ? 8 : 6),
-    // One thread of Node's four is left to others.
+    // The event loop and the database need a core as well: docs/decisions.md.
     PASSWORD_HASHES_AT_ONCE: env.PASSWORD_HASHES_AT_ONCE ?? Math.min(availableParallelism(), 3),
   });
 }

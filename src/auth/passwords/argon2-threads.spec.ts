@@ -1,31 +1,55 @@
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { Argon2Threads } from './argon2-threads.js';
 
-const NO_MODULE = fileURLToPath(new URL('./none.thread.ts', import.meta.url));
+const CHEAP = { memoryCost: 8, timeCost: 1 };
 
 let threads: Argon2Threads;
 
 afterEach(() => threads.close());
 
-it('hash and verify', async () => {
-  threads = new Argon2Threads(2);
-  const stored = await threads.hash('one', { memoryCost: 8, timeCost: 1 });
-  expect(await threads.verify(stored, 'one')).toBe(true);
-  expect(await threads.verify(stored, 'other')).toBe(false);
-});
+const testModule = (name: string) =>
+  fileURLToPath(new URL(`../../../test/${name}`, import.meta.url));
 
-it('reject what is no hash, and go on', async () => {
-  threads = new Argon2Threads(1);
-  await expect(threads.verify('no hash', 'one')).rejects.toThrow();
-  const stored = await threads.hash('one', { memoryCost: 8, timeCost: 1 });
-  expect(await threads.verify(stored, 'one')).toBe(true);
-});
+/** Those of as many passwords that were verified, or the code of why one was not. */
+async function verifyMany(count: number): Promise<unknown[]> {
+  return Promise.all(
+    Array.from({ length: count }, () =>
+      threads.verify('', '').catch((error: unknown) => (error as { code?: string }).code),
+    ),
+  );
+}
 
-it('reject all that waits for one that cannot start, each time anew', async () => {
-  threads = new Argon2Threads(1, NO_MODULE);
-  for (let round = 0; round < 2; round += 1) {
-    const outcomes = await Promise.allSettled([1, 2, 3].map(() => threads.verify('', '')));
-    expect(outcomes.map(({ status }) => status)).toEqual(Array(3).fill('rejected'));
-  }
+describe('threads for passwords', () => {
+  it('hash and verify', async () => {
+    threads = new Argon2Threads(2);
+    const stored = await threads.hash('one', CHEAP);
+    expect(await threads.verify(stored, 'one')).toBe(true);
+    expect(await threads.verify(stored, 'other')).toBe(false);
+  });
+
+  it('are no more than they may be, however many passwords there are', async () => {
+    threads = new Argon2Threads(2, testModule('counting.thread.ts'));
+    const times = (await verifyMany(12)) as { threadId: number }[];
+    expect(new Set(times.map(({ threadId }) => threadId)).size).toBe(2);
+  });
+
+  it('go on after what is no hash', async () => {
+    threads = new Argon2Threads(1);
+    await expect(threads.verify('no hash', 'one')).rejects.toMatchObject({
+      code: 'PasswordThread',
+    });
+    const stored = await threads.hash('one', CHEAP);
+    expect(await threads.verify(stored, 'one')).toBe(true);
+  });
+
+  it.each([
+    ['dies with a password', testModule('exiting.thread.ts')],
+    ['cannot begin', testModule('none.thread.ts')],
+  ])('leave nobody waiting when one %s, nor who comes after', async (_what, module) => {
+    threads = new Argon2Threads(1, module);
+    for (let round = 0; round < 2; round += 1) {
+      expect(await verifyMany(3)).toEqual(Array(3).fill('PasswordThread'));
+    }
+  });
 });

@@ -2,13 +2,12 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Logger } from '@nestjs/common';
 import type { Options } from '@node-rs/argon2';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
+import { Unavailable } from '../../core/problems/unavailable.js';
 import type { HashTask, VerifyTask } from './argon2.thread.js';
 
 /** How many passwords a thread holds: the one that it works on and the next. */
 export const PASSWORDS_PER_THREAD = 2;
-/** How long a thread waits for a password before it ends, in milliseconds. */
-const IDLE_MS = 60_000;
 
 /** The module beside this one, in the build or among the sources. */
 const THREAD = fileURLToPath(
@@ -20,51 +19,62 @@ const THREAD = fileURLToPath(
  * are four, and read files and look up names; and each would stand idle after a password until the
  * event loop, which a storm of sign-ins keeps busy, has brought it the next.
  *
- * None is there before it is needed. When one cannot start, what waits is rejected, and the next
- * password tries again.
+ * They begin with the first password, all of them: to one that begins later piscina brings no second
+ * password while others wait. When one fails, what it holds is {@link Unavailable}, and when one cannot
+ * even begin, all that is here; the next password has others begin.
  */
 export class Argon2Threads {
   private readonly logger = new Logger(Argon2Threads.name);
-  private pool: Piscina;
+  private pool: Promise<Piscina> | undefined;
 
   constructor(
     private readonly threads: number,
     private readonly module = THREAD,
-  ) {
-    this.pool = this.open();
-  }
+  ) {}
 
   hash(password: string, options: Options): Promise<string> {
     const task: HashTask = { password, options };
-    return this.pool.run(task, { name: 'hash' }) as Promise<string>;
+    return this.run('hash', task);
   }
 
   verify(stored: string, password: string): Promise<boolean> {
     const task: VerifyTask = { password, stored };
-    return this.pool.run(task, { name: 'verify' }) as Promise<boolean>;
+    return this.run('verify', task);
   }
 
-  /** Ends all threads; what they work on is rejected. */
-  close(): Promise<void> {
-    return this.pool.destroy();
+  /** Ends all threads; what they hold is rejected. */
+  async close(): Promise<void> {
+    const pool = await this.pool;
+    await pool?.destroy();
   }
 
-  private open(): Piscina {
+  private async run<Result>(name: string, task: object): Promise<Result> {
+    this.pool ??= this.open();
+    const pool = await this.pool;
+    try {
+      return (await pool.run(task, { name })) as Result;
+    } catch (error) {
+      this.logger.error({ err: error, msg: 'A thread for passwords has failed' });
+      throw new Unavailable('A thread for passwords has failed', 'PasswordThread');
+    }
+  }
+
+  /** Loaded with the first password: the worker never has one. */
+  private async open(): Promise<Piscina> {
+    const { Piscina } = await import('piscina');
     const pool = new Piscina({
       filename: this.module,
-      minThreads: 0,
+      minThreads: this.threads,
       maxThreads: this.threads,
       concurrentTasksPerWorker: PASSWORDS_PER_THREAD,
-      idleTimeout: IDLE_MS,
       recordTiming: false,
       // Flags of the process, such as those of a profiler, are not meant for them.
       execArgv: [],
     });
-    pool.once('error', (error: Error) => {
-      this.logger.error({ err: error, msg: 'A thread for passwords could not start' });
-      // Others of them may still fail.
-      pool.on('error', () => undefined);
-      this.pool = this.open();
+    // Of a thread that held nothing: one that could not begin in the place of another.
+    pool.on('error', (error: Error) => {
+      this.logger.error({ err: error, msg: 'A thread for passwords could not begin' });
+      this.pool = undefined;
       void pool.destroy();
     });
     return pool;

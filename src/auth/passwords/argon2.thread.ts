@@ -1,7 +1,5 @@
 import { hashSync, type Options, verifySync } from '@node-rs/argon2';
 
-/** Each takes its thread for ten milliseconds or more. */
-
 export interface HashTask {
   password: string;
   options: Options;
@@ -13,10 +11,12 @@ export interface VerifyTask {
   stored: string;
 }
 
+/** Takes the thread for ten milliseconds or more. */
 export function hash({ password, options }: HashTask): string {
   return hashSync(password, options);
 }
 
+/** Takes the thread for as long as {@link hash} did. */
 export function verify({ password, stored }: VerifyTask): boolean {
   return verifySync(stored, password);
 }
