@@ -64,6 +64,24 @@ describe('a sign-in whose password is right', () => {
     expect(await liveSessionsOf(account)).toEqual([]);
   });
 
+  it('is let in without a second factor that is being switched on: that ends no session', async () => {
+    const account = await app.register();
+    const { waited, answers } = await whileHeld(
+      app,
+      account,
+      [() => signIn(app.url, account)],
+      (client) =>
+        client.query(
+          `insert into totp_secrets (id, user_id, sealed, created_at, confirmed_at)
+           values (gen_random_uuid(), $1, 'sealed', now(), now())`,
+          [account.userId],
+        ),
+    );
+    expect([waited, answers[0]?.status]).toEqual([1, 200]);
+    const { status, body } = await signIn(app.url, account);
+    expect([status, body.code]).toEqual([401, 'totp-required']);
+  });
+
   it.each([
     ['disables', 'update users set disabled_at = now() where id = $1'],
     ['erases the password of', 'update users set password_hash = null where id = $1'],

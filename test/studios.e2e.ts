@@ -51,6 +51,26 @@ async function signInAgain({ email, password }: Account): Promise<Account> {
   return { ...owner, email, password, token: body.accessToken, userId: body.user.id };
 }
 
+describe('the studio that signing in speaks for', () => {
+  it('is the one joined first, also when the session goes on', async () => {
+    const { studioId: elsewhere } = await aStudio(app);
+    await hire(app, elsewhere, owner);
+    await app.database.query(
+      `update studio_members set created_at = created_at - interval '1 day' where studio_id = $1`,
+      [elsewhere],
+    );
+    const { email, password, refreshToken } = owner;
+    const answers = await Promise.all([
+      app.http.post('/api/v1/auth/login').send({ email, password }),
+      app.http.post('/api/v1/auth/refresh').send({ refreshToken }),
+    ]);
+    for (const { body } of answers) {
+      expect(body.studio).toMatchObject({ id: elsewhere, role: 'STAFF' });
+      expect(jwt.decode(body.accessToken)).toMatchObject({ studioId: elsewhere });
+    }
+  });
+});
+
 describe('the studio that a request is about', () => {
   it('is the one that the token speaks for', async () => {
     const { body } = await app.as(owner).get(STUDIO).expect(200);

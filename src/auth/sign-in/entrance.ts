@@ -6,7 +6,7 @@ import { AuditLog } from '../../core/audit/audit-log.js';
 import { prepare, runPrepared } from '../../core/database/prepared.js';
 import { type HeldSession, Sessions } from '../sessions/sessions.service.js';
 import type { User } from '../users/user.entity.js';
-import type { StudioAnswer } from '../users/user.schema.js';
+import { joinedStudio, type JoinedStudio } from './joined-studio.js';
 
 interface EntranceValues extends AuditValues {
   id: string;
@@ -21,12 +21,12 @@ interface EntranceValues extends AuditValues {
 
 interface EntranceRow {
   secretId: string | null;
-  studio: StudioAnswer | null;
+  studio: JoinedStudio | null;
 }
 
 /** What somebody finds who has shown the first factor of an account. */
 export type EntranceResult =
-  | { readonly session: HeldSession; readonly studio: StudioAnswer | undefined }
+  | { readonly session: HeldSession; readonly studio: JoinedStudio | null }
   /** There is an authenticator to be asked; no session has begun. */
   | { readonly secretId: string };
 
@@ -34,7 +34,9 @@ export type EntranceResult =
  * Begins a session if the account is still as it was read and has no second factor, and remembers it
  * in the audit: all by one statement, which is most of what signing in does besides the password.
  *
- * Its lock has it done before whoever changes the account, and then ends all sessions, or not at all.
+ * It locks the account. Whoever changes its password or disables it finds the session, to end it, or
+ * the session never begins. Nothing else is looked at again after waiting for the lock: who is on the
+ * way in while two factors are switched on is in before, since that ends no session.
  */
 @Injectable()
 export class Entrance {
@@ -61,7 +63,7 @@ export class Entrance {
     const [row] = await runPrepared(pool, statement);
     if (!row) return undefined;
     if (row.secretId !== null) return { secretId: row.secretId };
-    return { session: { user, sessionId: id, refreshToken }, studio: row.studio ?? undefined };
+    return { session: { user, sessionId: id, refreshToken }, studio: row.studio };
   }
 
   private prepare() {
@@ -86,12 +88,7 @@ export class Entrance {
           returning id
         ), ${auditInsert(valueOf, 'session')}
         select (select id from secret) as "secretId",
-               (select json_build_object('id', studios.id, 'name', name, 'role', role,
-                                         'timezone', timezone, 'locale', locale)
-                from studio_members join studios on studios.id = studio_id
-                where user_id = account.id
-                order by studio_members.created_at, studio_id
-                limit 1) as studio
+               ${joinedStudio('account.id')} as studio
         from account`;
       return { compile: () => statement.compile(this.em.getConnection().getClient()) };
     });

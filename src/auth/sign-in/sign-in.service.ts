@@ -87,10 +87,10 @@ export class SignInService {
    *   account was changed or disabled meanwhile
    */
   async enter(user: User): Promise<SignIn> {
-    const admission = await this.entrance.admit(user);
-    if (!admission) throw new Problem(invalidCredentials);
-    if ('secretId' in admission) throw this.secondFactors.required(user, admission.secretId);
-    return this.answers.for(admission.session, admission.studio);
+    const found = await this.entrance.admit(user);
+    if (!found) throw new Problem(invalidCredentials);
+    if ('secretId' in found) throw this.secondFactors.required(user, found.secretId);
+    return this.answers.ofStudio(found.session, found.studio);
   }
 
   /**

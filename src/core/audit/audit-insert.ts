@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { ValueOf } from '../database/prepared.js';
 import type { AuditDetails } from './audit-entry.entity.js';
 
-/** An entry of the audit, as {@link auditInsert} takes it. */
+/** An entry of the audit, as {@link auditInsert} takes it: of what changes nothing else. */
 export interface AuditValues {
   entryId: string;
   actorKind: string;
@@ -13,10 +13,6 @@ export interface AuditValues {
   requestId: string | null;
   /** Where the request came from. */
   auditAddress: string | null;
-  /** JSON. */
-  before: string | null;
-  /** JSON. */
-  after: string | null;
   recordedAt: Date;
 }
 
@@ -35,14 +31,13 @@ export function auditInsert(valueOf: ValueOf<AuditValues>, from: string): RawBui
       from ${sql.table(from)}
       returning id
     ), audit_detail as (
-      insert into audit_details (entry_id, address, before, after)
-      select id, ${valueOf('auditAddress')}, ${valueOf('before')}::jsonb, ${valueOf('after')}::jsonb
-      from audit_entry
+      insert into audit_details (entry_id, address)
+      select id, ${valueOf('auditAddress')} from audit_entry
     )`;
 }
 
-/** What {@link auditInsert} takes for what `AuditLog.describe` has described. */
-export function auditValues({ entry, address, before, after }: AuditDetails): AuditValues {
+/** What {@link auditInsert} takes for what `AuditLog.describe` has described, without before and after. */
+export function auditValues({ entry, address }: AuditDetails): AuditValues {
   return {
     entryId: entry.id,
     actorKind: entry.actorKind,
@@ -52,8 +47,6 @@ export function auditValues({ entry, address, before, after }: AuditDetails): Au
     targetId: entry.targetId ?? null,
     requestId: entry.requestId ?? null,
     auditAddress: address ?? null,
-    before: before == null ? null : JSON.stringify(before),
-    after: after == null ? null : JSON.stringify(after),
     recordedAt: entry.createdAt,
   };
 }
