@@ -26,7 +26,7 @@ export class GoogleAccounts {
    * @throws Problem `email-missing`, `email-unverified`, `link-required`, `account-disabled`
    */
   async findOrCreate(google: GoogleIdentity): Promise<User> {
-    const known = await this.em.findOne(User, { googleId: google.googleId });
+    const known = await this.users.findByGoogleId(google.googleId);
     if (known) return known;
     const email = provedEmailOf(google);
     const owner = await this.users.findByEmail(email);

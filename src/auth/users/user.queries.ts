@@ -1,6 +1,8 @@
-import { type RawBuilder, sql } from 'kysely';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { type CompiledQuery, type RawBuilder, sql } from 'kysely';
 import { likePattern } from '../../core/database/like-pattern.js';
 import { cutNewestFirst, newestFirst } from '../../core/database/newest-first.js';
+import { prepare } from '../../core/database/prepared.js';
 import type { ReadServer } from '../../core/database/read-database.js';
 import type { Page, PagedRow } from '../../core/paging.js';
 import type { UserQuery } from './user.schema.js';
@@ -8,6 +10,16 @@ import type { UserQuery } from './user.schema.js';
 /** A row of `users`, with all its columns as the database has them. */
 interface UserRow {
   id: string;
+}
+
+/** The account of an address, which is in lower case. */
+export function prepareByEmail(
+  em: EntityManager,
+): (values: { email: string }) => CompiledQuery<UserRow> {
+  return prepare<{ email: string }, UserRow>((valueOf) => {
+    const statement = sql<UserRow>`select * from users where email = ${valueOf('email')}`;
+    return { compile: () => statement.compile(em.getConnection().getClient()) };
+  });
 }
 
 /** A page of accounts, the newest first. */

@@ -1,16 +1,19 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { runPrepared } from '../../core/database/prepared.js';
 import { ReadDatabase } from '../../core/database/read-database.js';
 import type { Page } from '../../core/paging.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
 import { StudioMember } from './studio.entity.js';
 import { User } from './user.entity.js';
-import { listUsers } from './user.queries.js';
+import { listUsers, prepareByEmail } from './user.queries.js';
 import type { UserQuery } from './user.schema.js';
 
 /** Accounts, by what they are known by. */
 @Injectable()
 export class Users {
+  private byEmail: ReturnType<typeof prepareByEmail> | undefined;
+
   constructor(
     private readonly em: EntityManager,
     private readonly lists: ReadDatabase,
@@ -20,9 +23,21 @@ export class Users {
     return this.em.findOne(User, { id });
   }
 
-  /** @param email in any capitalisation */
-  findByEmail(email: string): Promise<User | null> {
-    return this.em.findOne(User, { email: email.toLowerCase() });
+  /**
+   * Past any transaction, by a prepared statement: with the password, it is what signing in begins with.
+   *
+   * @param email in any capitalisation
+   */
+  async findByEmail(email: string): Promise<User | null> {
+    this.byEmail ??= prepareByEmail(this.em);
+    const pool = await this.em.getConnection().getNativeClient();
+    const [row] = await runPrepared(pool, this.byEmail({ email: email.toLowerCase() }));
+    return row ? this.em.map(User, row) : null;
+  }
+
+  /** @param googleId Google's `sub` */
+  findByGoogleId(googleId: string): Promise<User | null> {
+    return this.em.findOne(User, { googleId });
   }
 
   /** @throws Problem `not-found`, also of who was erased */

@@ -34,14 +34,13 @@ export class RateLimits {
 
   /** Counts one more. @throws Problem `too-many-requests` when that is more than the limit */
   async count(limit: RateLimit, whom: string): Promise<void> {
-    if (!this.areOn) return;
-    const tally = await this.counters.hit(this.keyOf(limit.name, whom), WINDOW_SECONDS);
-    if (tally.count > limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);
+    if (this.areOn) await this.hit(limit, this.keyOf(limit.name, whom));
   }
 
   /**
-   * Has somebody try what few may guess, and counts it when it was wrong. Of many guesses that come at
-   * once, none is told that it was right when the others were wrong too often: it is asked again after.
+   * Has somebody try what few may guess, and counts it when it was wrong. The count is looked at before
+   * and once more afterwards: of many guesses that come at once, none is told that it was right when the
+   * others were wrong too often.
    *
    * @throws Problem `too-many-requests` when too many were wrong: then this one tells nothing
    */
@@ -50,17 +49,22 @@ export class RateLimits {
     whom: string,
     attempt: () => Promise<Outcome>,
   ): Promise<Outcome> {
-    await this.requireLeft(limit, whom);
+    if (!this.areOn) return attempt();
+    const key = this.keyOf(limit.name, whom);
+    await this.requireLeft(limit, key);
     const outcome = await attempt();
-    await (outcome.isRight ? this.requireLeft(limit, whom) : this.count(limit, whom));
+    await (outcome.isRight ? this.requireLeft(limit, key) : this.hit(limit, key));
     return outcome;
   }
 
-  /** Counts nothing. @throws Problem `too-many-requests` when the limit is used up */
-  private async requireLeft(limit: RateLimit, whom: string): Promise<void> {
-    if (!this.areOn) return;
-    const tally = await this.counters.look(this.keyOf(limit.name, whom));
-    if (tally.count >= limit.perMinute) throw tooMany(limit.perMinute, tally.resetsInSeconds);
+  private async hit({ perMinute }: RateLimit, key: string): Promise<void> {
+    const tally = await this.counters.hit(key, WINDOW_SECONDS);
+    if (tally.count > perMinute) throw tooMany(perMinute, tally.resetsInSeconds);
+  }
+
+  private async requireLeft({ perMinute }: RateLimit, key: string): Promise<void> {
+    const tally = await this.counters.look(key);
+    if (tally.count >= perMinute) throw tooMany(perMinute, tally.resetsInSeconds);
   }
 
   /** What somebody is counted under. */
