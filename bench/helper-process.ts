@@ -25,8 +25,8 @@ export class HelperProcess {
   }
 
   /** Starts one whose first message says that it is ready. */
-  static async ready(file: URL): Promise<HelperProcess> {
-    const started = new HelperProcess(file);
+  static async ready(file: URL, options?: Options): Promise<HelperProcess> {
+    const started = new HelperProcess(file, options);
     await started.nextMessage();
     return started;
   }

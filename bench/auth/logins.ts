@@ -32,7 +32,9 @@ export async function measureLogins(
   cleanUp: CleanUp,
 ): Promise<Table> {
   const bodies = await registerAccounts(product.url, accounts);
-  const bare = await HelperProcess.ready(BARE);
+  const bare = await HelperProcess.ready(BARE, {
+    variables: { UV_THREADPOOL_SIZE: String(HASHES_AT_ONCE) },
+  });
   cleanUp.add(() => {
     bare.kill();
   });
@@ -70,7 +72,7 @@ export async function measureLogins(
     title: 'Signing in with a password',
     note: [
       `Rounds: ${rounds} of ${seconds} s for each side. Product: \`POST /api/v1/auth/login\` with the right password, of ${accounts} accounts, each the owner of a studio, with ${CONNECTIONS} connections: it counts the call, verifies the password, and stores a session with its entry in the audit.`,
-      `Bare: a process that verifies such passwords and does nothing else, argon2id with the same parameters and as many threads. Both work on ${HASHES_AT_ONCE} passwords at once.`,
+      `Bare: a process that verifies such passwords and does nothing else, argon2id with the same parameters and as many threads, which never wait: each has the next password at hand. Both work on ${HASHES_AT_ONCE} passwords at once.`,
       'The product shares the machine with its database and its clients, and the bare one has it to itself.',
     ].join(' '),
     columns: FIGURE_COLUMNS,
