@@ -210,6 +210,15 @@ const SPELLINGS: [string, 'any' | 'ends in a parameter' | 'none', (path: string)
 ];
 /** OPTIONS is not among them: it is answered whoever asks, and tells nothing. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'QUERY', 'PROPFIND'];
+/** Where the first clients ask for what is closed: src/first-client-routes.ts. */
+const FIRST_CLIENT_ADDRESSES = [
+  ['POST', '/upload'],
+  ['GET', `/image/metadata/${newId()}`],
+  ['GET', '/admin/queue-metrics'],
+  ['GET', '/admin/failed-jobs'],
+  ['POST', `/admin/failed-jobs/${newId()}/retry`],
+  ['DELETE', `/admin/failed-jobs/${newId()}`],
+] as const;
 /** How a request is refused that no route takes; another route may have it, and is closed. */
 const REFUSED = [400, 401, 404, 405];
 
@@ -255,4 +264,19 @@ describe('every route', () => {
     }
     expect(wrong).toEqual([]);
   }, 120_000);
+
+  it.each(FIRST_CLIENT_ADDRESSES)(
+    'is closed also at the address of the first clients: %s %s',
+    async (method, path) => {
+      expect(await ask(method, path)).toBe(401);
+      const wrong: string[] = [];
+      for (const [name, , write] of SPELLINGS) {
+        const statuses = await Promise.all(METHODS.map((each) => ask(each, write(path))));
+        statuses.forEach((status, index) => {
+          if (!REFUSED.includes(status)) wrong.push(`${METHODS[index]} with ${name}: ${status}`);
+        });
+      }
+      expect(wrong).toEqual([]);
+    },
+  );
 });

@@ -7,7 +7,7 @@ type OrderOf<Entity> = FindOptions<Entity>['orderBy'];
 
 /**
  * Reads a page of entities, sorted by one of their times, the newest first, and where that is equal
- * by id.
+ * by id. For lists that are queries of their own, on replicas, there is `newestFirst`.
  *
  * @param which those that the list is of
  * @throws Problem `validation-failed` when the cursor is not one of such a list

@@ -23,7 +23,8 @@ interface NewestFirst {
 }
 
 /**
- * Sorts a list by a time, the newest first, and where that is equal by id.
+ * Sorts a list by a time, the newest first, and where that is equal by id. For pages of entities there
+ * is `findPage`.
  *
  * @param columns of the time and the id, as the query calls them
  * @throws Problem `validation-failed` when the cursor is not one of such a list

@@ -1,4 +1,5 @@
 import { applyDecorators, type INestApplication, type Type } from '@nestjs/common';
+// Under which Nest marks a method as a route; exported nowhere else.
 import { METHOD_METADATA } from '@nestjs/common/constants.js';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
