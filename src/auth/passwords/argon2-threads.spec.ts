@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Argon2Threads } from './argon2-threads.js';
@@ -44,12 +47,27 @@ describe('threads for passwords', () => {
   });
 
   it.each([
-    ['dies with a password', testModule('exiting.thread.ts')],
-    ['cannot begin', testModule('none.thread.ts')],
-  ])('leave nobody waiting when one %s, nor who comes after', async (_what, module) => {
-    threads = new Argon2Threads(1, module);
-    for (let round = 0; round < 2; round += 1) {
-      expect(await verifyMany(3)).toEqual(Array(3).fill('PasswordThread'));
-    }
+    [1, 'dies with a password', testModule('exiting.thread.ts')],
+    [3, 'dies with a password', testModule('exiting.thread.ts')],
+    [1, 'cannot begin', testModule('none.thread.ts')],
+    [3, 'cannot begin', testModule('none.thread.ts')],
+  ])(
+    'leave nobody waiting when each of %d %s, nor who comes after',
+    async (count, _what, module) => {
+      threads = new Argon2Threads(count, module);
+      for (let round = 0; round < 3; round += 1) {
+        expect(await verifyMany(10)).toEqual(Array(10).fill('PasswordThread'));
+      }
+    },
+  );
+
+  it('work again once they can begin', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'threads-'));
+    const module = join(folder, 'late.thread.ts');
+    threads = new Argon2Threads(2, module);
+    expect(await verifyMany(3)).toEqual(Array(3).fill('PasswordThread'));
+    await writeFile(module, 'export const verify = () => true;');
+    expect(await verifyMany(3)).toEqual(Array(3).fill(true));
+    await rm(folder, { recursive: true });
   });
 });

@@ -2,12 +2,14 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Logger } from '@nestjs/common';
 import type { Options } from '@node-rs/argon2';
-import type { Piscina } from 'piscina';
+import { Piscina } from 'piscina';
 import { Unavailable } from '../../core/problems/unavailable.js';
 import type { HashTask, VerifyTask } from './argon2.thread.js';
 
 /** How many passwords a thread holds: the one that it works on and the next. */
 export const PASSWORDS_PER_THREAD = 2;
+/** How long a thread waits for a password before it ends, in milliseconds. */
+const IDLE_MS = 60_000;
 
 /** The module beside this one, in the build or among the sources. */
 const THREAD = fileURLToPath(
@@ -19,13 +21,12 @@ const THREAD = fileURLToPath(
  * are four, and read files and look up names; and each would stand idle after a password until the
  * event loop, which a storm of sign-ins keeps busy, has brought it the next.
  *
- * They begin with the first password, all of them: to one that begins later piscina brings no second
- * password while others wait. When one fails, what it holds is {@link Unavailable}, and when one cannot
- * even begin, all that is here; the next password has others begin.
+ * None is there before it is needed. When one fails, what it holds is {@link Unavailable}, and when no
+ * other is left, so is what waits; the next password has others begin.
  */
 export class Argon2Threads {
   private readonly logger = new Logger(Argon2Threads.name);
-  private pool: Promise<Piscina> | undefined;
+  private pool: Piscina | undefined;
 
   constructor(
     private readonly threads: number,
@@ -44,39 +45,51 @@ export class Argon2Threads {
 
   /** Ends all threads; what they hold is rejected. */
   async close(): Promise<void> {
-    const pool = await this.pool;
-    await pool?.destroy();
+    const { pool } = this;
+    this.pool = undefined;
+    if (pool) await end(pool);
   }
 
   private async run<Result>(name: string, task: object): Promise<Result> {
     this.pool ??= this.open();
-    const pool = await this.pool;
+    const { pool } = this;
     try {
       return (await pool.run(task, { name })) as Result;
     } catch (error) {
-      this.logger.error({ err: error, msg: 'A thread for passwords has failed' });
+      this.noteFailure(pool, error);
       throw new Unavailable('A thread for passwords has failed', 'PasswordThread');
     }
   }
 
-  /** Loaded with the first password: the worker never has one. */
-  private async open(): Promise<Piscina> {
-    const { Piscina } = await import('piscina');
+  private open(): Piscina {
     const pool = new Piscina({
       filename: this.module,
-      minThreads: this.threads,
+      minThreads: 0,
       maxThreads: this.threads,
       concurrentTasksPerWorker: PASSWORDS_PER_THREAD,
+      idleTimeout: IDLE_MS,
       recordTiming: false,
       // Flags of the process, such as those of a profiler, are not meant for them.
       execArgv: [],
     });
-    // Of a thread that held nothing: one that could not begin in the place of another.
-    pool.on('error', (error: Error) => {
-      this.logger.error({ err: error, msg: 'A thread for passwords could not begin' });
-      this.pool = undefined;
-      void pool.destroy();
+    // Of a thread that held nothing: it could not begin.
+    pool.on('error', (error: unknown) => {
+      this.noteFailure(pool, error);
     });
     return pool;
   }
+
+  /** To what waits in a pool without threads nobody would come before the next password. */
+  private noteFailure(pool: Piscina, error: unknown): void {
+    this.logger.error({ err: error, msg: 'A thread for passwords has failed' });
+    if (pool.threads.length > 0) return;
+    if (this.pool === pool) this.pool = undefined;
+    void end(pool);
+  }
+}
+
+/** Rejects what waits as well. */
+async function end(pool: Piscina): Promise<void> {
+  // A thread that fails while it ends has ended.
+  await pool.destroy().catch(() => undefined);
 }
