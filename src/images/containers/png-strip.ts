@@ -1,10 +1,10 @@
-import { crc32, deflateSync, inflateSync } from 'node:zlib';
+import { deflateSync, inflateSync } from 'node:zlib';
 import type { PictureFacts } from './container.js';
 import { orientationExif } from './exif.js';
 import type { ForEachPart } from './format-walk.js';
 import { profileIn } from './icc-profile.js';
 import { KeptBytes } from './kept-bytes.js';
-import { PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES } from './png.js';
+import { PNG_HEADER_BYTES, PNG_SIGNATURE_BYTES, pngChunk } from './png.js';
 
 /** Where the header, always the first chunk, tells the colour type: section 11.2.1. */
 const COLOUR_TYPE_AT = 25;
@@ -52,13 +52,13 @@ export function stripPng(file: Buffer, facts: PictureFacts, forEachPart: ForEach
     const type = file.toString('latin1', start + 4, start + 8);
     const data = file.subarray(start + PNG_HEADER_BYTES, end - 4);
     if (type === 'IDAT' && !seen.has('IDAT') && facts.orientation !== 1) {
-      kept.add(chunk('eXIf', orientationExif(facts.orientation)));
+      kept.add(pngChunk('eXIf', orientationExif(facts.orientation)));
     }
     if (type === 'iCCP' && !seen.has('iCCP') && !seen.has('IDAT')) {
       // One alone is inflated, also when it is damaged: thousands would keep the decoder busy.
       seen.add('iCCP');
       const profile = profileOf(data);
-      if (profile) kept.add(chunk('iCCP', profile));
+      if (profile) kept.add(pngChunk('iCCP', profile));
     } else if (isKept(type, data.length, file[COLOUR_TYPE_AT] ?? 0, seen, last)) {
       kept.keep(start, end);
       seen.add(type);
@@ -106,13 +106,4 @@ function profileOf(data: Buffer): Buffer | undefined {
   } catch {
     return undefined;
   }
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const bytes = Buffer.alloc(data.length + 12);
-  bytes.writeUInt32BE(data.length, 0);
-  bytes.write(type, 4, 'latin1');
-  data.copy(bytes, PNG_HEADER_BYTES);
-  bytes.writeUInt32BE(crc32(bytes.subarray(4, -4)), bytes.length - 4);
-  return bytes;
 }

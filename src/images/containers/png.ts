@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { ContainerRefused } from './container.js';
 import type { ByteInput } from './byte-input.js';
 import { EXIF_PREFIX, MAX_EXIF_BYTES, readOrientation } from './exif.js';
@@ -98,4 +99,14 @@ function readChunk(type: string, chunk: Buffer, progress: Progress, tally: Pictu
 
 function corrupt(message: string): ContainerRefused {
   return new ContainerRefused('corrupt-file', message);
+}
+
+/** A chunk that holds these bytes. */
+export function pngChunk(type: string, data: Buffer): Buffer {
+  const bytes = Buffer.alloc(data.length + CHUNK_OVERHEAD);
+  bytes.writeUInt32BE(data.length, 0);
+  bytes.write(type, 4, 'latin1');
+  data.copy(bytes, PNG_HEADER_BYTES);
+  bytes.writeUInt32BE(crc32(bytes.subarray(4, -4)), bytes.length - 4);
+  return bytes;
 }

@@ -6,10 +6,11 @@ import { KeptBytes } from './kept-bytes.js';
 import {
   ANMF_HEADER_BYTES,
   CHUNK_HEADER_BYTES,
+  extendedHeader,
   isImage,
   RIFF_HEADER_BYTES,
-  VP8X_BYTES,
   VP8X_FLAGS,
+  webpChunk,
 } from './webp.js';
 
 /** The background colour, and how often an animation is repeated: RFC 9649, section 2.7.1.1. */
@@ -33,6 +34,7 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
   const hasProfile = isExtended && (flagsOf(file) & VP8X_FLAGS.icc) !== 0;
   const animated = (flags & VP8X_FLAGS.animation) !== 0;
   kept.keep(0, RIFF_HEADER_BYTES);
+  // Its flags are set when it is known what was kept.
   if (isExtended) kept.add(extendedHeader(facts));
   forEachPart((start, end) => {
     const type = file.toString('latin1', start, start + 4);
@@ -48,7 +50,7 @@ export function stripWebp(file: Buffer, facts: PictureFacts, forEachPart: ForEac
     seen.add(kind);
   });
   if (facts.orientation !== 1) {
-    kept.add(chunk('EXIF', orientationExif(facts.orientation)));
+    kept.add(webpChunk('EXIF', orientationExif(facts.orientation)));
     flags |= VP8X_FLAGS.exif;
   }
   const picture = kept.finish();
@@ -70,14 +72,6 @@ function keptFlags(file: Buffer): number {
   return flagsOf(file) & (VP8X_FLAGS.alpha | VP8X_FLAGS.animation);
 }
 
-/** Its flags are set when it is known what was kept. */
-function extendedHeader({ width, height }: PictureFacts): Buffer {
-  const data = Buffer.alloc(VP8X_BYTES);
-  data.writeUIntLE(width - 1, 4, 3);
-  data.writeUIntLE(height - 1, 7, 3);
-  return chunk('VP8X', data);
-}
-
 function keepChunk(kept: KeptBytes, start: number, end: number): void {
   kept.keep(start, end);
   if ((end - start) % 2 === 1) kept.add(Buffer.alloc(1));
@@ -85,14 +79,14 @@ function keepChunk(kept: KeptBytes, start: number, end: number): void {
 
 function keepLoop(kept: KeptBytes, file: Buffer, start: number, end: number): void {
   const data = file.subarray(start + CHUNK_HEADER_BYTES, end);
-  if (data.length >= ANIM_BYTES) kept.add(chunk('ANIM', data.subarray(0, ANIM_BYTES)));
+  if (data.length >= ANIM_BYTES) kept.add(webpChunk('ANIM', data.subarray(0, ANIM_BYTES)));
 }
 
 /** @returns the flag that announces it */
 function keepProfile(kept: KeptBytes, file: Buffer, start: number, end: number): number {
   const profile = profileIn(file.subarray(start + CHUNK_HEADER_BYTES, end));
   if (!profile) return 0;
-  kept.add(chunk('ICCP', profile));
+  kept.add(webpChunk('ICCP', profile));
   return VP8X_FLAGS.icc;
 }
 
@@ -119,12 +113,4 @@ function pictureOfFrame(file: Buffer, first: number, end: number): ChunkRange[] 
     at = chunkEnd + ((chunkEnd - at) % 2);
   }
   return [];
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const bytes = Buffer.alloc(CHUNK_HEADER_BYTES + data.length + (data.length % 2));
-  bytes.write(type, 'latin1');
-  bytes.writeUInt32LE(data.length, 4);
-  data.copy(bytes, CHUNK_HEADER_BYTES);
-  return bytes;
 }

@@ -1,4 +1,4 @@
-import { ContainerRefused } from './container.js';
+import { ContainerRefused, type PictureFacts } from './container.js';
 import type { ByteInput } from './byte-input.js';
 import { MAX_EXIF_BYTES, readOrientation } from './exif.js';
 import type { PartVisitor } from './format-walk.js';
@@ -10,7 +10,7 @@ export const RIFF_HEADER_BYTES = 12;
 export const CHUNK_HEADER_BYTES = 8;
 /** Where a frame lies, its size, how long it is shown and how it is blended. */
 export const ANMF_HEADER_BYTES = 16;
-export const VP8X_BYTES = 10;
+const VP8X_BYTES = 10;
 /** RFC 9649, section 2.7.1.1. */
 export const VP8X_FLAGS = { icc: 0x20, alpha: 0x10, exif: 0x08, xmp: 0x04, animation: 0x02 };
 
@@ -184,4 +184,21 @@ function* peekData(input: ByteInput, chunk: Chunk, length: number): Generator<un
 
 function corrupt(message: string): ContainerRefused {
   return new ContainerRefused('corrupt-file', message);
+}
+
+/** The chunk that a file of the extended kind begins with, without any flags. */
+export function extendedHeader({ width, height }: Pick<PictureFacts, 'width' | 'height'>): Buffer {
+  const data = Buffer.alloc(VP8X_BYTES);
+  data.writeUIntLE(width - 1, 4, 3);
+  data.writeUIntLE(height - 1, 7, 3);
+  return webpChunk('VP8X', data);
+}
+
+/** A chunk that holds these bytes. */
+export function webpChunk(type: string, data: Buffer): Buffer {
+  const bytes = Buffer.alloc(CHUNK_HEADER_BYTES + data.length + (data.length % 2));
+  bytes.write(type, 'latin1');
+  bytes.writeUInt32LE(data.length, 4);
+  data.copy(bytes, CHUNK_HEADER_BYTES);
+  return bytes;
 }

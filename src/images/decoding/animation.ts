@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { writeMadeFile } from './made-file.js';
-import { blamingFile, inputOptions, within } from './pixels.js';
+import { blamingFile, inputOptions, stamped, within } from './pixels.js';
 import { type DecodedVariant, type DecodeTask, VARIANT_NAMES, VARIANTS } from './variants.js';
 
 /**
@@ -31,7 +31,7 @@ export async function writeAnimatedVariants(
 
 async function encode(picture: Buffer, longestSide: number, task: DecodeTask) {
   const { data, info } = await blamingFile(() =>
-    open(picture, task)
+    stamped(open(picture, task), task)
       .resize(within(longestSide))
       .webp({ quality: task.quality, effort: task.effort })
       .toBuffer({ resolveWithObject: true }),

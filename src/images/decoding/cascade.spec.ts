@@ -125,6 +125,44 @@ describe('Metadata', () => {
   });
 });
 
+describe('The packet of a task', () => {
+  const xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><find-me-once/></x:xmpmeta>';
+
+  it.each([
+    ['jpeg', () => plain(900, 600).withXmp(xmp).jpeg().toBuffer()],
+    ['png', () => plain(900, 600).png().toBuffer()],
+    ['webp', () => plain(900, 600).webp().toBuffer()],
+    [
+      'animated webp',
+      async () => (await slideshow([RED, GREEN], { width: 100, height: 80 })).webp().toBuffer(),
+    ],
+  ])('is in every file, once: %s', async (_name, picture) => {
+    const { original, variants } = await decodeBytes(await picture(), { avif: true, xmp });
+
+    for (const { path, bytes, checksum } of [original, ...variants]) {
+      const file = await readFile(path);
+      expect((await sharp(file).metadata()).xmp?.toString()).toBe(xmp);
+      expect(file.toString('latin1').split('find-me-once')).toHaveLength(2);
+      expect({ bytes, checksum }).toEqual({ bytes: file.length, checksum: sha256(file) });
+    }
+  });
+
+  it('changes nothing when the original is decoded again', async () => {
+    const first = await decodeBytes(await plain(900, 600).webp().toBuffer(), { xmp });
+    const again = await decodeBytes(await readFile(first.original.path), { xmp });
+
+    const checksums = ({ original, variants }: typeof first) =>
+      [original, ...variants].map(({ checksum }) => checksum);
+    expect(checksums(again)).toEqual(checksums(first));
+  });
+
+  it('is a reason to refuse a file that cannot carry it', async () => {
+    await expect(decodeBytes(await plain().gif().toBuffer(), { xmp })).rejects.toMatchObject({
+      ...{ name: 'DecodeRefused', code: 'unsupported-type' },
+    });
+  });
+});
+
 describe('A broken file is refused', () => {
   const encoders: [string, (picture: Sharp) => Sharp][] = [
     ['baseline JPEG', (picture) => picture.jpeg()],

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { CONTAINER_FORMATS, ContainerRefused } from '../containers/container.js';
 import { stripMetadata } from '../containers/strip.js';
+import { stampXmp } from '../containers/xmp.js';
 import { writeAnimatedVariants } from './animation.js';
 import { type Looks, looksOf } from './looks.js';
 import { writeMadeFile } from './made-file.js';
@@ -10,7 +11,7 @@ import { decodeStill, shrinkToVariants, writeStillVariants } from './still.js';
 import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js';
 
 /**
- * Strips the metadata of a picture and makes all its variants, which have none.
+ * Strips the metadata of a picture and makes all its variants, which have none but the task's.
  *
  * What the file holds beside its picture is cut off before libvips sees it: a bomb in a text chunk,
  * XMP, an archive behind the end.
@@ -18,12 +19,12 @@ import { DecodeRefused, type DecodeResult, type DecodeTask } from './variants.js
  * @throws DecodeRefused when the file is at fault; any other error is not the file's
  */
 export async function decode(task: DecodeTask): Promise<DecodeResult> {
-  const { file, facts, picture } = await readStripped(task);
+  const { file, facts, picture, stamped } = await readStripped(task);
   const { format, frames } = facts;
   const name = `original.${CONTAINER_FORMATS[format].extension}`;
   const [{ pixels, size }, original] = await together([
     decodeStill(picture, format, task.maxPixels),
-    writeMadeFile(task.outputFolder, name, picture),
+    writeMadeFile(task.outputFolder, name, stamped),
   ]);
   const hasAlpha = pixels.info.channels === 2 || pixels.info.channels === 4;
   const sizes = shrinkToVariants(pixels);
@@ -42,12 +43,14 @@ export async function decode(task: DecodeTask): Promise<DecodeResult> {
   };
 }
 
-/** The picture lies in the memory of the file. */
+/** The picture lies in the memory of the file, and is the stamped one when there is nothing to stamp. */
 async function readStripped(task: DecodeTask) {
   // Read here and not by libvips, so that a missing file or a bad disk never looks like a bad picture.
   const file = await readFile(task.input);
   try {
-    return { file, ...stripMetadata(file, task) };
+    const stripped = stripMetadata(file, task);
+    const stamped = task.xmp === undefined ? stripped.picture : stampXmp(stripped, task.xmp);
+    return { file, ...stripped, stamped };
   } catch (error) {
     if (!(error instanceof ContainerRefused)) throw error;
     throw new DecodeRefused(error.code, error.message, { cause: error });

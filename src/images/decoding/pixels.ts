@@ -1,5 +1,5 @@
 import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
-import { DecodeRefused } from './variants.js';
+import { DecodeRefused, type DecodeTask } from './variants.js';
 
 /** Upright 8-bit sRGB, with straight alpha where the picture has it, and without metadata. */
 export interface Pixels {
@@ -43,6 +43,11 @@ export async function shrink(pixels: Pixels, longestSide: number): Promise<Pixel
  */
 export function toPixels(image: Sharp): Promise<Pixels> {
   return image.raw().toBuffer({ resolveWithObject: true });
+}
+
+/** Has a file carry the packet that the task has for it. Without one, sharp writes no metadata. */
+export function stamped(image: Sharp, { xmp }: Pick<DecodeTask, 'xmp'>): Sharp {
+  return xmp === undefined ? image : image.withXmp(xmp);
 }
 
 /**

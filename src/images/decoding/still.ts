@@ -9,6 +9,7 @@ import {
   inputOptions,
   type Pixels,
   shrink,
+  stamped,
   toPixels,
   within,
 } from './pixels.js';
@@ -112,7 +113,7 @@ function writeFormat(
 }
 
 function encode(pixels: Pixels, format: VariantFormat, task: DecodeTask): Promise<Buffer> {
-  const image = fromRaw(pixels);
+  const image = stamped(fromRaw(pixels), task);
   if (format === 'webp')
     return image.webp({ quality: task.quality, effort: task.effort }).toBuffer();
   const quality = Math.max(1, Math.round(task.quality * AVIF_QUALITY));

@@ -36,6 +36,8 @@ export interface DecodeTask extends PictureLimits {
   effort: number;
   /** Whether each variant is made as AVIF, too; animations are not. */
   avif: boolean;
+  /** A packet that all files are to carry, the only metadata there is; none for what people upload. */
+  xmp?: string | undefined;
 }
 
 /** A file in the output folder of a task. */
@@ -54,13 +56,13 @@ export interface DecodedVariant extends MadeFile {
   format: VariantFormat;
 }
 
-/** The upload without its metadata: the same pixels, its ICC profile and its orientation. */
+/** The file without its metadata: the same pixels, its ICC profile and its orientation. */
 export interface StrippedOriginal extends MadeFile {
   format: FormatName;
 }
 
 export interface DecodeResult {
-  /** Without metadata, losslessly. */
+  /** Without metadata but the task's, losslessly. */
   original: StrippedOriginal;
   /** All of {@link VARIANTS} as WebP, largest first, then as AVIF when the task asks for it. */
   variants: DecodedVariant[];
