@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Unavailable } from '../../core/problems/unavailable.js';
@@ -9,9 +8,7 @@ import { ObjectNotFound, Storage } from '../../storage/storage.js';
 import { FILE_MISSING, type Image } from '../image.entity.js';
 import { ImageVariant } from '../image-variant.entity.js';
 import { convertImage } from './conversion.jobs.js';
-
-/** How much is read at once to be hashed, in bytes. */
-const READ_BYTES = 256 * 1024;
+import { readThrough } from './read-through.js';
 
 /** The file that a picture is made from: its upload, or later its original without metadata. */
 @Injectable()
@@ -48,28 +45,15 @@ export class SourceFile {
 
   /** Undefined for an original that has no row of its own. */
   private async recordedChecksum({ id, version, storageKey, checksum }: Image) {
-    if (version === 0) return checksum;
+    if (version === 0) return checksum ?? undefined;
     const original = await this.em.fork().findOne(ImageVariant, { imageId: id, storageKey });
     return original?.checksum;
   }
 }
 
-/**
- * SHA-256 in hex. Read into one buffer: a stream has a new one for each read, and those of a picture
- * make the collector run, which took longer than hashing.
- */
+/** SHA-256 in hex. */
 async function checksumOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  const file = await open(path);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { bytesRead } = await file.read(buffer, 0, READ_BYTES);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
-  }
+  await readThrough(path, signal, (chunk) => hash.update(chunk));
+  return hash.digest('hex');
 }

@@ -1,16 +1,14 @@
-import { createHash } from 'node:crypto';
 import { finished, type Readable, Transform, type TransformCallback } from 'node:stream';
 import type { Env } from '../../core/env.js';
 import { malformed, Problem } from '../../core/problems/problem.js';
 import {
   type ContainerFormat,
   ContainerRefused,
-  type PictureFacts,
   type PictureLimits,
 } from '../containers/container.js';
 import { detectFormat, SIGNATURE_BYTES } from '../containers/format.js';
-import { ContainerWalk } from '../containers/walk.js';
 import { containerProblems, emptyFile, fileTooLarge, unsupportedType } from '../images.problems.js';
+import { FileInspection, type InspectedFile } from './file-inspection.js';
 
 /** How large a file may be, in bytes, and its picture. */
 export interface FileLimits extends PictureLimits {
@@ -33,14 +31,6 @@ export type StoreFile = (
   signal?: AbortSignal,
 ) => Promise<void>;
 
-/** What is known of a file once its last byte has come. */
-export interface ReceivedFile {
-  facts: PictureFacts;
-  bytes: number;
-  /** SHA-256 in hex. */
-  checksum: string;
-}
-
 /**
  * Receives one file. It is never held in memory: it is counted, hashed, walked and handed to
  * `store` while it streams, and what its structure shows ends the storing before the file is whole.
@@ -51,13 +41,13 @@ export async function receiveFile(
   stream: Readable,
   limits: FileLimits,
   store: (format: ContainerFormat, bytes: Readable) => Promise<void>,
-): Promise<ReceivedFile> {
+): Promise<InspectedFile> {
   const start = await takeStart(stream, SIGNATURE_BYTES);
   if (start.length === 0) throw new Problem(emptyFile);
   const format = detectFormat(start);
   if (!format) throw new Problem(unsupportedType);
 
-  const inspection = new Inspection(limits);
+  const inspection = new InspectedStream(limits);
   // pipe() passes no errors on: a file that breaks off must end the storing as well.
   finished(stream, (error) => {
     if (error) inspection.destroy(brokenOff(error));
@@ -67,37 +57,34 @@ export async function receiveFile(
   return inspection.result;
 }
 
-/** Passes a file on while it looks at it, and breaks off with a Problem when it is refused. */
-class Inspection extends Transform {
-  private readonly hash = createHash('sha256');
-  private readonly walk: ContainerWalk;
-  private bytes = 0;
-  private facts: PictureFacts | undefined;
+/** Passes a file on while it is looked at, and breaks off with a Problem when it is refused. */
+class InspectedStream extends Transform {
+  private readonly inspection: FileInspection;
+  private inspected: InspectedFile | undefined;
 
   constructor(private readonly limits: FileLimits) {
     super();
-    this.walk = new ContainerWalk(limits);
+    this.inspection = new FileInspection(limits);
   }
 
   /** What was seen of a file that came to its end. */
-  get result(): ReceivedFile {
-    if (!this.facts) throw new Error('The file has not come to its end');
-    return { facts: this.facts, bytes: this.bytes, checksum: this.hash.digest('hex') };
+  get result(): InspectedFile {
+    if (!this.inspected) throw new Error('The file has not come to its end');
+    return this.inspected;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.bytes += chunk.length;
-    this.hash.update(chunk);
     this.settle(done, () => {
-      if (this.bytes > this.limits.maxBytes) throw tooLarge(this.limits);
-      this.walk.write(chunk);
+      const bytes = this.inspection.bytes + chunk.length;
+      if (bytes > this.limits.maxBytes) throw tooLarge(this.limits);
+      this.inspection.see(chunk);
       this.push(chunk);
     });
   }
 
   override _flush(done: TransformCallback): void {
     this.settle(done, () => {
-      this.facts = this.walk.end();
+      this.inspected = this.inspection.end();
     });
   }
 

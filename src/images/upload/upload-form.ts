@@ -9,10 +9,10 @@ import {
 } from '../../core/problems/problem.js';
 import { parseOrRefuse } from '../../core/http/validation.js';
 import { type UploadFields, uploadFieldsSchema } from '../image.schema.js';
+import type { InspectedFile } from './file-inspection.js';
 import {
   brokenOff,
   type FileLimits,
-  type ReceivedFile,
   receiveFile,
   type StoreFile,
   tooLarge,
@@ -53,7 +53,7 @@ interface ProgressLimits {
 
 export interface UploadLimits extends FileLimits, ProgressLimits {}
 
-export interface ReceivedUpload extends ReceivedFile {
+export interface ReceivedUpload extends InspectedFile {
   fields: UploadFields;
 }
 
@@ -91,7 +91,7 @@ async function readForm(
   signal: AbortSignal,
 ): Promise<ReceivedUpload> {
   const fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  let file: ReceivedFile | undefined;
+  let file: InspectedFile | undefined;
   for await (const part of partsOf(request)) {
     if (part.type === 'field') {
       refuseRepeated(fields, part.fieldname);
