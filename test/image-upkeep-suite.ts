@@ -112,15 +112,22 @@ async function createImage({
   const id = newId();
   const folder = `images/${account.userId}/${Date.now()}-${id}/`;
   const isMade = status === 'COMPLETED';
-  const source = await store(`${folder}${isMade ? 'original-1' : 'upload'}.jpg`);
+  const isUnmade = type === 'GENERATED' && !isMade;
+  const source = isUnmade
+    ? `${folder}unmade.none`
+    : await store(`${folder}${isMade ? 'original-1' : 'upload'}.jpg`);
+  const isDue = !isUnmade && (status === 'PENDING' || status === 'PROCESSING');
   await app.database.query(
     `insert into images (id, user_id, type, status, storage_key, version, stored_bytes, metadata,
-       checksum, error_code, created_at, updated_at, next_attempt_at)
-     values ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, now() - make_interval(days => $10), now(),
-       case when $4 in ('PENDING', 'PROCESSING') then now() + interval '1 hour' end)`,
+       checksum, provenance, error_code, created_at, updated_at, next_attempt_at)
+     values ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, now() - make_interval(days => $11), now(),
+       case when $12 then now() + interval '1 hour' end)`,
     [
       ...[id, account.userId, type, status, source, isMade ? 1 : 0],
-      ...['{"width":1,"height":1,"size":1,"format":"jpeg"}', sha256(id), errorCode, ageDays],
+      isUnmade ? null : '{"width":1,"height":1,"size":1,"format":"jpeg"}',
+      isUnmade ? null : sha256(id),
+      isMade && type === 'GENERATED' ? '{}' : null,
+      ...[errorCode, ageDays, isDue],
     ],
   );
   const files = {} as CreatedImage['files'];
@@ -209,11 +216,13 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
       });
 
       it('is none while its image is being made', async () => {
-        for (const status of ['PENDING', 'PROCESSING'] as const) {
-          const { folder } = await createImage({ status });
-          await store(`${folder}large-1.webp`);
+        for (const type of ['UPLOADED', 'GENERATED'] as const) {
+          for (const status of ['PENDING', 'PROCESSING'] as const) {
+            const { folder } = await createImage({ status, type });
+            await store(`${folder}large-1.webp`);
+          }
+          await createImage({ status: 'FAILED', type });
         }
-        await createImage({ status: 'FAILED' });
         await expectAllWell({ repair: true });
       });
 
@@ -277,27 +286,30 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
     });
 
     describe('a row without its file', () => {
-      it('is made anew from the original', async () => {
-        const { id, files } = await createImage();
-        await storage.delete(files.medium);
-        const found = await round();
-        expect(found.reported).toEqual([
-          {
-            kind: 'missing-file',
-            imageId: id,
-            key: files.medium,
-            remedy: 'reprocess',
-            outcome: 'found',
-          },
-        ]);
-        expect(await imageRow(id)).toMatchObject({ status: 'COMPLETED' });
-        expect(await round({ repair: true })).toMatchObject({ repaired: 1, left: 0 });
-        expect(await imageRow(id)).toMatchObject({
-          status: 'PENDING',
-          next_attempt_at: expect.any(Date),
-        });
-        await expectAllWell();
-      });
+      it.each(['UPLOADED', 'GENERATED'] as const)(
+        'is made anew from the original: %s',
+        async (type) => {
+          const { id, files } = await createImage({ type });
+          await storage.delete(files.medium);
+          const found = await round();
+          expect(found.reported).toEqual([
+            {
+              kind: 'missing-file',
+              imageId: id,
+              key: files.medium,
+              remedy: 'reprocess',
+              outcome: 'found',
+            },
+          ]);
+          expect(await imageRow(id)).toMatchObject({ status: 'COMPLETED' });
+          expect(await round({ repair: true })).toMatchObject({ repaired: 1, left: 0 });
+          expect(await imageRow(id)).toMatchObject({
+            status: 'PENDING',
+            next_attempt_at: expect.any(Date),
+          });
+          await expectAllWell();
+        },
+      );
 
       it('is made anew when the file has another size', async () => {
         const { id, files } = await createImage();
@@ -412,8 +424,9 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
         for (const status of ['PENDING', 'PROCESSING', 'FAILED'] as const) {
           const { source } = await createImage({ status });
           await storage.delete(source);
+          await createImage({ status, type: 'GENERATED' });
         }
-        await expectAllWell({ repair: true });
+        await expectAllWell({ repair: true, checksums: true });
       });
 
       it('is held back when most images would be lost, as when a disk is not mounted', async () => {
@@ -502,6 +515,7 @@ export function describeImageUpkeep(name: string, make: () => Promise<KeptFiles>
           await createImage({ ageDays: RETENTION_DAYS + 1, status: 'PENDING' }),
           await createImage({ ageDays: RETENTION_DAYS + 1, status: 'PROCESSING' }),
           await createImage({ ageDays: RETENTION_DAYS + 1, type: 'GENERATED' }),
+          await createImage({ ageDays: RETENTION_DAYS + 1, type: 'GENERATED', status: 'FAILED' }),
         ];
         const linked = await createImage({ ageDays: RETENTION_DAYS + 1 });
         await link(linked.id);

@@ -202,7 +202,7 @@ export function describeQueue(
     async function createRows(userId: string, count: number, changes = ''): Promise<string[]> {
       const images = Array.from({ length: count }, () => {
         const id = newId();
-        return new Image({
+        return Image.uploaded({
           id,
           userId,
           storageKey: `images/${userId}/1-${id}/original.png`,

@@ -160,6 +160,7 @@ function present(
     sizeMb: Math.round((metadata.size / (1024 * 1024)) * 100) / 100,
     ready: true,
     coinsUsed: row['coinsUsed'],
+    provenance: row['provenance'],
     variants,
     placeholder: row['placeholder'],
     dominantColor: row['dominantColor'],

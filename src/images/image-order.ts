@@ -32,8 +32,9 @@ const COLUMNS: Record<Exclude<ImageOrder, `-${string}`>, Column> = {
     cast: { type: 'text', schema: textValue },
   },
   size: {
-    expression: sql`(images.metadata->>'size')::bigint`,
-    value: sql<string>`images.metadata->>'size'`,
+    // A picture that is yet to be generated has none.
+    expression: sql`coalesce((images.metadata->>'size')::bigint, 0)`,
+    value: sql<string>`coalesce(images.metadata->>'size', '0')`,
     cast: { type: 'bigint', schema: wholeValue },
   },
 };

@@ -8,6 +8,7 @@ import { Dispatcher } from '../queue/dispatcher.js';
 import { FileRemovals } from '../storage/file-removals.js';
 import { folderOf, imagePrefix } from '../storage/storage-key.js';
 import { convertImage } from './conversion/conversion.jobs.js';
+import { ImageMakers } from './generated/image-makers.js';
 import { ImageLink } from './image-link.entity.js';
 import { ImagePresenter } from './image.presenter.js';
 import { ImageQueries, type ImageRow } from './image.queries.js';
@@ -36,6 +37,7 @@ export class ImagePersonalData implements PersonalDataPart {
     private readonly removals: FileRemovals,
     private readonly letters: DeadLetters,
     private readonly dispatcher: Dispatcher,
+    private readonly makers: ImageMakers,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
@@ -46,7 +48,7 @@ export class ImagePersonalData implements PersonalDataPart {
       yield {
         ...this.presenter.present(image),
         originalUrl: `${this.env.PUBLIC_URL}/api/v1/images/${image.id}/file?size=original`,
-        checksum: image.checksum,
+        checksum: image.checksum ?? '',
         links: links.map(({ courseId, sessionId, createdAt }) => ({
           ...{ courseId: courseId ?? null, sessionId: sessionId ?? null, createdAt },
         })),
@@ -55,11 +57,12 @@ export class ImagePersonalData implements PersonalDataPart {
   }
 
   /**
-   * Rows at once, so that running conversions find nothing to complete, and files as soon as the
+   * Rows at once, so that running conversions and models find nothing to complete, and files as soon as the
    * transaction is committed, those of images deleted before among them. What an upload or a conversion
    * stores just then is written down for removal already.
    */
   async erase(em: EntityManager, { id: userId }: Person, onceErased: OnceErased): Promise<void> {
+    await this.makers.giveUp(em, userId);
     const erased = await em.execute<ErasedImage[]>(
       `delete from images where user_id = ? returning id, attempts, storage_key, queued_at`,
       [userId],

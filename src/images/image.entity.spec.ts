@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { TRAINED_ALGORITHMIC_MEDIA } from './generated/provenance.js';
 import { Image } from './image.entity.js';
 
 /** An image whose files have been made so often. */
 function makeImage(version: number): Image {
-  const image = new Image({
+  const image = Image.uploaded({
     ...{ id: 'i', userId: 'u', storageKey: 'images/u/1-i/upload.jpg', bytes: 1, checksum: '' },
     ...{ title: null, description: null, visibility: 'private' as const, requestId: undefined },
     facts: { format: 'jpeg', width: 1, height: 1, frames: 1, orientation: 1, progressive: false },
@@ -28,6 +29,68 @@ describe('an image whose conversion fails', () => {
     const image = makeImage(version);
     image.fail({ code, detail: 'x' });
     expect(image).toMatchObject({ status, errorCode: code });
+  });
+});
+
+describe('an image that a model is to make', () => {
+  const reply = {
+    ...{ bytes: 12, checksum: 'c'.repeat(64), coins: 100 },
+    facts: {
+      ...{ format: 'png' as const, width: 3, height: 2, frames: 1 },
+      ...{ orientation: 1 as const, progressive: false },
+    },
+    provenance: {
+      ...{ model: 'm', driver: 'gemini' as const, generatedAt: '2026-11-22T00:00:00.000Z' },
+      digitalSourceType: TRAINED_ALGORITHMIC_MEDIA,
+    },
+  };
+
+  function want(): Image {
+    return Image.wanted({
+      ...{ id: 'i', userId: 'u', prompt: 'a fox', title: null, description: null },
+      ...{ visibility: 'private', requestId: undefined },
+    });
+  }
+
+  it('has a folder and nothing in it, and is no work of conversions', () => {
+    const image = want();
+    expect(image).toMatchObject({ type: 'GENERATED', status: 'PENDING', version: 0 });
+    expect(image.storageKey).toMatch(/^images\/u\/\d+-i\//);
+    expect([image.metadata, image.checksum, image.nextAttemptAt, image.storedBytes]).toEqual([
+      ...[undefined, undefined, undefined, 0],
+    ]);
+  });
+
+  it('is COMPLETED with what the model sent, and can then be made anew like any other', () => {
+    const image = want();
+    image.start();
+    image.receive(reply);
+    image.complete(made);
+    expect(image).toMatchObject({ status: 'COMPLETED', coinsUsed: 100, checksum: reply.checksum });
+    expect(image.metadata).toMatchObject({ format: 'png', size: 12, hasAlpha: false });
+    image.revive();
+    expect(image.status).toBe('PENDING');
+    expect(image.nextAttemptAt).toBeDefined();
+    image.start();
+    expect(() => {
+      image.receive(reply);
+    }).toThrow('not to be generated');
+  });
+
+  it('is not COMPLETED before the model has sent anything', () => {
+    const image = want();
+    image.start();
+    expect(() => {
+      image.complete(made);
+    }).toThrow('made of nothing');
+  });
+
+  it('cannot be made anew when it has failed: there is nothing to make it of', () => {
+    const image = want();
+    image.fail({ code: 'blocked', detail: 'x' });
+    image.revive();
+    expect(image).toMatchObject({ status: 'FAILED', errorCode: 'blocked' });
+    expect(image.nextAttemptAt).toBeUndefined();
   });
 });
 

@@ -8,7 +8,10 @@ import {
   workIndexes,
   type WorkRow,
 } from '../queue/work-row.js';
-import { CONTAINER_FORMATS, type FormatName, type PictureFacts } from './containers/container.js';
+import { imageKey } from '../storage/storage-key.js';
+import type { PictureFacts } from './containers/container.js';
+import type { Provenance } from './generated/provenance.js';
+import { type ImageMetadata, metadataOf } from './image-metadata.js';
 
 export const IMAGE_TYPES = ['UPLOADED', 'GENERATED'] as const;
 export const IMAGE_STATUSES = ['PENDING', 'PROCESSING', 'COMPLETED', 'FAILED'] as const;
@@ -21,23 +24,8 @@ export type Visibility = (typeof VISIBILITIES)[number];
 /** The error of an image whose files are gone from storage. */
 export const FILE_MISSING = 'file-missing';
 
-/** What is known of a picture: most of it from the structure of its file, at once. */
-export interface ImageMetadata {
-  /** Upright, in pixels. */
-  width: number;
-  height: number;
-  /** Of the upload, in bytes. */
-  size: number;
-  /** The type of the upload, by its bytes. */
-  format: FormatName;
-  mimeType: string;
-  /** 1 for a still picture. */
-  frames: number;
-  /** JPEG alone: decoding it takes more memory. */
-  progressive: boolean;
-  /** Null until it has been decoded. */
-  hasAlpha: boolean | null;
-}
+/** In SQL, over `images`: it is to be generated, and was not yet; see {@link Image.isUnmade}. */
+export const UNMADE = `(type = 'GENERATED' and version = 0)`;
 
 const ImageSchema = defineEntity({
   name: 'Image',
@@ -52,7 +40,10 @@ const ImageSchema = defineEntity({
     description: p.text().nullable(),
     prompt: p.text().nullable(),
     visibility: p.enum(VISIBILITIES).default('private'),
-    /** Where the picture is decoded from: the upload at first, then its original without metadata. */
+    /**
+     * Where the picture is decoded from: the upload at first, then its original without metadata. Its
+     * folder is that of all files of the image. While a picture is yet to be generated, nothing lies here.
+     */
     storageKey: p.string().length(200),
     /** That of its files: of the attempt that made them. 0 when none did. Part of their keys and links. */
     version: p.integer().default(0),
@@ -60,10 +51,13 @@ const ImageSchema = defineEntity({
     lastVersion: p.integer().default(0),
     /** What the files of the image take in storage. */
     storedBytes: p.bigint('number'),
-    metadata: p.json<ImageMetadata>(),
+    /** Null while the picture is yet to be generated. */
+    metadata: p.json<ImageMetadata>().nullable(),
+    /** Which model made a generated picture; null until it has. */
+    provenance: p.json<Provenance>().nullable(),
     coinsUsed: p.bigint('number').default(0),
-    /** SHA-256 of the upload, in hex. */
-    checksum: p.string().length(64),
+    /** SHA-256 of the upload, or of what the model sent, in hex; null as long as there is neither. */
+    checksum: p.string().length(64).nullable(),
     /** A ThumbHash, in base64. */
     placeholder: p.string().length(100).nullable(),
     /** `#rrggbb` */
@@ -82,7 +76,8 @@ const ImageSchema = defineEntity({
   checks: [
     {
       name: 'images_unfinished_is_work',
-      expression: `(status in ('PENDING', 'PROCESSING')) = (next_attempt_at is not null)`,
+      // A picture that is yet to be generated is work of others: of whoever asks the model.
+      expression: `(status in ('PENDING', 'PROCESSING') and not ${UNMADE}) = (next_attempt_at is not null)`,
     },
     {
       name: 'images_failed_has_error',
@@ -92,22 +87,48 @@ const ImageSchema = defineEntity({
       name: 'images_completed_was_made',
       expression: `status <> 'COMPLETED' or version > 0`,
     },
+    {
+      name: 'images_made_is_known',
+      expression: `${UNMADE} or (metadata is not null and checksum is not null)`,
+    },
+    {
+      name: 'images_generated_has_provenance',
+      expression: `(type = 'GENERATED' and version > 0) = (provenance is not null)`,
+    },
   ],
 });
 
-/** What an upload brings. */
-interface Upload {
+/** What every image begins with. */
+interface Beginning {
   id: string;
   userId: string;
-  storageKey: string;
-  facts: PictureFacts;
-  bytes: number;
-  checksum: string;
   title: string | null;
   description: string | null;
   visibility: Visibility;
   requestId: string | undefined;
   traceParent?: string | undefined;
+}
+
+/** What an upload brings. */
+interface Upload extends Beginning {
+  storageKey: string;
+  facts: PictureFacts;
+  bytes: number;
+  checksum: string;
+}
+
+/** A picture that a model is to make. */
+interface WantedPicture extends Beginning {
+  prompt: string;
+}
+
+/** What a model sent, and what was paid for it. */
+interface Reply {
+  facts: PictureFacts;
+  bytes: number;
+  checksum: string;
+  provenance: Provenance;
+  coins: number;
 }
 
 /** What a conversion made; its files are stored already. */
@@ -127,31 +148,49 @@ interface MadeImage {
 
 /**
  * A picture and the work on it. The status changes by these methods alone; the database's checks hold
- * that what is unfinished is due, what FAILED has an error, and what is COMPLETED has files.
+ * that what is unfinished is due or yet to be generated, what FAILED has an error, and what is
+ * COMPLETED has files.
  */
 export class Image extends ImageSchema.class implements WorkRow {
-  constructor(upload: Upload) {
+  /** Use the factories: {@link Image.uploaded}, {@link Image.wanted}. */
+  constructor(type: ImageType, storageKey: string, beginning: Beginning) {
     super();
-    this.id = upload.id;
-    this.userId = upload.userId;
-    this.type = 'UPLOADED';
+    this.id = beginning.id;
+    this.userId = beginning.userId;
+    this.type = type;
     this.status = 'PENDING';
-    this.title = upload.title;
-    this.description = upload.description;
-    this.visibility = upload.visibility;
-    this.storageKey = upload.storageKey;
+    this.title = beginning.title;
+    this.description = beginning.description;
+    this.visibility = beginning.visibility;
+    this.storageKey = storageKey;
     this.version = 0;
     this.lastVersion = 0;
-    this.storedBytes = upload.bytes;
-    this.metadata = metadataOf(upload.facts, upload.bytes);
+    this.storedBytes = 0;
     this.coinsUsed = 0;
-    this.checksum = upload.checksum;
     this.createdAt = new Date();
     this.updatedAt = this.createdAt;
     this.attempts = 0;
-    this.nextAttemptAt = dueIn(0);
-    this.requestId = upload.requestId ?? null;
-    this.traceParent = upload.traceParent ?? null;
+    this.requestId = beginning.requestId ?? null;
+    this.traceParent = beginning.traceParent ?? null;
+  }
+
+  /** Of a file that is stored: due to be converted. */
+  static uploaded(upload: Upload): Image {
+    const image = new Image('UPLOADED', upload.storageKey, upload);
+    image.storedBytes = upload.bytes;
+    image.metadata = metadataOf(upload.facts, upload.bytes);
+    image.checksum = upload.checksum;
+    image.nextAttemptAt = dueIn(0);
+    return image;
+  }
+
+  /** Of a picture that a model is to make: it has a folder, and no file. */
+  static wanted(picture: WantedPicture): Image {
+    const { id: imageId, userId } = picture;
+    const parts = { userId, epochMs: Date.now(), imageId, variant: 'unmade', ext: 'none' };
+    const image = new Image('GENERATED', imageKey(parts), picture);
+    image.prompt = picture.prompt;
+    return image;
   }
 
   /** Begins an attempt to make the files, as a version that no other attempt has. */
@@ -161,9 +200,20 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.lastVersion = Math.max(this.lastVersion, this.version) + 1;
   }
 
+  /** Takes down what a model sent for a picture that was yet to be generated. */
+  receive({ facts, bytes, checksum, provenance, coins }: Reply): void {
+    this.expect('PROCESSING');
+    if (!this.isUnmade) throw new Error(`Image ${this.id} is not to be generated`);
+    this.metadata = metadataOf(facts, bytes);
+    this.checksum = checksum;
+    this.provenance = provenance;
+    this.coinsUsed = coins;
+  }
+
   /** Ends the work with a new version of the files, which are stored already. */
   complete({ width, height, frames, hasAlpha, ...made }: MadeImage): void {
     this.expect('PROCESSING');
+    if (!this.metadata) throw new Error(`Image ${this.id} is made of nothing`);
     this.status = 'COMPLETED';
     this.metadata = { ...this.metadata, width, height, frames, hasAlpha };
     this.version = made.version;
@@ -194,10 +244,12 @@ export class Image extends ImageSchema.class implements WorkRow {
   }
 
   /**
-   * Has the files of a finished image made anew; one that is being made stays as it is. That files
-   * are lost is remembered until all of them have been made.
+   * Has the files of a finished image made anew; one that is being made stays as it is, and so does
+   * one that was never generated, as there is nothing to make it of. That files are lost is remembered
+   * until all of them have been made.
    */
   revive(): void {
+    if (this.isUnmade) return;
     if (this.status !== 'COMPLETED' && this.status !== 'FAILED') return;
     this.status = 'PENDING';
     if (!this.isLost) {
@@ -223,6 +275,11 @@ export class Image extends ImageSchema.class implements WorkRow {
     this.errorDetail = null;
   }
 
+  /** Whether it is to be generated, and was not yet: it has no file, and is no work of conversions. */
+  get isUnmade(): boolean {
+    return this.type === 'GENERATED' && this.version === 0;
+  }
+
   /** Whether files of it were found to be missing since they were made. */
   private get isLost(): boolean {
     return this.version > 0 && this.errorCode === FILE_MISSING;
@@ -235,21 +292,3 @@ export class Image extends ImageSchema.class implements WorkRow {
   }
 }
 ImageSchema.setClass(Image);
-
-function metadataOf(facts: PictureFacts, bytes: number): ImageMetadata {
-  const { format, frames, progressive } = facts;
-  return {
-    ...uprightSize(facts),
-    size: bytes,
-    format,
-    mimeType: CONTAINER_FORMATS[format].mimeType,
-    frames,
-    progressive,
-    hasAlpha: null,
-  };
-}
-
-/** Orientations 5 to 8 lay the picture on its side: EXIF 2.32, tag 0x0112. */
-function uprightSize({ width, height, orientation }: PictureFacts) {
-  return orientation < 5 ? { width, height } : { width: height, height: width };
-}

@@ -2,11 +2,17 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../core/env.js';
 import { Storage } from '../storage/storage.js';
 import { type VariantName, VARIANT_NAMES } from './decoding/variants.js';
-import { FILE_MISSING, type ImageMetadata } from './image.entity.js';
+import type { ImageMetadata } from './image-metadata.js';
+import { FILE_MISSING } from './image.entity.js';
 import type { FileRow, ImageRow } from './image.queries.js';
 import type { ImageAnswer, ImageMetadataAnswer } from './image.schema.js';
 
 const MEBIBYTE = 1024 * 1024;
+
+/** Of a picture that is not there: clients find the fields that they know. */
+const UNKNOWN: ImageAnswer['metadata'] = {
+  ...{ width: 0, height: 0, size: 0, format: '', mimeType: '', frames: 0, hasAlpha: null },
+};
 
 /** A file that everyone can show. */
 type ShownFile = FileRow & { name: VariantName };
@@ -39,6 +45,7 @@ export class ImagePresenter {
       sizeMb: Math.round((metadata.size / MEBIBYTE) * 100) / 100,
       ready: isServed(image),
       coinsUsed: image.coinsUsed,
+      provenance: presentProvenance(image),
       variants,
       placeholder: image.placeholder,
       dominantColor: image.dominantColor,
@@ -84,7 +91,7 @@ export function presentMetadata(image: ImageRow): ImageMetadataAnswer {
     title: image.title,
     description: image.description,
     ...presentPicture(image.metadata),
-    checksum: image.checksum,
+    checksum: image.checksum ?? '',
     variants,
     createdAt: image.createdAt,
     updatedAt: image.updatedAt,
@@ -112,10 +119,17 @@ function rankOf({ name }: ShownFile): number {
   return VARIANT_NAMES.indexOf(name);
 }
 
-/** What everyone may know of the upload. */
-function presentPicture(metadata: ImageMetadata): ImageAnswer['metadata'] {
-  const { width, height, size, format, mimeType, frames, hasAlpha } = metadata;
+/** What everyone may know of the picture; nothing yet of one that is still to be generated. */
+function presentPicture(metadata: ImageMetadata | null): ImageAnswer['metadata'] {
+  const { width, height, size, format, mimeType, frames, hasAlpha } = metadata ?? UNKNOWN;
   return { width, height, size, format, mimeType, frames, hasAlpha };
+}
+
+/** Field by field: the database orders them as it likes. */
+function presentProvenance({ provenance }: ImageRow): ImageAnswer['provenance'] {
+  if (!provenance) return null;
+  const { model, driver, generatedAt, digitalSourceType } = provenance;
+  return { model, driver, generatedAt, digitalSourceType };
 }
 
 function presentError({ errorCode, errorDetail }: ImageRow): ImageAnswer['error'] {

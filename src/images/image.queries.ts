@@ -4,8 +4,10 @@ import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import { isoTime } from '../core/database/iso-time.js';
 import { prepare } from '../core/database/prepared.js';
-import type { ImageMetadata, ImageStatus, ImageType, Visibility } from './image.entity.js';
 import type { FormatName } from './containers/container.js';
+import type { Provenance } from './generated/provenance.js';
+import type { ImageMetadata } from './image-metadata.js';
+import type { ImageStatus, ImageType, Visibility } from './image.entity.js';
 import type { FileSize } from './image-variant.entity.js';
 
 /** A stored file as it is read for presenting and serving. */
@@ -34,9 +36,11 @@ export interface ImageRow {
   visibility: Visibility;
   storageKey: string;
   version: number;
-  metadata: ImageMetadata;
+  /** Null while the picture is yet to be generated, as are the two below. */
+  metadata: ImageMetadata | null;
+  provenance: Provenance | null;
+  checksum: string | null;
   coinsUsed: number;
-  checksum: string;
   placeholder: string | null;
   dominantColor: string | null;
   errorCode: string | null;
@@ -61,9 +65,10 @@ export interface ImageTables {
     storage_key: string;
     version: number;
     stored_bytes: string;
-    metadata: ImageMetadata;
+    metadata: ImageMetadata | null;
+    provenance: Provenance | null;
     coins_used: string;
-    checksum: string;
+    checksum: string | null;
     placeholder: string | null;
     dominant_color: string | null;
     error_code: string | null;
@@ -172,6 +177,7 @@ export function selectImages(database: ImageDatabase) {
     'images.storage_key as storageKey',
     'images.version',
     'images.metadata',
+    'images.provenance',
     sql<number>`images.coins_used::float8`.as('coinsUsed'),
     'images.checksum',
     'images.placeholder',

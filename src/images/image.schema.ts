@@ -5,6 +5,7 @@ import { pageOf, pageQuery } from '../core/paging.js';
 import { text } from '../core/text.js';
 import { CONTAINER_FORMATS } from './containers/container.js';
 import type { VariantName } from './decoding/variants.js';
+import { MODEL_DRIVERS } from './generated/provenance.js';
 import { IMAGE_STATUSES, IMAGE_TYPES, type ImageStatus, VISIBILITIES } from './image.entity.js';
 import { FILE_SIZES } from './image-variant.entity.js';
 
@@ -136,13 +137,28 @@ const metadataSchema = z
   .object({
     width: z.int().min(0).describe('Of the original, upright, in pixels.'),
     height: z.int().min(0),
-    size: z.int().min(0).describe('Of the upload, in bytes.'),
+    size: z.int().min(0).describe('Of the upload, or of what the model sent, in bytes.'),
     format: z.string().describe(`One of ${FORMAT_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
     mimeType: z.string(),
     frames: z.int().min(0).describe('1 for a still picture.'),
     hasAlpha: z.boolean().nullable().describe('Null until decoded.'),
   })
-  .meta({ id: 'PictureMetadata' });
+  .meta({
+    id: 'PictureMetadata',
+    description: 'Zeros and empty text while the picture is yet to be generated.',
+  });
+
+const provenanceSchema = z
+  .object({
+    model: z.string().describe('Which model made the picture.'),
+    driver: z.enum(MODEL_DRIVERS),
+    generatedAt: z.iso.datetime(),
+    digitalSourceType: z
+      .url()
+      .nullable()
+      .describe("IPTC's digital source type, which all files of the picture carry as XMP, too."),
+  })
+  .meta({ id: 'ImageProvenance' });
 
 export const imageSchema = z
   .object({
@@ -162,11 +178,14 @@ export const imageSchema = z
       .describe('The smallest variant; null as long as there is none.'),
     metadata: metadataSchema,
     dimensions: z.object({ width: z.int().min(0), height: z.int().min(0) }),
-    sizeMb: z.number().describe('Of the upload, in units of 1,048,576 bytes.'),
+    sizeMb: z.number().describe('As `metadata.size`, in units of 1,048,576 bytes.'),
     ready: z
       .boolean()
       .describe('Whether its files can be fetched: it is COMPLETED, or is being made anew.'),
     coinsUsed: z.int().min(0),
+    provenance: provenanceSchema
+      .nullable()
+      .describe('Of a generated picture, once it is there; null for uploads.'),
     variants: z
       .object(perVariant(storedVariant))
       .describe(
@@ -196,7 +215,11 @@ export const imageMetadataSchema = metadataSchema
     status: imageStatus,
     title: z.string().nullable(),
     description: z.string().nullable(),
-    checksum: z.string().describe('SHA-256 of the upload, in hex.'),
+    checksum: z
+      .string()
+      .describe(
+        'SHA-256 of the upload, or of what the model sent, in hex; empty while that is yet to come.',
+      ),
     variants: z.object(perVariant(storedVariant.omit({ url: true }))),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),

@@ -8,7 +8,9 @@ import { DecoderPool } from './decoding/decoder-pool.js';
 import { ImagesModule } from './images.module.js';
 import { ResumableCompletion } from './resumable/resumable-completion.js';
 import { SourceFile } from './conversion/source-file.js';
-import { VersionFiles } from './conversion/version-files.js';
+import { PictureDecoding } from './conversion/picture-decoding.js';
+import { WorkFolders } from './conversion/work-folders.js';
+import { GeneratedFiles } from './generated/generated-files.js';
 import { ImageConversionProcessor } from './conversion/conversion.processor.js';
 import { ImageRetention } from './upkeep/image-retention.js';
 import { ImageUpkeepModule } from './upkeep/image-upkeep.module.js';
@@ -22,10 +24,12 @@ const HOUR_MS = 60 * MINUTE_MS;
   imports: [ImagesModule, ImageUpkeepModule, ReconcilerModule],
   providers: [
     ConversionMetrics,
+    GeneratedFiles,
     ImageConversion,
     ImageConversionProcessor,
+    PictureDecoding,
     SourceFile,
-    VersionFiles,
+    WorkFolders,
     {
       provide: DecoderPool,
       inject: [ENV, ConversionMetrics],
@@ -37,11 +41,12 @@ const HOUR_MS = 60 * MINUTE_MS;
         }),
     },
   ],
+  exports: [GeneratedFiles, ImagesModule, WorkFolders],
 })
 export class ImagesWorkerModule {
   constructor(
     reconciler: Reconciler,
-    conversion: ImageConversion,
+    folders: WorkFolders,
     resumable: ResumableCompletion,
     upkeep: ImageUpkeep,
     retention: ImageRetention,
@@ -50,7 +55,7 @@ export class ImagesWorkerModule {
     reconciler.register({
       name: 'uploads that killed workers left',
       everyMs: MINUTE_MS,
-      run: () => conversion.removeLeftovers(),
+      run: () => folders.removeLeftovers(),
     });
     reconciler.register({
       name: 'resumable uploads that nobody continues',

@@ -187,7 +187,9 @@ export class ImagesController {
   @TakesWait()
   @Operation({
     summary: 'Make the files of an image anew',
-    description: 'Those that it has are served until the new ones take their place.',
+    description:
+      'Those that it has are served until the new ones take their place. A picture that was never ' +
+      'generated stays as it is.',
     answers: {
       200: { description: 'The image is final', schema: imageSchema },
       202: { description: 'The image is being made', schema: imageSchema },

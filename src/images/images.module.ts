@@ -4,6 +4,9 @@ import { PersonalData } from '../core/personal-data/personal-data.js';
 import { QueueModule } from '../queue/queue.module.js';
 import { Storage } from '../storage/storage.js';
 import { StorageModule } from '../storage/storage.module.js';
+import { VersionFiles } from './conversion/version-files.js';
+import { GeneratedImages } from './generated/generated-images.js';
+import { ImageMakers } from './generated/image-makers.js';
 import { ImageFiles } from './image-files.service.js';
 import { DeletedImagePersonalData } from './deleted-image-personal-data.js';
 import { ImagePersonalData } from './image-personal-data.js';
@@ -32,7 +35,9 @@ import { ImagesService } from './images.service.js';
   controllers: [ResumableUploadsController, ImagesController],
   providers: [
     DeletedImagePersonalData,
+    GeneratedImages,
     ImageFiles,
+    ImageMakers,
     ImagePersonalData,
     ImagePresenter,
     ImageQueries,
@@ -52,8 +57,18 @@ import { ImagesService } from './images.service.js';
     ResumableUploads,
     UploadFiles,
     UploadPlaces,
+    VersionFiles,
   ],
-  exports: [ImageQueries, ImagesService, ResumableCompletion, StorageModule],
+  exports: [
+    GeneratedImages,
+    ImageMakers,
+    ImagePresenter,
+    ImageQueries,
+    ImagesService,
+    ResumableCompletion,
+    StorageModule,
+    VersionFiles,
+  ],
 })
 export class ImagesModule {
   constructor(

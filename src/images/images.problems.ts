@@ -75,7 +75,7 @@ export const imageFailed = defineProblem({
   code: 'image-failed',
   status: 409,
   title: 'The picture could not be made',
-  help: 'There are no files of this image, because its conversion failed. Its `error` says why.',
+  help: 'There are no files of this image, because making it failed. Its `error` says why.',
 });
 
 /** The problem of a file that is refused for what its structure shows. */

@@ -11,6 +11,7 @@ import { Dispatcher } from '../queue/dispatcher.js';
 import { FileRemovals } from '../storage/file-removals.js';
 import { folderOf } from '../storage/storage-key.js';
 import { convertImage } from './conversion/conversion.jobs.js';
+import { ImageMakers } from './generated/image-makers.js';
 import { Image } from './image.entity.js';
 import { ImagePresenter, presentMetadata } from './image.presenter.js';
 import { listImages } from './image-list.js';
@@ -33,6 +34,7 @@ export class ImagesService {
     private readonly changes: RowChanges,
     private readonly dispatcher: Dispatcher,
     private readonly removals: FileRemovals,
+    private readonly makers: ImageMakers,
     private readonly lists: ReadDatabase,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
@@ -72,7 +74,7 @@ export class ImagesService {
 
   /**
    * Has the files of an image made anew. Those that it has are served until the new ones take their
-   * place, and stay when that fails.
+   * place, and stay when that fails. A picture that was never generated stays as it is.
    *
    * @param waitSeconds how long to wait for the image to be final
    * @throws Problem `not-found`
@@ -91,12 +93,14 @@ export class ImagesService {
 
   /**
    * Deletes an image: its row at once, so that a running conversion finds nothing to complete, and
-   * its files after the grace. Deleting it again within a day succeeds, too.
+   * its files after the grace. Who has it made hears of it, in the same transaction. Deleting it
+   * again within a day succeeds, too.
    *
    * @throws Problem `not-found`
    */
   async delete({ userId }: Principal, id: string): Promise<void> {
     await this.em.fork().transactional(async (em) => {
+      await this.makers.giveUp(em, userId, id);
       const [deleted] = await em.execute<{ storage_key: string }[]>(
         'delete from images where id = ? and user_id = ? returning storage_key',
         [id, userId],

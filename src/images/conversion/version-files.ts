@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
 import { FileRemovals } from '../../storage/file-removals.js';
@@ -34,6 +34,7 @@ export interface StoredVersion {
  */
 @Injectable()
 export class VersionFiles {
+  private readonly logger = new Logger(VersionFiles.name);
   private readonly names: FileNames;
 
   constructor(
@@ -89,7 +90,9 @@ export class VersionFiles {
     const current = new Set(files.map(({ storageKey }) => storageKey));
     const linked = older.map(({ storage_key }) => storage_key).filter((key) => !current.has(key));
     await this.removals.schedule(em, linked, this.env.CLEANUP_GRACE_SECONDS);
-    if (image.version === 0) await this.removals.schedule(em, [image.storageKey], 0);
+    if (image.version === 0 && !image.isUnmade) {
+      await this.removals.schedule(em, [image.storageKey], 0);
+    }
     em.persist(files);
     image.complete({
       ...decoded,
@@ -99,6 +102,20 @@ export class VersionFiles {
       width: decoded.original.width,
       height: decoded.original.height,
     });
+  }
+
+  /**
+   * Removes the files of a version that no transaction took over, before their time. Those of one that
+   * was taken over stay, and a transaction that is just doing so is waited for.
+   */
+  async discard({ newKeys }: StoredVersion): Promise<void> {
+    try {
+      for (const key of newKeys) {
+        if (await this.removals.isScheduled(key)) await this.removals.removeNow(key);
+      }
+    } catch (error) {
+      this.logger.warn({ err: error, newKeys, msg: 'Files are left to their removal' });
+    }
   }
 
   /** Stripping is the same each time, so the original that was decoded may be the one to store. */

@@ -108,7 +108,7 @@ export class StrayFiles {
   private async imagesOf(em: EntityManager, keys: string[]): Promise<Map<string, ImageFacts>> {
     const ids = [...new Set(keys.map(imageIdOf))].filter((id) => id !== undefined);
     const { rows } = await sql<ImageFacts>`
-      select id, storage_key, next_attempt_at is not null as is_work
+      select id, storage_key, status in ('PENDING', 'PROCESSING') as is_work
       from images where id = any(${ids}::uuid[])
     `.execute(em.getKysely());
     return new Map(rows.map((row) => [row.id, row]));

@@ -180,7 +180,7 @@ export class ImageUploads {
     await this.quota.require(em, file.userId, file.bytes, announcedBy);
     await this.removals.cancel(em, [file.storageKey]);
     const origin = { requestId: currentRequestId(), traceParent: currentTraceParent() };
-    em.persist(new Image({ ...file, ...fields, ...origin }));
+    em.persist(Image.uploaded({ ...file, ...fields, ...origin }));
     await em.flush();
     return this.presenter.present(await new ImageQueries(em).get(file.id));
   }

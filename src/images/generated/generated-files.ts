@@ -1,0 +1,102 @@
+import { stat } from 'node:fs/promises';
+import { Inject, Injectable } from '@nestjs/common';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { ENV, type Env } from '../../core/env.js';
+import { JobRefusal } from '../../queue/job-errors.js';
+import { ContainerRefused } from '../containers/container.js';
+import { ConversionMetrics } from '../conversion/conversion-metrics.js';
+import { PictureDecoding } from '../conversion/picture-decoding.js';
+import { readThrough } from '../conversion/read-through.js';
+import { VersionFiles } from '../conversion/version-files.js';
+import { WorkFolders } from '../conversion/work-folders.js';
+import type { Image } from '../image.entity.js';
+import { FileInspection, type InspectedFile } from '../upload/file-inspection.js';
+import { fileLimitsOf } from '../upload/incoming-file.js';
+import type { MadePicture } from './generated-images.js';
+import type { Provenance } from './provenance.js';
+import { lockUnmade } from './unmade-images.js';
+
+/** The code of a file that cannot become a picture: what models send is trusted no more than uploads. */
+const BAD_OUTPUT = 'bad-output';
+
+/** Makes the files of images of what models sent, in the worker. */
+@Injectable()
+export class GeneratedFiles {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly folders: WorkFolders,
+    private readonly decoding: PictureDecoding,
+    private readonly versions: VersionFiles,
+    private readonly metrics: ConversionMetrics,
+    @Inject(ENV) private readonly env: Env,
+  ) {}
+
+  /**
+   * Makes and stores all files of a picture, as those of an upload: within the same limits, decoded in
+   * a child, without the metadata that came with it. Each call makes a version of its own, so calling
+   * it twice is harmless: one is completed, the other discarded.
+   *
+   * @param path of what the model sent, which stays where it is: any bytes at all
+   * @returns undefined when nobody waits for the picture any more
+   * @throws JobRefusal `bad-output` when the file is at fault; whatever is thrown, what was stored is
+   * written down for removal
+   */
+  async make(
+    imageId: string,
+    path: string,
+    provenance: Provenance,
+    signal: AbortSignal,
+  ): Promise<MadePicture | undefined> {
+    const image = await this.begin(imageId);
+    if (!image) return undefined;
+    return this.folders.within(async (folder) => {
+      const file = await blamingModel(() => this.inspect(path, signal));
+      const source = { ...file, path, provenance };
+      const decoded = await blamingModel(() => this.decoding.decode(source, folder, signal));
+      const stored = await this.metrics.measure('store', () =>
+        this.versions.store(image, decoded, signal),
+      );
+      return { imageId, provenance, file, stored, decoded };
+    });
+  }
+
+  /** Removes the files of a picture that came too late. Those of a completed one stay. Never throws. */
+  discard({ stored }: MadePicture): Promise<void> {
+    return this.versions.discard(stored);
+  }
+
+  /** Gives the attempt a version that no other has. */
+  private begin(imageId: string): Promise<Image | undefined> {
+    return this.em.fork().transactional(async (em) => {
+      const [image] = await lockUnmade(em, [imageId]);
+      image?.start();
+      return image;
+    });
+  }
+
+  private async inspect(path: string, signal: AbortSignal): Promise<InspectedFile> {
+    const limits = fileLimitsOf(this.env);
+    const { size } = await stat(path);
+    if (size > limits.maxBytes) {
+      throw new JobRefusal(BAD_OUTPUT, `It has more than ${limits.maxBytes} bytes.`);
+    }
+    const inspection = new FileInspection(limits);
+    await readThrough(path, signal, (chunk) => {
+      inspection.see(chunk);
+    });
+    return inspection.end();
+  }
+}
+
+/** Calls every fault of a file by one name: clients have not sent it, and cannot mend it. */
+async function blamingModel<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    const isAtFault = error instanceof ContainerRefused || error instanceof JobRefusal;
+    if (!isAtFault) throw error;
+    throw new JobRefusal(BAD_OUTPUT, `The model sent no sound picture. ${error.message}`, {
+      cause: error,
+    });
+  }
+}
