@@ -21,6 +21,7 @@ import { RequestLimits } from './rate-limits/request-limits.js';
 import { RowChanges } from './database/row-changes.js';
 import { Shutdown } from './process/shutdown.js';
 import { startTracing, Tracing } from './tracing/tracing.js';
+import { UserFigures } from './user-figures.js';
 
 const SERVICES = [
   AuditLog,
@@ -36,6 +37,7 @@ const SERVICES = [
   RequestLimits,
   RowChanges,
   Shutdown,
+  UserFigures,
 ];
 
 /** What every module may rely on without importing it. */

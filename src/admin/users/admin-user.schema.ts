@@ -57,9 +57,9 @@ type AdminUserDetails = z.output<typeof adminUserDetailsSchema>;
 type AdminSessionAnswer = z.output<typeof adminSessionSchema>;
 
 /** An account as administrators see it in a list. */
-export function presentAdminUser(user: User): AdminUserAnswer {
+export function presentAdminUser(user: User, coins: number): AdminUserAnswer {
   return {
-    ...presentUser(user),
+    ...presentUser(user, coins),
     disabledAt: user.disabledAt?.toISOString() ?? null,
     emailVerifiedAt: user.emailVerifiedAt?.toISOString() ?? null,
     hasPassword: user.passwordHash != null,
@@ -71,11 +71,12 @@ export function presentAdminUser(user: User): AdminUserAnswer {
 /** An account with where it belongs and how it is used. */
 export function presentAdminUserDetails(
   user: User,
+  coins: number,
   memberships: readonly StudioMember[],
   { live, lastUsedAt }: SessionSummary,
 ): AdminUserDetails {
   return {
-    ...presentAdminUser(user),
+    ...presentAdminUser(user, coins),
     studios: memberships.map(({ studio, role }) => presentStudio(studio, role)),
     liveSessions: live,
     lastUsedAt,

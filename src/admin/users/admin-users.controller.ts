@@ -51,7 +51,9 @@ export class AdminUsersController {
   })
   async list(@Query({ schema: userQuery }) query: UserQuery) {
     const page = await this.users.list(query);
-    return { ...page, items: page.items.map(presentAdminUser) };
+    const coins = await this.users.coinsOfEach(page.items);
+    const items = page.items.map((user) => presentAdminUser(user, coins.get(user.id) ?? 0));
+    return { ...page, items };
   }
 
   @Get(':id')
@@ -160,7 +162,8 @@ export class AdminUsersController {
 
   private async present(id: string) {
     const user = await this.users.get(id);
+    const coins = await this.users.coinsOf(user);
     const memberships = await this.users.membershipsOf(user);
-    return presentAdminUserDetails(user, memberships, await this.sessions.summaryOf(id));
+    return presentAdminUserDetails(user, coins, memberships, await this.sessions.summaryOf(id));
   }
 }

@@ -62,6 +62,7 @@ export const exportSchema = z
     }),
     accountTokens: section.describe('Links that you were sent, without what they open.'),
     auditEntries: section.describe('What was done by you, and to your account.'),
+    coinTransfers: section.describe('What moved your coins.'),
     deletedImages: section,
     idempotencyKeys: section,
     images: section.describe('With links to their files.'),
@@ -77,9 +78,13 @@ export type ChangePassword = z.output<typeof changePasswordSchema>;
 export type DeleteAccount = z.output<typeof deleteAccountSchema>;
 
 /** @param memberships with their studios */
-export function presentMe(user: User, memberships: StudioMember[]): z.output<typeof meSchema> {
+export function presentMe(
+  user: User,
+  memberships: StudioMember[],
+  coins: number,
+): z.output<typeof meSchema> {
   return {
-    ...presentUser(user),
+    ...presentUser(user, coins),
     hasPassword: user.hasPassword,
     studios: memberships.map(({ studio, role }) => presentStudio(studio, role)),
   };

@@ -17,7 +17,8 @@ export class Profile {
 
   async show({ userId }: Principal) {
     const user = await this.em.findOneOrFail(User, { id: userId });
-    return presentMe(user, await this.users.membershipsOf(user));
+    const memberships = await this.users.membershipsOf(user);
+    return presentMe(user, memberships, await this.users.coinsOf(user));
   }
 
   async change(principal: Principal, changes: ProfileChanges) {

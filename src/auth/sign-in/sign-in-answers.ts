@@ -5,6 +5,7 @@ import { RowsById } from '../../core/database/rows-by-id.js';
 import type { HeldSession } from '../sessions/sessions.service.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import { presentStudio, presentUser } from '../users/user.schema.js';
+import { Users } from '../users/users.service.js';
 import { joinedStudio, type JoinedStudio } from './joined-studio.js';
 import type { SignInAnswer } from './sign-in.schema.js';
 
@@ -24,6 +25,7 @@ export class SignInAnswers {
   constructor(
     em: EntityManager,
     private readonly tokens: AccessTokens,
+    private readonly users: Users,
   ) {
     this.studios = new RowsById(em, {
       query: (database, ids) => {
@@ -38,12 +40,23 @@ export class SignInAnswers {
 
   /** For a session that has begun or goes on; the token speaks for the studio joined first. */
   async of(session: HeldSession): Promise<SignIn> {
-    const [worker] = await this.studios.find(session.user.id);
-    return this.ofStudio(session, worker?.studio ?? null);
+    const [[worker], coins] = await Promise.all([
+      this.studios.find(session.user.id),
+      this.users.coinsOf(session.user),
+    ]);
+    return this.present(session, worker?.studio ?? null, coins);
   }
 
   /** {@link of} for who has looked up the studio. */
-  ofStudio({ user, sessionId, refreshToken }: HeldSession, studio: JoinedStudio | null): SignIn {
+  async ofStudio(session: HeldSession, studio: JoinedStudio | null): Promise<SignIn> {
+    return this.present(session, studio, await this.users.coinsOf(session.user));
+  }
+
+  private present(
+    { user, sessionId, refreshToken }: HeldSession,
+    studio: JoinedStudio | null,
+    coins: number,
+  ): SignIn {
     return {
       accessToken: this.tokens.sign({
         sub: user.id,
@@ -54,7 +67,7 @@ export class SignInAnswers {
       refreshToken,
       tokenType: 'Bearer',
       expiresIn: this.tokens.lifetimeSeconds,
-      user: presentUser(user),
+      user: presentUser(user, coins),
       ...(studio && { studio: presentStudio(studio, studio.role) }),
     };
   }

@@ -40,7 +40,7 @@ export const userSchema = z
     name: z.string().nullable(),
     roles: z.array(z.enum(ROLES)),
     language: z.string(),
-    coins: z.int().min(0).describe('Coins that can be spent.'),
+    coins: z.int().describe('Coins that can be spent; below 0 it is a debt.'),
     emailVerified: z.boolean(),
     createdAt: z.iso.datetime(),
   })
@@ -71,8 +71,12 @@ export const userQuery = pageQuery({
 
 export type UserQuery = z.output<typeof userQuery>;
 
-/** An account as its owner and administrators see it. */
-export function presentUser(user: User): z.output<typeof userSchema> {
+/**
+ * An account as its owner and administrators see it.
+ *
+ * @param coins as `Users.coinsOf` tells
+ */
+export function presentUser(user: User, coins: number): z.output<typeof userSchema> {
   return {
     id: user.id,
     email: user.email,
@@ -81,8 +85,7 @@ export function presentUser(user: User): z.output<typeof userSchema> {
     name: user.name,
     roles: user.roles,
     language: user.language,
-    // Nobody has coins before there is a ledger to hold them.
-    coins: 0,
+    coins,
     emailVerified: user.emailVerifiedAt != null,
     createdAt: user.createdAt.toISOString(),
   };

@@ -4,6 +4,7 @@ import { runPrepared } from '../../core/database/prepared.js';
 import { ReadDatabase } from '../../core/database/read-database.js';
 import type { Page } from '../../core/paging.js';
 import { notFound, Problem } from '../../core/problems/problem.js';
+import { UserFigures } from '../../core/user-figures.js';
 import { StudioMember } from './studio.entity.js';
 import { User } from './user.entity.js';
 import { listUsers, prepareByEmail } from './user.queries.js';
@@ -17,6 +18,7 @@ export class Users {
   constructor(
     private readonly em: EntityManager,
     private readonly lists: ReadDatabase,
+    private readonly figures: UserFigures,
   ) {}
 
   findById(id: string): Promise<User | null> {
@@ -51,6 +53,19 @@ export class Users {
   async list(query: UserQuery): Promise<Page<User>> {
     const page = await this.lists.read((server) => listUsers(server, query));
     return { ...page, items: page.items.map((row) => this.em.map(User, row)) };
+  }
+
+  /** How many coins somebody can spend. */
+  coinsOf({ id }: User): Promise<number> {
+    return this.figures.of('coins', id);
+  }
+
+  /** {@link coinsOf} of many, by their ids. */
+  coinsOfEach(users: readonly User[]): Promise<ReadonlyMap<string, number>> {
+    return this.figures.ofEach(
+      'coins',
+      users.map(({ id }) => id),
+    );
   }
 
   /** The studios that somebody works at, with what they are there; the one joined first comes first. */
