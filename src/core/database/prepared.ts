@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Compilable, type CompiledQuery, type RawBuilder, sql } from 'kysely';
-import type { Pool } from 'pg';
+import type { Pool, QueryResult } from 'pg';
 
 /** Stands in a statement for a value that is known only when it runs. */
 class Placeholder {
@@ -39,14 +39,29 @@ export function prepare<Values extends object, Row>(
  * Runs a statement of {@link prepare} on a connection of its own, in no transaction. Past Kysely,
  * which spends as much on a statement as Fastify on a request.
  */
-export async function runPrepared<Row>(
+export async function runPrepared<Row>(pool: Pool, query: CompiledQuery<Row>): Promise<Row[]> {
+  const { rows } = await send(pool, query);
+  return rows as Row[];
+}
+
+/**
+ * {@link runPrepared} for a statement that answers with no rows: to be told what they would look like
+ * costs pg a tenth of what the rest does.
+ *
+ * @returns how many rows it wrote
+ */
+export async function countPrepared(pool: Pool, query: CompiledQuery): Promise<number> {
+  const { rowCount } = await send(pool, query);
+  return rowCount ?? 0;
+}
+
+async function send(
   pool: Pool,
-  { sql: text, parameters }: CompiledQuery<Row>,
-): Promise<Row[]> {
+  { sql: text, parameters }: Pick<CompiledQuery, 'sql' | 'parameters'>,
+): Promise<QueryResult> {
   const client = await pool.connect();
   try {
-    const { rows } = await client.query(text, parameters as unknown[]);
-    return rows as Row[];
+    return await client.query(text, parameters as unknown[]);
   } finally {
     client.release();
   }
