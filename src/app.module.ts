@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import { CoinsModule } from './coins/coins.module.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
@@ -22,6 +23,7 @@ export class AppModule {
         StorageModule,
         HealthModule,
         AuthModule,
+        CoinsModule,
         ImagesModule,
         AdminModule,
       ],

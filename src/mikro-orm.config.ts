@@ -8,6 +8,8 @@ import { RecoveryCode } from './auth/second-factor/codes/recovery-code.entity.js
 import { TotpSecret } from './auth/second-factor/codes/totp-secret.entity.js';
 import { Studio, StudioMember } from './auth/users/studio.entity.js';
 import { User } from './auth/users/user.entity.js';
+import { CoinAccount } from './coins/coin-account.entity.js';
+import { CoinTransfer } from './coins/coin-transfer.entity.js';
 import { takeBackBroken } from './core/database/broken-connections.js';
 import {
   connectionOptions,
@@ -42,6 +44,8 @@ const ENTITIES = [
   Counter,
   AuditDetails,
   AuditEntry,
+  CoinAccount,
+  CoinTransfer,
   DeletedImage,
   FailedJob,
   FileRemoval,

@@ -1,0 +1,24 @@
+import { Module } from '@nestjs/common';
+import { PersonalData } from '../core/personal-data/personal-data.js';
+import { UserFigures } from '../core/user-figures.js';
+import { CoinPersonalData } from './coin-personal-data.js';
+import { CoinsController } from './coins.controller.js';
+import { Coins } from './coins.service.js';
+
+/** Coins: who has how many, what moved them, and what can be had for them. */
+@Module({
+  controllers: [CoinsController],
+  providers: [CoinPersonalData, Coins],
+  exports: [Coins],
+})
+export class CoinsModule {
+  constructor(
+    personalData: PersonalData,
+    figures: UserFigures,
+    transfers: CoinPersonalData,
+    coins: Coins,
+  ) {
+    personalData.register(transfers);
+    figures.register('coins', (userIds) => coins.available(userIds));
+  }
+}

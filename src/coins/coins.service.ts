@@ -1,0 +1,118 @@
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
+import { ReadDatabase } from '../core/database/read-database.js';
+import { RowsById } from '../core/database/rows-by-id.js';
+import type { Page } from '../core/paging.js';
+import { requireAmount } from './amount.js';
+import type { TransferAnswer, TransferQuery } from './coins.schema.js';
+import {
+  type Balance,
+  clawBack,
+  credit,
+  type CreditKind,
+  type Held,
+  hold,
+  type HoldKind,
+  type Movement,
+  NO_COINS,
+  postHold,
+  type SpendKind,
+  type Transferred,
+  voidHold,
+} from './ledger.js';
+import { Spending } from './spending.js';
+import { listTransfers } from './transfer.queries.js';
+
+/** The table as the query sees it, with PostgreSQL's names. */
+interface AccountTables {
+  coin_accounts: { user_id: string; posted: string; held: string };
+}
+
+/**
+ * The coins of users. What is written here is a transaction of its own; who has one already calls the
+ * functions of ledger.ts, which say what each of these does and throws.
+ */
+@Injectable()
+export class Coins {
+  private readonly balances: RowsById<AccountTables, Balance & { userId: string }>;
+  private readonly spending: Spending;
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly lists: ReadDatabase,
+  ) {
+    this.spending = new Spending(em);
+    this.balances = new RowsById(em, {
+      query: (database, ids) =>
+        database
+          .selectFrom('coin_accounts')
+          .select([
+            'user_id as userId',
+            sql<number>`posted::float8`.as('posted'),
+            sql<number>`held::float8`.as('held'),
+            sql<number>`(posted - held)::float8`.as('available'),
+          ])
+          .where(sql<boolean>`user_id = any (${ids}::uuid[])`),
+      idOf: ({ userId }) => userId,
+    });
+  }
+
+  /** Of all who are asked for together, whoever asks, by one query. */
+  async balance(userId: string): Promise<Balance> {
+    const [account] = await this.balances.find(userId);
+    if (!account) return NO_COINS;
+    const { posted, held, available } = account;
+    return { posted, held, available };
+  }
+
+  /** What each of these users can spend. */
+  async available(userIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const found = await Promise.all(
+      userIds.map(async (id) => [id, (await this.balance(id)).available] as const),
+    );
+    return new Map(found);
+  }
+
+  /** Whether so much is available now; only spending it decides. @throws RangeError */
+  async canAfford(userId: string, amount: number): Promise<boolean> {
+    requireAmount(amount);
+    return (await this.balance(userId)).available >= amount;
+  }
+
+  credit(movement: Movement<CreditKind>): Promise<Transferred> {
+    return this.write((em) => credit(em, movement));
+  }
+
+  clawBack(movement: Omit<Movement<'CLAWBACK'>, 'kind'>): Promise<Transferred> {
+    return this.write((em) => clawBack(em, movement));
+  }
+
+  hold(movement: Movement<HoldKind>): Promise<Held> {
+    return this.write((em) => hold(em, movement));
+  }
+
+  /** @returns false when the hold has ended before */
+  post(holdId: string, amount: number): Promise<boolean> {
+    return this.write((em) => postHold(em, holdId, amount));
+  }
+
+  /** @returns false when the hold has ended before */
+  void(holdId: string, phase: 'VOID' | 'EXPIRE' = 'VOID'): Promise<boolean> {
+    return this.write((em) => voidHold(em, holdId, phase));
+  }
+
+  /** Hold and charge in one, by one statement. */
+  spend(movement: Movement<SpendKind>): Promise<Transferred> {
+    return this.spending.spend(movement);
+  }
+
+  /** A page of what moved the coins of a user, the newest first. */
+  history(userId: string, query: TransferQuery): Promise<Page<TransferAnswer>> {
+    return this.lists.read((server) => listTransfers(server, userId, query));
+  }
+
+  private write<T>(work: (em: EntityManager) => Promise<T>): Promise<T> {
+    return this.em.fork().transactional(work);
+  }
+}

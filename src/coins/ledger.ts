@@ -1,0 +1,293 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { newId } from '../core/ids.js';
+import { Problem } from '../core/problems/problem.js';
+import { MOST_COINS, requireAmount } from './amount.js';
+import { SYSTEM_ACCOUNTS } from './coin-account.entity.js';
+import { COUNTERPARTS, type TransferKind } from './coin-transfer.entity.js';
+import { InsufficientCoins, ReferenceTaken, tooManyCoins } from './coins.problems.js';
+
+/**
+ * The ledger: every function writes in the transaction of the EntityManager that it is given, so that
+ * coins move with their effect or not at all. Races are decided by the lock of the account's row and
+ * by unique constraints; in a transaction that locks other rows, too, the account comes last.
+ *
+ * A reference is the idempotency of a transfer: the same one again, with the same content, is answered
+ * with the first transfer; with other content it is a `ReferenceTaken`.
+ */
+
+export type CreditKind = 'PURCHASE' | 'REWARD' | 'REFUND' | 'ADJUSTMENT';
+export type SpendKind = 'GENERATION' | 'ADJUSTMENT';
+export type HoldKind = 'GENERATION';
+
+/** Coins of a user that move. */
+export interface Movement<Kind extends TransferKind> {
+  readonly userId: string;
+  /** From 1 to 2^53 - 1. */
+  readonly amount: number;
+  readonly kind: Kind;
+  /** What for: unique for its kind, at most 200 characters, and nothing about a person. */
+  readonly reference: string;
+}
+
+/** What a user has. */
+export interface Balance {
+  /** All coins, those on hold among them; below 0 after a clawback of what was spent already. */
+  readonly posted: number;
+  /** Coins on hold. */
+  readonly held: number;
+  /** What can be spent: `posted` without `held`. */
+  readonly available: number;
+}
+
+/** The ids that transfers are known by. */
+export interface Transferred {
+  readonly transferId: string;
+}
+export interface Held {
+  readonly holdId: string;
+}
+
+/** Of whom the ledger knows nothing. */
+export const NO_COINS: Balance = { posted: 0, held: 0, available: 0 };
+
+/** How a movement changes the account. */
+interface Entry extends Movement<TransferKind> {
+  readonly phase: 'SINGLE' | 'HOLD';
+  readonly direction: 'to user' | 'from user';
+  /** Whether it may take more than is available. */
+  readonly mayOwe?: boolean;
+}
+
+interface Account extends Balance {
+  readonly id: string;
+}
+
+/** Gives a user coins. @throws Problem `too-many-coins`; RangeError, ReferenceTaken */
+export async function credit(
+  em: EntityManager,
+  movement: Movement<CreditKind>,
+): Promise<Transferred> {
+  const id = await enter(em, { ...movement, phase: 'SINGLE', direction: 'to user' });
+  return { transferId: id };
+}
+
+/** Takes coins for good. @throws InsufficientCoins; RangeError, ReferenceTaken */
+export async function spend(
+  em: EntityManager,
+  movement: Movement<SpendKind>,
+): Promise<Transferred> {
+  const id = await enter(em, { ...movement, phase: 'SINGLE', direction: 'from user' });
+  return { transferId: id };
+}
+
+/**
+ * Takes coins back that were paid back, whether they are there or not: what is missing is a debt, and
+ * nothing can be spent until it is made good.
+ *
+ * @throws Problem `too-many-coins`; RangeError, ReferenceTaken
+ */
+export async function clawBack(
+  em: EntityManager,
+  movement: Omit<Movement<'CLAWBACK'>, 'kind'>,
+): Promise<Transferred> {
+  const entry = { ...movement, kind: 'CLAWBACK', phase: 'SINGLE', direction: 'from user' } as const;
+  return { transferId: await enter(em, { ...entry, mayOwe: true }) };
+}
+
+/**
+ * Puts coins on hold, until {@link postHold} charges for what came of it or {@link voidHold} sets them
+ * free.
+ *
+ * @throws InsufficientCoins; RangeError, ReferenceTaken
+ */
+export async function hold(em: EntityManager, movement: Movement<HoldKind>): Promise<Held> {
+  return { holdId: await enter(em, { ...movement, phase: 'HOLD', direction: 'from user' }) };
+}
+
+/**
+ * Ends a hold by charging all or part of it; the rest is free again.
+ *
+ * @returns false when it has ended before: then nothing is written
+ * @throws RangeError when it is more than was held
+ */
+export async function postHold(
+  em: EntityManager,
+  holdId: string,
+  amount: number,
+): Promise<boolean> {
+  requireAmount(amount);
+  return endHold(em, holdId, 'POST', amount);
+}
+
+/** Ends a hold without charging anything. @returns false when it has ended before */
+export function voidHold(
+  em: EntityManager,
+  holdId: string,
+  phase: 'VOID' | 'EXPIRE',
+): Promise<boolean> {
+  return endHold(em, holdId, phase, null);
+}
+
+/** What a user has, as the transaction of `em` sees it. */
+export async function balanceOf(em: EntityManager, userId: string): Promise<Balance> {
+  const [account] = await em.execute<Account[]>(
+    `select ${BALANCE} from coin_accounts where user_id = ?`,
+    [userId],
+  );
+  return account ? { ...account } : NO_COINS;
+}
+
+const BALANCE = `posted::float8 as posted, held::float8 as held, (posted - held)::float8 as available`;
+
+/** Writes a transfer down, unless it is there already. @returns its id, or that of the first */
+async function enter(em: EntityManager, entry: Entry): Promise<string> {
+  requireAmount(entry.amount);
+  requireTransaction(em);
+  const account = await lockAccount(em, entry);
+  // Only now: whoever held the lock before may have written it.
+  const first = await findFirst(em, entry);
+  if (first !== undefined) return first;
+  if (!account) throw new InsufficientCoins({ need: entry.amount, have: 0 });
+  requirePossible(account, entry);
+  return write(em, account, entry);
+}
+
+/** Else an effect could be rolled back without its coins. */
+function requireTransaction(em: EntityManager): void {
+  if (!em.isInTransaction()) throw new Error('Coins move in a transaction of their effect');
+}
+
+/** @returns undefined when there is none, and the movement can do without one */
+async function lockAccount(em: EntityManager, entry: Entry): Promise<Account | undefined> {
+  const account = await findLocked(em, entry.userId);
+  const isNeeded = entry.direction === 'to user' || entry.mayOwe === true;
+  if (account || !isNeeded) return account;
+  await openAccount(em, entry.userId);
+  const opened = await findLocked(em, entry.userId);
+  if (!opened) throw new Error(`There is no user ${entry.userId}`);
+  return opened;
+}
+
+async function findLocked(em: EntityManager, userId: string): Promise<Account | undefined> {
+  const [account] = await em.execute<Account[]>(
+    `select id, ${BALANCE} from coin_accounts where user_id = ? for no key update`,
+    [userId],
+  );
+  return account;
+}
+
+/** Unless somebody else does at the same time. The user is locked first, as whoever changes it does. */
+async function openAccount(em: EntityManager, userId: string): Promise<void> {
+  await em.execute(
+    `insert into coin_accounts (id, kind, user_id, created_at)
+     select ?::uuid, 'USER', id, now() from users where id = ? for key share
+     on conflict (user_id) do nothing`,
+    [newId(), userId],
+  );
+}
+
+/** @throws ReferenceTaken when the reference is that of another movement */
+async function findFirst(em: EntityManager, entry: Entry): Promise<string | undefined> {
+  const { kind, reference } = entry;
+  const [first] = await em.execute<
+    { id: string; userId: string; amount: number; phase: string; isDebit: boolean }[]
+  >(
+    `select transfers.id, user_id as "userId", amount::float8 as amount, phase,
+            account_id = debit_account_id as "isDebit"
+     from coin_transfers as transfers join coin_accounts on coin_accounts.id = account_id
+     where transfers.kind = ? and reference = ? and phase in ('SINGLE', 'HOLD')`,
+    [kind, reference],
+  );
+  if (!first) return undefined;
+  const isSame =
+    first.userId === entry.userId &&
+    first.amount === entry.amount &&
+    first.phase === entry.phase &&
+    first.isDebit === (entry.direction === 'from user');
+  if (!isSame) throw new ReferenceTaken(kind, reference);
+  return first.id;
+}
+
+/** @throws InsufficientCoins; Problem `too-many-coins` */
+function requirePossible({ posted, available }: Account, entry: Entry): void {
+  const { amount, direction, mayOwe = false } = entry;
+  if (direction === 'to user') {
+    if (posted + amount > MOST_COINS) throw new Problem(tooManyCoins);
+  } else if (mayOwe) {
+    if (available - amount < -MOST_COINS) throw new Problem(tooManyCoins);
+  } else if (available < amount) {
+    throw new InsufficientCoins({ need: amount, have: available });
+  }
+}
+
+async function write(em: EntityManager, account: Account, entry: Entry): Promise<string> {
+  const { amount, direction, kind, phase, reference } = entry;
+  const counterpart = SYSTEM_ACCOUNTS[COUNTERPARTS[kind]];
+  const accounts = [counterpart, account.id];
+  const [debit, credit] = direction === 'to user' ? accounts : accounts.toReversed();
+  const posted = direction === 'to user' ? amount : -amount;
+  const id = newId();
+  await em.execute(
+    `with account as (
+       update coin_accounts set posted = posted + ?, held = held + ? where id = ? returning id
+     )
+     insert into coin_transfers
+       (id, account_id, debit_account_id, credit_account_id, amount, kind, phase, reference, created_at)
+     select ?::uuid, id, ?::uuid, ?::uuid, ?, ?, ?, ?, now() from account`,
+    [
+      ...(phase === 'HOLD' ? [0, amount] : [posted, 0]),
+      account.id,
+      ...[id, debit, credit, amount, kind, phase, reference],
+    ],
+  );
+  return id;
+}
+
+/**
+ * One statement: of two endings at once the second waits for the unique constraint of the first, and
+ * then does nothing.
+ *
+ * @param amount what to charge; null for nothing
+ */
+async function endHold(
+  em: EntityManager,
+  holdId: string,
+  phase: 'POST' | 'VOID' | 'EXPIRE',
+  amount: number | null,
+): Promise<boolean> {
+  requireTransaction(em);
+  const ended = await em.execute(
+    `with ending as (
+       insert into coin_transfers
+         (id, account_id, debit_account_id, credit_account_id, amount,
+          kind, phase, reference, hold_id, created_at)
+       select ?::uuid, account_id, debit_account_id, credit_account_id, coalesce(?::bigint, amount),
+              kind, ?, reference, id, now()
+       from coin_transfers
+       where id = ? and phase = 'HOLD' and coalesce(?::bigint, amount) <= amount
+       on conflict (hold_id) where hold_id is not null do nothing
+       returning account_id, hold_id
+     )
+     update coin_accounts
+     set held = held - on_hold.amount, posted = posted - coalesce(?::bigint, 0)
+     from ending join coin_transfers as on_hold on on_hold.id = ending.hold_id
+     where coin_accounts.id = ending.account_id
+     returning 1`,
+    [newId(), amount, phase, holdId, amount, amount],
+  );
+  if (ended.length > 0) return true;
+  await requireEnded(em, holdId, amount);
+  return false;
+}
+
+/** Why nothing was written: it had ended, or something is wrong. */
+async function requireEnded(em: EntityManager, holdId: string, amount: number | null) {
+  const [found] = await em.execute<{ amount: number }[]>(
+    `select amount::float8 as amount from coin_transfers where id = ? and phase = 'HOLD'`,
+    [holdId],
+  );
+  if (!found) throw new Error(`There is no hold ${holdId}`);
+  if (amount !== null && amount > found.amount) {
+    throw new RangeError(`The hold ${holdId} is of ${found.amount} coins, not ${amount}`);
+  }
+}
