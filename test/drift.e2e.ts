@@ -70,6 +70,7 @@ describe('openapi.json', () => {
       'BeginGoogleLink',
       'ChangeEmail',
       'ChangePassword',
+      'CoinAdjustment',
       'ConfirmEmail',
       'DeleteAccount',
       'FailedJob',

@@ -8,6 +8,7 @@ import { filesOfUsers, tablesWith } from './left-behind.js';
 import { eventually } from './eventually.js';
 import { giveUp } from './given-up.js';
 import { holdingAccount, uploadPicture } from './image-requests.js';
+import { coinsOf, storedBalance } from './ledger.js';
 import { makePicture } from './pictures.js';
 import { finishedMails, settleMail } from './recovery-mail.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -131,6 +132,9 @@ async function leaveTracks() {
     made.body.id,
     canaries.prompt,
   ]);
+  await coinsOf(app).credit({
+    ...{ userId: account.userId, amount: 7, kind: 'PURCHASE', reference: newId() },
+  });
   const letter = await giveUp(app, account, await makePicture());
   const { body: deleted } = await uploadPicture(app, account, await makePicture());
   await app.as(account).delete(`/api/v1/images/${deleted.id}`).expect(204);
@@ -211,6 +215,7 @@ describe('an account that is erased', () => {
     }
     expect(exported.images).toHaveLength(3);
     expect(exported.deletedImages).toMatchObject([{ id: images.deleted }]);
+    expect(exported.coinTransfers).toMatchObject([{ kind: 'PURCHASE', change: 7 }]);
 
     await erase(account).set('x-forwarded-for', ADDRESS).set('user-agent', DEVICE).expect(204);
     for (const [name, text] of Object.entries(canaries)) {
@@ -228,7 +233,12 @@ describe('an account that is erased', () => {
     // Attempts that failed have written down for later what they might have stored.
     await hurryRemovals(account);
     await sweep();
-    expect(await tablesWith(app, account.userId)).toEqual(['audit_entries', 'users']);
+    expect(await tablesWith(app, account.userId)).toEqual([
+      'audit_entries',
+      'coin_accounts',
+      'users',
+    ]);
+    expect(await storedBalance(app, account.userId)).toMatchObject({ posted: 7 });
     expect(await userOf(account)).toMatchObject({
       email: `erased:${account.userId}`,
       password_hash: null,

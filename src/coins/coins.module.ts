@@ -1,14 +1,17 @@
 import { Module } from '@nestjs/common';
 import { PersonalData } from '../core/personal-data/personal-data.js';
 import { UserFigures } from '../core/user-figures.js';
+import { AdminCoinsController } from './administration/admin-coins.controller.js';
+import { Adjustments } from './administration/adjustments.service.js';
+import { LedgerProof } from './administration/ledger-proof.js';
 import { CoinPersonalData } from './coin-personal-data.js';
 import { CoinsController } from './coins.controller.js';
 import { Coins } from './coins.service.js';
 
 /** Coins: who has how many, what moved them, and what can be had for them. */
 @Module({
-  controllers: [CoinsController],
-  providers: [CoinPersonalData, Coins],
+  controllers: [AdminCoinsController, CoinsController],
+  providers: [Adjustments, CoinPersonalData, Coins, LedgerProof],
   exports: [Coins],
 })
 export class CoinsModule {
