@@ -7,12 +7,14 @@ import { LedgerProof } from './administration/ledger-proof.js';
 import { CoinPersonalData } from './coin-personal-data.js';
 import { CoinsController } from './coins.controller.js';
 import { Coins } from './coins.service.js';
+import { CostsGuard } from './costs/costs.guard.js';
+import { Prices } from './costs/prices.js';
 
 /** Coins: who has how many, what moved them, and what can be had for them. */
 @Module({
   controllers: [AdminCoinsController, CoinsController],
-  providers: [Adjustments, CoinPersonalData, Coins, LedgerProof],
-  exports: [Coins],
+  providers: [Adjustments, CoinPersonalData, Coins, CostsGuard, LedgerProof, Prices],
+  exports: [Coins, CostsGuard, Prices],
 })
 export class CoinsModule {
   constructor(
