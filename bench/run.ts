@@ -20,6 +20,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   start: async () => (await import('./start.bench.ts')).measureStart,
   memory: async () => (await import('./memory.bench.ts')).measureMemory,
   auth: async () => (await import('./auth.bench.ts')).measureAuth,
+  coins: async () => (await import('./coins.bench.ts')).measureCoins,
   images: async () => (await import('./images.bench.ts')).measureImages,
 };
 
