@@ -1,19 +1,7 @@
 import { type z } from 'zod';
 import { documented } from './documented.js';
 import { type Misfit, misfitsBy } from './misfits.js';
-import { httpUrl, visible, visibleWords } from './values.js';
-
-/** Names of this machine, on which nobody listens in. */
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
-/** Secrets are sent there, and what comes back is believed. */
-const vendorUrl = httpUrl.refine(
-  (value) => {
-    const { protocol, hostname } = new URL(value);
-    return protocol === 'https:' || LOOPBACK.test(hostname);
-  },
-  { error: 'must be an https:// URL, or one of this machine' },
-);
+import { httpUrl, vendorUrl, visible, visibleWords } from './values.js';
 
 /** The endpoints are those of https://accounts.google.com/.well-known/openid-configuration. */
 export const googleVariables = {

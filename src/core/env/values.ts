@@ -83,6 +83,18 @@ export const httpUrl = z
   .transform((value) => value.replace(/\/+$/, ''))
   .describe('an `http://` or `https://` URL');
 
+/** Names of this machine, on which nobody listens in. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Where secrets are sent, and from where what comes back is believed. */
+export const vendorUrl = httpUrl.refine(
+  (value) => {
+    const { protocol, hostname } = new URL(value);
+    return protocol === 'https:' || LOOPBACK.test(hostname);
+  },
+  { error: 'must be an https:// URL, or one of this machine' },
+);
+
 /** As libpq has them (https://www.postgresql.org/docs/current/libpq-ssl.html), and one of pg's own. */
 const SSL_MODES = [
   'disable',
