@@ -128,6 +128,37 @@ describe('the environment', () => {
   });
 
   it.each([
+    [{ GEMINI_IMAGE_MODEL: 'x' }, 'GEMINI_API_KEY is required with GEMINI_IMAGE_MODEL'],
+    [{ GEMINI_BASE_URL: 'https://a.b' }, 'GEMINI_API_KEY is required with GEMINI_BASE_URL'],
+    [{ GEMINI_PRICE_TEXT: '1' }, 'GEMINI_API_KEY is required with GEMINI_PRICE_TEXT'],
+    [
+      { GEMINI_API_KEY: 'k', GEMINI_PRICE_INPUT: '1', GEMINI_PRICE_TEXT: '1' },
+      'GEMINI_PRICE_PICTURE is required with GEMINI_PRICE_INPUT, GEMINI_PRICE_TEXT',
+    ],
+    [
+      { GEMINI_API_KEY: 'k', GEMINI_BASE_URL: 'http://a.b' },
+      'GEMINI_BASE_URL must be an https:// URL, or one of this machine',
+    ],
+    [
+      { GEMINI_API_KEY: 'hunter2 ' },
+      'GEMINI_API_KEY must be visible ASCII characters without blanks',
+    ],
+    [
+      { GEMINI_API_KEY: 'k', GEMINI_IMAGE_MODEL: '../files' },
+      'GEMINI_IMAGE_MODEL must be letters, digits, dots, hyphens and underscores',
+    ],
+  ])('refuses a model that is configured by half, or wrongly: %j', (variables, problem) => {
+    expect(problemsOf(variables)).toEqual([problem]);
+  });
+
+  it('takes a model by its key alone, and asks it at Google', () => {
+    expect(readEnv({ ...REQUIRED, GEMINI_API_KEY: 'k' })).toMatchObject({
+      GEMINI_IMAGE_MODEL: 'gemini-nano-banana-2.1',
+      GEMINI_BASE_URL: 'https://generativelanguage.googleapis.com',
+    });
+  });
+
+  it.each([
     'https://a.b/?x',
     'https://a.b/#y',
     'https://a.b?',

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { databaseVariables } from './env/database.js';
 import { fileVariables } from './env/files.js';
+import { GEMINI_DEFAULTS, generationMisfits, generationVariables } from './env/generation.js';
 import { googleMisfits, googleVariables } from './env/google.js';
 import { httpVariables } from './env/http.js';
 import { limitVariables } from './env/limits.js';
@@ -30,6 +31,7 @@ export const ENV_SECTIONS: Readonly<Record<string, Readonly<Record<string, z.Zod
   Database: databaseVariables,
   'Queue and worker': queueVariables,
   Files: fileVariables,
+  'Picture generation': generationVariables,
   Mail: mailVariables,
   Limits: limitVariables,
   'Rate limits': rateLimitVariables,
@@ -44,6 +46,7 @@ const variables = z.object({
   ...databaseVariables,
   ...queueVariables,
   ...fileVariables,
+  ...generationVariables,
   ...mailVariables,
   ...limitVariables,
   ...rateLimitVariables,
@@ -62,6 +65,7 @@ const environment = variables.superRefine((env, context) => {
     ...rateLimitMisfits(env),
     ...mailMisfits(env),
     ...googleMisfits(env),
+    ...generationMisfits(env),
   ];
   for (const { name, message } of misfits) {
     context.addIssue({ code: 'custom', path: [name], message });
@@ -75,12 +79,16 @@ export type Env = Readonly<
     | 'PUBLIC_URL'
     | 'APP_URL'
     | 'GOOGLE_CALLBACK_URL'
+    | 'GEMINI_IMAGE_MODEL'
+    | 'GEMINI_BASE_URL'
     | 'PASSWORD_MIN_LENGTH'
     | 'PASSWORD_HASHES_AT_ONCE'
   > & {
     PUBLIC_URL: string;
     APP_URL: string;
     GOOGLE_CALLBACK_URL: string;
+    GEMINI_IMAGE_MODEL: string;
+    GEMINI_BASE_URL: string;
     PASSWORD_MIN_LENGTH: number;
     PASSWORD_HASHES_AT_ONCE: number;
   }
@@ -118,6 +126,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     PUBLIC_URL: publicUrl,
     APP_URL: env.APP_URL ?? publicUrl,
     GOOGLE_CALLBACK_URL: env.GOOGLE_CALLBACK_URL ?? `${publicUrl}/api/v1/auth/google/callback`,
+    GEMINI_IMAGE_MODEL: env.GEMINI_IMAGE_MODEL ?? GEMINI_DEFAULTS.model,
+    GEMINI_BASE_URL: env.GEMINI_BASE_URL ?? GEMINI_DEFAULTS.baseUrl,
     PASSWORD_MIN_LENGTH: env.PASSWORD_MIN_LENGTH ?? (env.NODE_ENV === 'production' ? 8 : 6),
     // The event loop and the database need a core as well: docs/decisions.md.
     PASSWORD_HASHES_AT_ONCE: env.PASSWORD_HASHES_AT_ONCE ?? Math.min(availableParallelism(), 3),

@@ -8,7 +8,7 @@ export const processVariables = {
     help: '`production` refuses weak secrets and embedded defaults that would only pretend.',
   }),
   ALLOW_SANDBOX: documented(z.stringbool().default(false), {
-    help: 'Whether parts that would only pretend serve in production, too: mail is recorded and not sent. Elsewhere they always do.',
+    help: 'Whether parts that would only pretend serve in production, too: mail is recorded and not sent, and pictures are painted by the server itself. Elsewhere they always do.',
   }),
   LOG_LEVEL: documented(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { documented, MINUTES, SECONDS } from './documented.js';
+import { type Misfit, misfitsBy } from './misfits.js';
+import { decimalNumber, vendorUrl, visible, whole } from './values.js';
+
+/** What stands in a path at Google. */
+const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]*$/, 'must be letters, digits, dots, hyphens and underscores');
+
+const price = decimalNumber({ min: 0, max: 1_000_000 }).optional();
+
+export const GEMINI_DEFAULTS = {
+  model: 'gemini-nano-banana-2.1',
+  baseUrl: 'https://generativelanguage.googleapis.com',
+};
+
+export const generationVariables = {
+  GEMINI_API_KEY: documented(visible.optional(), {
+    help: 'The key for the Gemini API, whose model makes pictures from prompts. Default: the server paints simple ones itself; in production none are made unless ALLOW_SANDBOX says so.',
+    example: '<api key>',
+  }),
+  GEMINI_IMAGE_MODEL: documented(modelName.optional(), {
+    help: `The model that is asked; Google retires them often. Default: ${GEMINI_DEFAULTS.model}.`,
+    example: GEMINI_DEFAULTS.model,
+  }),
+  GEMINI_BASE_URL: documented(vendorUrl.optional(), {
+    help: `Where the Gemini API is. For tests and for gateways of your own: https, or on this machine. Default: ${GEMINI_DEFAULTS.baseUrl}.`,
+    example: GEMINI_DEFAULTS.baseUrl,
+  }),
+  GEMINI_TIMEOUT_MS: documented(whole(45 * SECONDS, { min: 1 * SECONDS, max: 10 * MINUTES }), {
+    help: 'How long one answer of Gemini may take, in milliseconds.',
+  }),
+  GEMINI_PRICE_INPUT: documented(price, {
+    help: 'What Google charges for a million tokens of prompts and source pictures. With all three prices the cost of each picture is recorded, in whatever currency they are in; there are no default prices.',
+    example: '1.25',
+  }),
+  GEMINI_PRICE_TEXT: documented(price, {
+    help: 'What it charges for a million tokens that a model writes or thinks.',
+    example: '1.25',
+  }),
+  GEMINI_PRICE_PICTURE: documented(price, {
+    help: 'What it charges for a million tokens of pictures that a model makes.',
+    example: '1.25',
+  }),
+};
+
+const PRICES = ['GEMINI_PRICE_INPUT', 'GEMINI_PRICE_TEXT', 'GEMINI_PRICE_PICTURE'] as const;
+
+/** What belongs to a key that is not there, and prices of which some are missing. */
+export function generationMisfits(
+  env: z.output<z.ZodObject<typeof generationVariables>>,
+): Misfit[] {
+  const needing = (['GEMINI_IMAGE_MODEL', 'GEMINI_BASE_URL', ...PRICES] as const).filter(
+    (name) => env[name] !== undefined,
+  );
+  const priced = PRICES.filter((name) => env[name] !== undefined);
+  const isKeyless = env.GEMINI_API_KEY === undefined;
+  return misfitsBy([
+    [isKeyless && needing.length > 0, 'GEMINI_API_KEY', `is required with ${needing.join(', ')}`],
+    ...PRICES.map(
+      (name) =>
+        [
+          !isKeyless && priced.length > 0 && !priced.includes(name),
+          name,
+          `is required with ${priced.join(', ')}`,
+        ] as const,
+    ),
+  ]);
+}
