@@ -1,0 +1,75 @@
+import { type GenerateContentResponse, GoogleGenAI, type Part } from '@google/genai';
+import { Logger } from '@nestjs/common';
+import { GEMINI_SOURCE_TYPE, type GeminiSettings } from '../gemini-settings.js';
+import type { ImageModel, Painting, PaintRequest } from '../image-model.js';
+import { STYLE_WORDS } from '../styles.js';
+import { boundedFetch } from './bounded-fetch.js';
+import { readPainting } from './gemini-answer.js';
+import { faultOf } from './gemini-faults.js';
+
+/** Pictures made by a model at Google, each by one request. Asking again is for the caller to decide. */
+export class GeminiImageModel implements ImageModel {
+  readonly driver = 'gemini';
+  readonly name: string;
+  readonly digitalSourceType = GEMINI_SOURCE_TYPE;
+  private readonly logger = new Logger('Gemini');
+  private readonly client: GoogleGenAI;
+
+  constructor(private readonly settings: GeminiSettings) {
+    const { apiKey, model, baseUrl, timeoutMs } = settings;
+    this.name = model;
+    this.client = new GoogleGenAI({
+      apiKey,
+      // Else variables of the SDK's own would decide.
+      vertexai: false,
+      httpOptions: { baseUrl, timeout: timeoutMs, fetch: boundedFetch },
+    });
+  }
+
+  async paint(request: PaintRequest, signal: AbortSignal): Promise<Painting> {
+    return readPainting(await this.ask(request, signal), this.settings.prices);
+  }
+
+  private async ask(request: PaintRequest, signal: AbortSignal): Promise<GenerateContentResponse> {
+    signal.throwIfAborted();
+    try {
+      return await this.client.models.generateContent({
+        model: this.name,
+        contents: [{ role: 'user', parts: partsOf(request) }],
+        config: {
+          responseModalities: ['IMAGE'],
+          imageConfig: { aspectRatio: request.aspectRatio, imageSize: request.size },
+          seed: request.seed,
+          abortSignal: signal,
+        },
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.told(error);
+    }
+  }
+
+  /** What the operator alone can mend is said at once: no attempt will get any further. */
+  private told(thrown: unknown): Error {
+    const { error, isSetting } = faultOf(thrown);
+    if (isSetting) {
+      this.logger.error({
+        err: error,
+        model: this.name,
+        msg: 'Gemini makes no pictures: look at GEMINI_API_KEY, GEMINI_IMAGE_MODEL and the account at Google',
+      });
+    }
+    return error;
+  }
+}
+
+/** The pictures come first, as Google advises: what is said of them follows. */
+function partsOf({ prompt, style, sources }: PaintRequest): Part[] {
+  const text = style === null ? prompt : `${prompt}\n\n${STYLE_WORDS[style]}`;
+  return [
+    ...sources.map(({ bytes, mimeType }) => ({
+      inlineData: { data: bytes.toString('base64'), mimeType },
+    })),
+    { text },
+  ];
+}
