@@ -103,18 +103,26 @@ module.exports = {
     },
     {
       name: 'drivers-are-loaded-when-they-are-wanted',
-      comment: 'A process on PostgreSQL and a disk loads no ioredis and no SDK of AWS.',
+      comment:
+        'A process on PostgreSQL and a disk loads no ioredis and no SDK of AWS; one that asks no model for a picture, no SDK of Google and no libvips.',
       severity: 'error',
       from: {
         path: '^src/',
         pathNot:
-          '^src/(core/redis/|core/rate-limits/redis-counters\\.ts$|queue/redis/|storage/s3/|storage-migrate\\.ts$)|\\.spec\\.ts$',
+          '^src/(core/redis/|core/rate-limits/redis-counters\\.ts$|queue/redis/|storage/s3/|generation/models/(gemini|local)/|storage-migrate\\.ts$)|\\.spec\\.ts$',
       },
       to: {
-        path: '^src/((core/redis|queue/redis|storage/s3)/|core/rate-limits/redis-counters\\.ts$)',
+        path: '^src/((core/redis|queue/redis|storage/s3|generation/models/(gemini|local))/|core/rate-limits/redis-counters\\.ts$)',
         pathNot: '^src/(core/redis/redis-address|queue/redis/redis-state)\\.ts$',
         dynamic: false,
       },
+    },
+    {
+      name: 'images-do-not-know-generation',
+      comment: 'Pictures are pictures, whoever made them; generation asks for rows and files.',
+      severity: 'error',
+      from: { path: '^src/images/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^src/generation/' },
     },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {

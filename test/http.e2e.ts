@@ -223,6 +223,7 @@ describe('health', () => {
       { part: 'database', driver: 'postgresql', embedded: false },
       { part: 'files', driver: 'disk', embedded: true },
       { part: 'mail', driver: 'recorded', embedded: true },
+      { part: 'picture-model', driver: 'local', embedded: true },
       { part: 'queue', driver: 'bullmq-postgresql', embedded: true },
       { part: 'sign-in', driver: 'password', embedded: true },
     ]);

@@ -1,0 +1,69 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type Env } from '../../core/env.js';
+import { Problem } from '../../core/problems/problem.js';
+import { generationNotConfigured } from '../generation.problems.js';
+import { GEMINI_SOURCE_TYPE, geminiSettings } from './gemini-settings.js';
+import type { ImageModel, Painting, PaintRequest } from './image-model.js';
+import { modelDriver } from './model-driver.js';
+
+/** What the local painter is called. Another number paints other pictures. */
+export const LOCAL_MODEL = 'local-painter-1';
+
+/** The models that pictures can be asked of, and the one place that chooses. */
+@Injectable()
+export class ImageModels {
+  private readonly chosen: ImageModel | null;
+
+  constructor(@Inject(ENV) env: Env) {
+    this.chosen = choose(env);
+  }
+
+  /** Whether pictures are made at all. */
+  get isConfigured(): boolean {
+    return this.chosen !== null;
+  }
+
+  /**
+   * The model that pictures are asked of.
+   *
+   * @throws Problem `generation-not-configured`
+   */
+  current(): ImageModel {
+    if (!this.chosen) throw new Problem(generationNotConfigured);
+    return this.chosen;
+  }
+}
+
+function choose(env: Env): ImageModel | null {
+  const gemini = geminiSettings(env);
+  if (gemini) {
+    return new LoadedWhenAsked('gemini', gemini.model, GEMINI_SOURCE_TYPE, async () => {
+      const { GeminiImageModel } = await import('./gemini/gemini.image-model.js');
+      return new GeminiImageModel(gemini);
+    });
+  }
+  if (modelDriver(env) === 'not-configured') return null;
+  return new LoadedWhenAsked('local', LOCAL_MODEL, null, async () => {
+    const { LocalImageModel } = await import('./local/local.image-model.js');
+    return new LocalImageModel(LOCAL_MODEL);
+  });
+}
+
+/** A model by name; its code comes with the first picture. The API, which asks for none, has none. */
+class LoadedWhenAsked implements ImageModel {
+  private loaded: Promise<ImageModel> | undefined;
+
+  constructor(
+    readonly driver: ImageModel['driver'],
+    readonly name: string,
+    readonly digitalSourceType: string | null,
+    private readonly load: () => Promise<ImageModel>,
+  ) {}
+
+  async paint(request: PaintRequest, signal: AbortSignal): Promise<Painting> {
+    signal.throwIfAborted();
+    this.loaded ??= this.load();
+    const model = await this.loaded;
+    return model.paint(request, signal);
+  }
+}
