@@ -47,7 +47,7 @@ export interface Carried {
 
 /**
  * Hands due rows to the queue: oldest first, owners in turn, at most `QUEUE_PER_OWNER` rows of one
- * owner in the queue or at work at once.
+ * owner, or as many as the job says, in the queue or at work at once.
  */
 @Injectable()
 export class Dispatcher {
@@ -196,6 +196,7 @@ export class Dispatcher {
     patienceMs: number,
   ): Promise<TakenRow[]> {
     const { table, owner } = this.names(job);
+    const perOwner = job.perOwner?.(this.env) ?? this.env.QUEUE_PER_OWNER;
     return this.em.fork().transactional(async (em) => {
       await em.execute(
         `select set_config('lock_timeout', ?, true),
@@ -226,7 +227,7 @@ export class Dispatcher {
          )
          select taken.*, chosen.was_queued from taken join chosen using (id)
          order by turn, next_attempt_at`,
-        [...parameters, this.env.QUEUE_PER_OWNER, ROUND_SIZE],
+        [...parameters, perOwner, ROUND_SIZE],
       );
     });
   }

@@ -1,12 +1,16 @@
 /** An expected end without success: the row fails with this code, and nobody is alarmed. */
 export class JobRefusal extends Error {
+  /** The class of the reason, where a vendor tells one. */
+  readonly reason: string | undefined;
+
   constructor(
     readonly code: string,
     message: string,
-    options?: ErrorOptions,
+    { reason, ...options }: ErrorOptions & { reason?: string | undefined } = {},
   ) {
     super(message, options);
     this.name = 'JobRefusal';
+    this.reason = reason;
   }
 }
 

@@ -1,5 +1,10 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { JobDefinition } from './job.js';
+import type { WorkRow } from './work-row.js';
+
+/** Writes what else ends with work that has failed for good, in the transaction that says so. */
+type WriteFailure<Row extends WorkRow> = (row: Row, em: EntityManager) => Promise<void>;
 
 /**
  * The jobs of this process. A doubled or unknown job stops the boot: it would otherwise lie in a
@@ -9,6 +14,7 @@ import type { JobDefinition } from './job.js';
 export class JobRegistry implements OnApplicationBootstrap {
   private readonly jobs = new Map<string, JobDefinition>();
   private readonly handled = new Set<string>();
+  private readonly failures = new Map<string, WriteFailure<never>>();
 
   /** @throws Error when another definition has the same name */
   define(job: JobDefinition): void {
@@ -21,6 +27,16 @@ export class JobRegistry implements OnApplicationBootstrap {
   handle(job: JobDefinition): void {
     if (this.handled.has(job.name)) throw new Error(`The job ${job.name} has two processors`);
     this.handled.add(job.name);
+  }
+
+  /** What else to write when a row of this job has failed for good. */
+  whenFailed<Row extends WorkRow>(job: JobDefinition<Row>, write: WriteFailure<Row>): void {
+    this.failures.set(job.name, write);
+  }
+
+  /** Writes that, when there is anything. */
+  async writeFailure(em: EntityManager, { name }: JobDefinition, row: WorkRow): Promise<void> {
+    await this.failures.get(name)?.(row as never, em);
   }
 
   /** Whether this process works on jobs, rather than only handing them over. */

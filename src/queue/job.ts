@@ -1,5 +1,6 @@
 import type { EntityClass } from '@mikro-orm/core';
 import type { z } from 'zod';
+import type { Env } from '../core/env.js';
 import type { WorkRow } from './work-row.js';
 
 /** How often a row is tried and how long it rests in between. */
@@ -19,6 +20,8 @@ export interface JobDefinition<out Row extends WorkRow = WorkRow> {
   readonly entity: EntityClass<Row>;
   /** The entity's property that says whose work a row is, for a fair turn. */
   readonly owner: string;
+  /** How many rows of one owner are in the queue or at work at once. Default: `QUEUE_PER_OWNER`. */
+  readonly perOwner?: (env: Env) => number;
   /** What the queue carries for a row: ids. */
   payloadOf(rowId: string): Record<string, unknown>;
   /** Checks what the queue carried. @throws ZodError when it is not this job's payload */
@@ -37,6 +40,7 @@ interface JobOptions<Row extends WorkRow, Payload extends Record<string, unknown
   rowIdOf: (payload: Payload) => string;
   retry: RetryPolicy;
   timeoutMs: number;
+  perOwner?: (env: Env) => number;
 }
 
 const NAME = /^[a-z]+(-[a-z]+)*$/;

@@ -7,6 +7,7 @@ import { AttemptCounts } from './attempt-counts.js';
 import { DeadLetters } from './dead-letters.js';
 import type { JobRefusal } from './job-errors.js';
 import { JobMetrics } from './job-metrics.js';
+import { JobRegistry } from './job-registry.js';
 import { backoff, type JobDefinition } from './job.js';
 import { dueIn, endWork, releaseLease, type WorkError, type WorkRow } from './work-row.js';
 
@@ -54,6 +55,7 @@ export class WorkLeases {
     private readonly em: EntityManager,
     private readonly changes: RowChanges,
     private readonly metrics: JobMetrics,
+    private readonly registry: JobRegistry,
     private readonly letters: DeadLetters,
     private readonly counts: AttemptCounts,
   ) {}
@@ -103,8 +105,9 @@ export class WorkLeases {
   /** Ends the work with an expected refusal: nobody's fault that an operator could mend. */
   refuse(lease: WorkLease, refusal: JobRefusal): Promise<void> {
     return this.settle(lease, async (row, em) => {
-      row.fail({ code: refusal.code, detail: refusal.message });
+      row.fail({ code: refusal.code, detail: refusal.message, reason: refusal.reason });
       endWork(row);
+      await this.registry.writeFailure(em, lease.job, row);
       await this.letters.refuse(em, lease.job, row, refusal);
       this.counts.add(em, lease.job, 'refused');
     });
@@ -176,6 +179,7 @@ export class WorkLeases {
   ): Promise<void> {
     row.fail(INTERNAL_ERROR);
     endWork(row);
+    await this.registry.writeFailure(em, job, row);
     await this.letters.write(em, job, row, error);
     this.counts.add(em, job, 'dead_letter');
   }

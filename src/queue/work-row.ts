@@ -45,6 +45,8 @@ export interface WorkError {
   /** A stable name, in kebab-case. */
   readonly code: string;
   readonly detail: string;
+  /** The class of the reason, where a vendor tells one. */
+  readonly reason?: string | undefined;
 }
 
 /** What the queue needs of an entity with {@link workColumns}. */
