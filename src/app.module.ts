@@ -5,7 +5,7 @@ import { CoinsModule } from './coins/coins.module.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
-import { ModelsModule } from './generation/models/models.module.js';
+import { GenerationModule } from './generation/generation.module.js';
 import { HealthModule } from './health/health.module.js';
 import { ImagesModule } from './images/images.module.js';
 import { QueueModule } from './queue/queue.module.js';
@@ -26,7 +26,7 @@ export class AppModule {
         AuthModule,
         CoinsModule,
         ImagesModule,
-        ModelsModule,
+        GenerationModule,
         AdminModule,
       ],
     };

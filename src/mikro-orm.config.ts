@@ -23,6 +23,8 @@ import { ownEntityManager } from './core/database/own-entity-manager.js';
 import { type LimitsEnv, sessionLimits, silenceLimitMs } from './core/database/session-limits.js';
 import { Timer } from './core/reconciler/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
+import { GenerationImage } from './generation/generation-image.entity.js';
+import { Generation } from './generation/generation.entity.js';
 import { Image } from './images/image.entity.js';
 import { ImageLink } from './images/image-link.entity.js';
 import { ImageVariant } from './images/image-variant.entity.js';
@@ -50,6 +52,8 @@ const ENTITIES = [
   FailedJob,
   FileRemoval,
   IdempotencyKey,
+  Generation,
+  GenerationImage,
   Image,
   ImageLink,
   ImageVariant,

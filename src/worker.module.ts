@@ -3,7 +3,7 @@ import { AuthWorkerModule } from './auth/auth-worker.module.js';
 import { CoreModule } from './core/core.module.js';
 import type { Env } from './core/env.js';
 import { DatabaseModule } from './database.module.js';
-import { ModelsModule } from './generation/models/models.module.js';
+import { GenerationWorkerModule } from './generation/generation-worker.module.js';
 import { HealthWorkerModule } from './health/health-worker.module.js';
 import { ImagesWorkerModule } from './images/images-worker.module.js';
 import { MailWorkerModule } from './mail/mail-worker.module.js';
@@ -26,7 +26,7 @@ export class WorkerModule {
         AuthWorkerModule,
         MailWorkerModule,
         ImagesWorkerModule,
-        ModelsModule,
+        GenerationWorkerModule,
         HealthWorkerModule,
       ],
     };

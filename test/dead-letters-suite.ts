@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
+import { paintPictures } from '../src/generation/generation.jobs.js';
 import { convertImage } from '../src/images/conversion/conversion.jobs.js';
 import { sendMail } from '../src/mail/mail.jobs.js';
 import { registerAdmin } from './administrators.js';
@@ -218,7 +219,7 @@ export function describeAdministration(
     async function figures(): Promise<Figures> {
       const { body } = await app.as(admin).get('/api/v1/admin/queue-metrics').expect(200);
       const names = body.queues.map((queue: Figures) => queue['name']);
-      expect(names).toEqual([convertImage.name, sendMail.name]);
+      expect(names).toEqual([convertImage.name, sendMail.name, paintPictures.name]);
       return body.queues[0];
     }
 

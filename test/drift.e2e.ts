@@ -76,6 +76,7 @@ describe('openapi.json', () => {
       'FailedJob',
       'FailedJobSelection',
       'ForgotPassword',
+      'Generate',
       'GoogleToken',
       'ImageChanges',
       'ImageUpload',

@@ -184,7 +184,7 @@ describe('an answer of 200 without a picture', () => {
   ])('is no-image for %s', async (finishReason) => {
     const refusal = await failureOf({ finishReason });
     expect(refusal).toBeInstanceOf(ModelRefusal);
-    expect(refusal).toMatchObject({ code: 'no-image', reason: null });
+    expect(refusal).toMatchObject({ code: 'no-image', reason: undefined });
   });
 
   it.each<[string, GeminiAnswer]>([

@@ -7,3 +7,10 @@ export const generationNotConfigured = defineProblem({
   help: 'Pictures are made by a model, and the operator has set up none. Nothing was charged; trying again does not help.',
   isMeant: true,
 });
+
+export const generationOver = defineProblem({
+  code: 'generation-over',
+  status: 409,
+  title: 'It is over',
+  help: 'The generation has ended before it could be cancelled. Show it to see how.',
+});

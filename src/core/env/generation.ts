@@ -1,12 +1,39 @@
 import { z } from 'zod';
 import { documented, MINUTES, SECONDS } from './documented.js';
 import { type Misfit, misfitsBy } from './misfits.js';
-import { decimalNumber, vendorUrl, visible, whole } from './values.js';
+import { decimalNumber, vendorUrl, visible, whole, wholeNumber } from './values.js';
 
 /** What stands in a path at Google. */
 const modelName = z
   .string()
   .regex(/^[A-Za-z0-9][\w.-]*$/, 'must be letters, digits, dots, hyphens and underscores');
+
+const MOST_COINS = 1_000_000_000;
+
+/** A table, as JSON. */
+const prices = z
+  .string()
+  .default('[]')
+  .transform((value, context): unknown => {
+    try {
+      return JSON.parse(value);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z.array(
+      z.strictObject({
+        model: z.string().optional(),
+        size: z.enum(['1K', '2K', '4K']).optional(),
+        count: z.int().min(1).max(4).optional(),
+        coins: z.int().min(1).max(MOST_COINS),
+      }),
+      'must be a list of rows such as {"size":"4K","coins":250}',
+    ),
+  )
+  .describe('a JSON list');
 
 const price = decimalNumber({ min: 0, max: 1_000_000 }).optional();
 
@@ -42,6 +69,23 @@ export const generationVariables = {
   GEMINI_PRICE_PICTURE: documented(price, {
     help: 'What it charges for a million tokens of pictures that a model makes.',
     example: '1.25',
+  }),
+  GENERATION_PRICES: documented(prices, {
+    help: 'What one picture costs in coins, by model, size and count: the first row that fits. Default, and where none fits: 100.',
+    example: '[{"size":"4K","coins":250},{"count":4,"coins":80}]',
+  }),
+  GENERATION_DEADLINE: documented(whole(60, { min: 1, max: 600 }), {
+    help: 'How long a worker tries to get the pictures of a request, from when it has begun, in seconds; what has not come by then is not charged.',
+  }),
+  GENERATION_PER_USER: documented(whole(2, { min: 1, max: 1_000 }), {
+    help: 'How many requests for pictures of one user are worked on at once; the others wait their turn.',
+  }),
+  GENERATION_CONCURRENCY: documented(whole(4, { min: 1, max: 64 }), {
+    help: 'How many pictures one worker asks of the model at once.',
+  }),
+  GENERATION_RATE_PER_MINUTE: documented(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
+    help: 'How many pictures all workers together ask of a model in a minute. Default: as many as come.',
+    example: '60',
   }),
 };
 

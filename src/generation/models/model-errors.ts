@@ -18,8 +18,8 @@ interface RefusalDetails {
 /** A model's last word on a request: it is not asked again. The message is for clients. */
 export class ModelRefusal extends JobRefusal {
   declare readonly code: ModelRefusalCode;
-  /** Null unless it is `blocked`. */
-  readonly reason: BlockedReason | null;
+  /** Of `blocked` alone. */
+  declare readonly reason: BlockedReason | undefined;
   readonly bill: Bill;
 
   constructor(
@@ -27,9 +27,8 @@ export class ModelRefusal extends JobRefusal {
     message: string,
     { reason, bill = NO_BILL }: RefusalDetails = {},
   ) {
-    super(code, message);
+    super(code, message, { reason });
     this.name = 'ModelRefusal';
-    this.reason = reason ?? null;
     this.bill = bill;
   }
 }

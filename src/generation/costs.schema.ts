@@ -1,0 +1,45 @@
+import { z } from 'zod';
+
+const DAY_MS = 86_400_000;
+const MOST_DAYS = 366;
+
+const daysAgo = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
+
+/** Which days figures are of. */
+export const costsQuery = z
+  .strictObject({
+    from: z.iso.date().optional().describe('The first day, in UTC. Default: 30 days ago.'),
+    to: z.iso.date().optional().describe('The last day, in UTC. Default: today.'),
+  })
+  .transform(({ from = daysAgo(30), to = daysAgo(0) }) => ({ from, to }))
+  .refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not come before from' })
+  .refine(({ from, to }) => Date.parse(to) - Date.parse(from) < MOST_DAYS * DAY_MS, {
+    path: ['from'],
+    error: `must be at most ${MOST_DAYS} days before to`,
+  });
+
+export type CostsQuery = z.output<typeof costsQuery>;
+
+export const costsSchema = z
+  .object({
+    items: z.array(
+      z
+        .object({
+          day: z.iso.date().describe('On which they were asked for, in UTC.'),
+          model: z.string(),
+          driver: z.string(),
+          generations: z.int().min(0),
+          failed: z.int().min(0).describe('Of them, those that brought no picture.'),
+          pictures: z.int().min(0),
+          coinsCharged: z.int().min(0),
+          costMicros: z
+            .int()
+            .nullable()
+            .describe(
+              'What they cost the operator, in millionths of the currency of the prices that are set; null where none is known.',
+            ),
+        })
+        .meta({ id: 'GenerationCost' }),
+    ),
+  })
+  .meta({ id: 'GenerationCosts' });

@@ -1,0 +1,65 @@
+import { LockMode } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { voidHold } from '../coins/ledger.js';
+import { RowChanges } from '../core/database/row-changes.js';
+import { GeneratedImages } from '../images/generated/generated-images.js';
+import type { ImageMaker } from '../images/generated/image-makers.js';
+import { GenerationImage } from './generation-image.entity.js';
+import { Generation, TIMED_OUT } from './generation.entity.js';
+
+/** What else ends with a generation that brings no picture: its images, and the hold of its coins. */
+@Injectable()
+export class GenerationEndings implements ImageMaker {
+  constructor(
+    private readonly images: GeneratedImages,
+    private readonly changes: RowChanges,
+  ) {}
+
+  /** Cancels a generation whose row the transaction of `em` holds. */
+  async cancel(row: Generation, em: EntityManager): Promise<void> {
+    row.cancel();
+    await this.endInVain(row, em);
+    await this.changes.announce(em, row.id);
+  }
+
+  /**
+   * Ends what belongs to a generation that has FAILED, in the transaction of `em`, which holds its row:
+   * its images are FAILED with the same error, and its coins are free again.
+   *
+   * @throws Error when its coins were settled before, which its status must have told
+   */
+  async endInVain(row: Generation, em: EntityManager): Promise<void> {
+    const { errorCode, errorDetail } = row;
+    const error = { code: errorCode ?? '', detail: errorDetail ?? '' };
+    await this.images.fail(em, await imageIdsOf(em, row.id), error);
+    const phase = errorCode === TIMED_OUT ? 'EXPIRE' : 'VOID';
+    if (!(await voidHold(em, row.holdId, phase))) {
+      throw new Error(`The coins of generation ${row.id} were settled before`);
+    }
+  }
+
+  /** Of a generation whose images are all deleted nobody wants anything any more. */
+  async giveUp(em: EntityManager, imageIds: readonly string[]): Promise<void> {
+    const links = await em.find(GenerationImage, { imageId: { $in: [...imageIds] } });
+    const rows = await em.find(
+      Generation,
+      { id: { $in: links.map(({ generation }) => generation) } },
+      { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
+    );
+    for (const row of rows.filter(({ isFinal }) => !isFinal)) {
+      const ids = await imageIdsOf(em, row.id);
+      if (ids.every((id) => imageIds.includes(id))) await this.cancel(row, em);
+    }
+  }
+}
+
+/** The ids of the images that a generation makes, in their order, but for those that were deleted. */
+export async function imageIdsOf(em: EntityManager, generationId: string): Promise<string[]> {
+  const links = await em.find(
+    GenerationImage,
+    { generation: generationId },
+    { orderBy: { position: 'asc' } },
+  );
+  return links.map(({ imageId }) => imageId);
+}

@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { ImageVariant } from '../images/image-variant.entity.js';
+import { JobRefusal } from '../queue/job-errors.js';
+import { Storage } from '../storage/storage.js';
+import type { Generation } from './generation.entity.js';
+import type { SourcePicture } from './models/image-model.js';
+
+/** The pictures that a model is shown: as large as everyone sees them, without metadata. */
+@Injectable()
+export class SourcePictures {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly storage: Storage,
+  ) {}
+
+  /**
+   * @param folder for the files on their way
+   * @throws JobRefusal when one of them was deleted meanwhile
+   */
+  load(
+    { sourceImageIds }: Generation,
+    folder: string,
+    signal: AbortSignal,
+  ): Promise<SourcePicture[]> {
+    return Promise.all(
+      sourceImageIds.map(async (imageId, index) => {
+        const file = await this.em
+          .fork()
+          .findOne(ImageVariant, { imageId, name: 'large', format: 'webp' });
+        if (!file) throw sourceMissing();
+        const path = join(folder, `source-${index}`);
+        await this.storage.download(file.storageKey, path, { signal });
+        return { bytes: await readFile(path), mimeType: 'image/webp' };
+      }),
+    );
+  }
+}
+
+function sourceMissing(): JobRefusal {
+  return new JobRefusal(
+    'source-missing',
+    'An image that it was to be made from is gone. Nothing was charged.',
+  );
+}
