@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { newId } from '../src/core/ids.js';
 import { provenanceXmp } from '../src/images/generated/provenance.js';
+import { JobRefusal } from '../src/queue/job-errors.js';
 import { widePng } from './bombs.js';
 import { eventually } from './eventually.js';
 import { PAINTED, TestGeneration, TRAINED } from './generation-double.js';
@@ -239,7 +241,7 @@ describe('what a model sends', () => {
     ['half a picture', () => png.subarray(0, png.length / 2)],
     ['damage that only decoding shows', () => Buffer.from(png).fill(7, 2_000, 2_100)],
     ['a decompression bomb', () => widePng(20_000, 20_000)],
-    ['too much', () => Buffer.concat([png, Buffer.alloc(20 * 1024 * 1024)])],
+    ['too much', () => Buffer.concat([png, Buffer.alloc(48 * 1024 * 1024)])],
     ['a type that carries no mark', () => makeAnimation({ format: 'gif' })],
   ];
 
@@ -253,10 +255,23 @@ describe('what a model sends', () => {
     expect(await show(id, account)).toMatchObject({ status: 'PROCESSING' });
   });
 
-  it('is not decoded for a caller who has given up', async () => {
+  it.each([new Error('gone'), new JobRefusal('timeout', 'It had its time.')])(
+    'is not decoded for a caller who has given up: %s',
+    async (gone) => {
+      const [id = ''] = await generation.want(owner);
+      await expect(generation.make(id, png, TRAINED, AbortSignal.abort(gone))).rejects.toBe(gone);
+    },
+  );
+
+  it('may be larger than an upload', async () => {
     const [id = ''] = await generation.want(owner);
-    const gone = new Error('gone');
-    await expect(generation.make(id, png, TRAINED, AbortSignal.abort(gone))).rejects.toBe(gone);
+    const noise = randomBytes(3_000 * 2_600 * 3);
+    const large = await sharp(noise, { raw: { width: 3_000, height: 2_600, channels: 3 } })
+      .png()
+      .toBuffer();
+    expect(large.length).toBeGreaterThan(20 * 1024 * 1024);
+    const made = await generation.make(id, large);
+    expect(await generation.complete(made!)).toBe(true);
   });
 });
 

@@ -85,6 +85,12 @@ describe('a picture that is asked for', () => {
     expect(body.image).toEqual(body.images[0]);
   });
 
+  it('has a seed that models take, also after the last', async () => {
+    const asked = { seed: 2 ** 31 - 1, count: 2 };
+    const { body } = await generate(app, ana, asked, { wait: 30 }).expect(201);
+    expect(body.generation.coins.charged).toBe(200);
+  });
+
   it('is made from pictures of its own', async () => {
     const { body: source } = await uploadPicture(app, ana, await makePicture());
     const asked = { sourceImageIds: [source.id], seed: 1 };

@@ -3,15 +3,23 @@ import { z } from 'zod';
 const DAY_MS = 86_400_000;
 const MOST_DAYS = 366;
 
-const daysAgo = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
+/** So many days before another, in UTC. */
+function before(day: string, days: number): string {
+  return new Date(Date.parse(day) - days * DAY_MS).toISOString().slice(0, 10);
+}
+
+const today = () => new Date().toISOString().slice(0, 10);
 
 /** Which days figures are of. */
 export const costsQuery = z
   .strictObject({
-    from: z.iso.date().optional().describe('The first day, in UTC. Default: 30 days ago.'),
+    from: z.iso
+      .date()
+      .optional()
+      .describe('The first day, in UTC. Default: 30 days before the last.'),
     to: z.iso.date().optional().describe('The last day, in UTC. Default: today.'),
   })
-  .transform(({ from = daysAgo(30), to = daysAgo(0) }) => ({ from, to }))
+  .transform(({ to = today(), from = before(to, 30) }) => ({ from, to }))
   .refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not come before from' })
   .refine(({ from, to }) => Date.parse(to) - Date.parse(from) < MOST_DAYS * DAY_MS, {
     path: ['from'],

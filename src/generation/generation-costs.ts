@@ -18,7 +18,8 @@ export class GenerationCosts {
               coalesce(sum(coins_charged), 0)::float8 as "coinsCharged",
               sum(cost_micros)::float8 as "costMicros"
        from generations
-       where created_at >= ?::date and created_at < ?::date + 1
+       where created_at >= ?::timestamp at time zone 'utc'
+         and created_at < (?::timestamp + interval '1 day') at time zone 'utc'
        group by day, model, driver
        order by day desc, model, driver`,
       [from, to],

@@ -44,8 +44,10 @@ export class GenerationEvents {
   async open(user: Principal, id: string, lastSeen: number): Promise<Readable | undefined> {
     const now = await this.queries.show(user, id);
     const { revision } = (await this.revisionOf(id)) ?? { revision: 0 };
-    if (isOver(now) && lastSeen >= revision) return undefined;
-    return Readable.from(this.tell(user, id, lastSeen), { objectMode: false });
+    // One that has not been yet is none of ours.
+    const seen = lastSeen > revision ? 0 : lastSeen;
+    if (isOver(now) && seen === revision) return undefined;
+    return Readable.from(this.tell(user, id, seen), { objectMode: false });
   }
 
   private async *tell(user: Principal, id: string, lastSeen: number): AsyncGenerator<string> {

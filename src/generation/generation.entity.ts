@@ -22,6 +22,9 @@ import { type Style, STYLES } from './models/styles.js';
 export const GENERATION_STATUSES = ['PENDING', 'PROCESSING', 'COMPLETED', 'FAILED'] as const;
 export type GenerationStatus = (typeof GENERATION_STATUSES)[number];
 
+/** How many seeds there are: from 0, as models take them. */
+export const SEEDS = 2 ** 31;
+
 /** The code of what had its time, and brought no picture. */
 export const TIMED_OUT = 'timeout';
 
@@ -46,7 +49,7 @@ const GenerationSchema = defineEntity({
     prompt: p.text(),
     aspectRatio: p.enum(ASPECT_RATIOS),
     size: p.enum(PICTURE_SIZES),
-    /** Of the first picture; each further one has the next. */
+    /** Of the first picture; each further one has the next, and 0 comes after the last. */
     seed: p.bigint('number'),
     style: p.enum(STYLES).nullable(),
     /** Without foreign keys: they may be deleted once the model has seen them. */

@@ -16,6 +16,6 @@ export const paintPictures = defineJob({
   // Models that are busy or away are asked again within an attempt, as long as its deadline allows:
   // these are for workers that died, and for faults of ours.
   retry: { attempts: 5, backoffMs: 1 * SECOND_MS, maxBackoffMs: 10 * SECOND_MS },
-  // Longer than any deadline.
-  timeoutMs: 900 * SECOND_MS,
+  // Longer than any deadline, and shorter than files on their way are kept.
+  timeoutMs: 280 * SECOND_MS,
 });

@@ -7,6 +7,7 @@ import {
   GENERATION_STATUSES,
   type Generation,
   type GenerationStatus,
+  SEEDS,
 } from './generation.entity.js';
 import { ASPECT_RATIOS, PICTURE_SIZES } from './models/picture-sizes.js';
 import { STYLES } from './models/styles.js';
@@ -15,7 +16,6 @@ import { STYLES } from './models/styles.js';
 export const MAX_PICTURES = 4;
 /** The most pictures that a model is shown. */
 const MAX_SOURCES = 3;
-const MAX_SEED = 2 ** 31 - 1;
 
 const generationStatus = z.enum(GENERATION_STATUSES).meta({ id: 'GenerationStatus' });
 
@@ -29,7 +29,7 @@ export const generateSchema = z
     seed: z
       .int()
       .min(0)
-      .max(MAX_SEED)
+      .max(SEEDS - 1)
       .optional()
       .describe('The same seed makes much the same picture. Default: any.'),
     style: z.enum(STYLES).optional().describe('How it is painted. Default: as the prompt says.'),

@@ -119,12 +119,13 @@ export class GenerationsController {
   @ApiHeader({
     name: 'Last-Event-ID',
     required: false,
-    description: 'The id of the last event that you have; browsers send it by themselves.',
+    description: 'The id of the last event that you have.',
   })
   @Operation({
     summary: 'Follow a generation',
     description:
-      'Server-sent events of the type `generation`, each with the generation as it is then, until it is over.',
+      'Server-sent events of the type `generation`, each with the generation as it is then, until it ' +
+      'is over. They need the access token, so browsers read them by `fetch`.',
     answers: {
       200: { description: 'The events', text: 'text/event-stream' },
       204: { description: 'It is over, and you have its last event: do not come again' },

@@ -14,7 +14,7 @@ import { ImageQueries } from '../images/image.queries.js';
 import { Dispatcher } from '../queue/dispatcher.js';
 import { GenerationEndings } from './generation-endings.js';
 import { GenerationImage } from './generation-image.entity.js';
-import { Generation } from './generation.entity.js';
+import { Generation, SEEDS } from './generation.entity.js';
 import { paintPictures } from './generation.jobs.js';
 import { generationOver } from './generation.problems.js';
 import { GenerationQueries } from './generation.queries.js';
@@ -30,7 +30,6 @@ import { ImageModels } from './models/image-models.js';
 import { PicturePrices } from './picture-prices.js';
 
 const GENERATE_ROUTE = 'images.generate';
-const SEEDS = 2 ** 31;
 
 interface GenerateOptions {
   idempotencyKey: string | undefined;
@@ -165,11 +164,11 @@ export class Generations {
   private async awaitFinal(user: Principal, run: IdempotentRun, id: string, seconds: number) {
     if (seconds === 0) return undefined;
     try {
-      const generation = await this.changes.waitFor(id, seconds, async () => {
-        const shown = await this.queries.show(user, id);
-        return isOver(shown) ? shown : undefined;
+      const isFinal = await this.changes.waitFor(id, seconds, async () => {
+        const found = await this.em.fork().findOne(Generation, { id }, { fields: ['status'] });
+        return found && isOver(found) ? true : undefined;
       });
-      if (!generation) return undefined;
+      if (!isFinal) return undefined;
       const answer = { status: 201, body: await this.answerOf(user, id) };
       await run.amend(answer);
       return answer;

@@ -5,12 +5,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { postHold } from '../coins/ledger.js';
 import { ENV, type Env } from '../core/env.js';
 import { WorkFolders } from '../images/conversion/work-folders.js';
+import { together } from '../images/decoding/together.js';
 import { GeneratedFiles } from '../images/generated/generated-files.js';
 import { GeneratedImages, type MadePicture } from '../images/generated/generated-images.js';
 import { JobRefusal } from '../queue/job-errors.js';
 import type { Attempt, WriteOutcome } from '../queue/job-processor.js';
 import { imageIdsOf } from './generation-endings.js';
-import { CANCELLED, type Generation } from './generation.entity.js';
+import { CANCELLED, type Generation, SEEDS } from './generation.entity.js';
 import { type Deadline, ModelCalls, timedOut } from './model-calls.js';
 import type { Bill, ImageModel, Painting, PaintRequest } from './models/image-model.js';
 import { ImageModels } from './models/image-models.js';
@@ -60,18 +61,30 @@ export class PicturePainting {
    * @throws JobRefusal when none came
    */
   async paint(generation: Generation, { signal }: Attempt): Promise<WriteOutcome<Generation>> {
-    const deadline = await this.beginDeadline(generation, signal);
     const startedAt = performance.now();
-    return this.folders.within(async (folder) => {
-      const tasks = await this.begin(generation, folder, deadline.signal);
-      const model = this.models.current();
-      const outcomes = await allOf(tasks.map((task) => this.makePicture(task, model, deadline)));
-      return this.settle(outcomes, Math.round(performance.now() - startedAt));
-    });
+    const leftMs = await this.timeLeft(generation);
+    if (leftMs <= 0) throw timedOut();
+    const time = new AbortController();
+    const timer = setTimeout(() => {
+      time.abort(timedOut());
+    }, leftMs);
+    const deadline = { at: startedAt + leftMs, signal: AbortSignal.any([signal, time.signal]) };
+    try {
+      return await this.folders.within(async (folder) => {
+        const tasks = await this.begin(generation, folder, deadline.signal);
+        const model = this.models.current();
+        const outcomes = await together(
+          tasks.map((task) => this.makePicture(task, model, deadline)),
+        );
+        return this.settle(outcomes, Math.round(performance.now() - startedAt));
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  /** By the database's clock, from the first attempt on. @throws JobRefusal when it is over */
-  private async beginDeadline({ id }: Generation, attempt: AbortSignal): Promise<Deadline> {
+  /** Until its deadline, in milliseconds: by the database's clock, and from the first attempt on. */
+  private async timeLeft({ id }: Generation): Promise<number> {
     const [row] = await this.em.execute<{ leftMs: number }[]>(
       `update generations
        set deadline_at = coalesce(deadline_at, now() + make_interval(secs => ?))
@@ -79,13 +92,7 @@ export class PicturePainting {
        returning (extract(epoch from deadline_at - now()) * 1000)::float8 as "leftMs"`,
       [this.env.GENERATION_DEADLINE, id],
     );
-    const leftMs = row?.leftMs ?? 0;
-    if (leftMs <= 0) throw timedOut();
-    const time = new AbortController();
-    setTimeout(() => {
-      time.abort(timedOut());
-    }, leftMs).unref();
-    return { at: performance.now() + leftMs, signal: AbortSignal.any([attempt, time.signal]) };
+    return row?.leftMs ?? 0;
   }
 
   private async begin(
@@ -102,7 +109,7 @@ export class PicturePainting {
     const { prompt, aspectRatio, size, seed, style = null } = generation;
     return ids.map((imageId, position) => ({
       ...{ generationId: generation.id, imageId },
-      request: { prompt, aspectRatio, size, seed: seed + position, style, sources },
+      request: { prompt, aspectRatio, size, seed: (seed + position) % SEEDS, style, sources },
       path: join(folder, `picture-${position}`),
     }));
   }
@@ -159,7 +166,7 @@ export class PicturePainting {
   private settle(outcomes: Outcome[], latencyMs: number): WriteOutcome<Generation> {
     const came = outcomes.filter((outcome) => 'made' in outcome);
     const refused = outcomes.filter((outcome) => 'refusal' in outcome);
-    if (came.length === 0) throw refused[0]?.refusal ?? nobodyWaits();
+    if (came.length === 0) throw reasonOf(refused);
     return async (row, em) => {
       let pictures = 0;
       for (const { made } of came) {
@@ -177,10 +184,10 @@ export class PicturePainting {
   }
 }
 
-/** Waits for all, also when one fails: none may work on in a folder that is removed. */
-async function allOf<T>(tasks: Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(tasks);
-  return Promise.all(tasks);
+/** What the first picture was refused for, of those that somebody still waits for. */
+function reasonOf(refused: Refused[]): JobRefusal {
+  const reasons = refused.map(({ refusal }) => refusal);
+  return reasons.find(({ code }) => code !== CANCELLED.code) ?? nobodyWaits();
 }
 
 /** Its images were deleted. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { together } from '../images/decoding/together.js';
 import { ImageVariant } from '../images/image-variant.entity.js';
 import { JobRefusal } from '../queue/job-errors.js';
 import { Storage } from '../storage/storage.js';
@@ -25,7 +26,7 @@ export class SourcePictures {
     folder: string,
     signal: AbortSignal,
   ): Promise<SourcePicture[]> {
-    return Promise.all(
+    return together(
       sourceImageIds.map(async (imageId, index) => {
         const file = await this.em
           .fork()

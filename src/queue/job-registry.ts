@@ -29,8 +29,9 @@ export class JobRegistry implements OnApplicationBootstrap {
     this.handled.add(job.name);
   }
 
-  /** What else to write when a row of this job has failed for good. */
+  /** What else to write when a row of this job has failed for good. @throws Error the second time */
   whenFailed<Row extends WorkRow>(job: JobDefinition<Row>, write: WriteFailure<Row>): void {
+    if (this.failures.has(job.name)) throw new Error(`${job.name} says twice what fails with it`);
     this.failures.set(job.name, write);
   }
 

@@ -64,6 +64,7 @@ export const exportSchema = z
     auditEntries: section.describe('What was done by you, and to your account.'),
     coinTransfers: section.describe('What moved your coins.'),
     deletedImages: section,
+    generations: section.describe('What you had models make pictures of.'),
     idempotencyKeys: section,
     images: section.describe('With links to their files.'),
     mails: section.describe('That were sent to you, without their texts.'),

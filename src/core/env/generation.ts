@@ -74,7 +74,7 @@ export const generationVariables = {
     help: 'What one picture costs in coins, by model, size and count: the first row that fits. Default, and where none fits: 100.',
     example: '[{"size":"4K","coins":250},{"count":4,"coins":80}]',
   }),
-  GENERATION_DEADLINE: documented(whole(60, { min: 1, max: 600 }), {
+  GENERATION_DEADLINE: documented(whole(60, { min: 1, max: 240 }), {
     help: 'How long a worker tries to get the pictures of a request, from when it has begun, in seconds; what has not come by then is not charged.',
   }),
   GENERATION_PER_USER: documented(whole(2, { min: 1, max: 1_000 }), {

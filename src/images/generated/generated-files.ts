@@ -18,6 +18,11 @@ import { lockUnmade } from './unmade-images.js';
 
 /** The code of a file that cannot become a picture: what models send is trusted no more than uploads. */
 const BAD_OUTPUT = 'bad-output';
+/**
+ * The most bytes of what a model sends; a noisy PNG of 4K has some thirty million. Limits of uploads are
+ * for what users send.
+ */
+const MOST_BYTES = 48 * 1024 * 1024;
 
 /** Makes the files of images of what models sent, in the worker. */
 @Injectable()
@@ -50,9 +55,11 @@ export class GeneratedFiles {
     const image = await this.begin(imageId);
     if (!image) return undefined;
     return this.folders.within(async (folder) => {
-      const file = await blamingModel(() => this.inspect(path, signal));
+      const file = await blamingModel(signal, () => this.inspect(path, signal));
       const source = { ...file, path, provenance };
-      const decoded = await blamingModel(() => this.decoding.decode(source, folder, signal));
+      const decoded = await blamingModel(signal, () =>
+        this.decoding.decode(source, folder, signal),
+      );
       const stored = await this.metrics.measure('store', () =>
         this.versions.store(image, decoded, signal),
       );
@@ -75,7 +82,7 @@ export class GeneratedFiles {
   }
 
   private async inspect(path: string, signal: AbortSignal): Promise<InspectedFile> {
-    const limits = fileLimitsOf(this.env);
+    const limits = { ...fileLimitsOf(this.env), maxBytes: MOST_BYTES };
     const { size } = await stat(path);
     if (size > limits.maxBytes) {
       throw new JobRefusal(BAD_OUTPUT, `It has more than ${limits.maxBytes} bytes.`);
@@ -89,10 +96,12 @@ export class GeneratedFiles {
 }
 
 /** Calls every fault of a file by one name: clients have not sent it, and cannot mend it. */
-async function blamingModel<T>(step: () => Promise<T>): Promise<T> {
+async function blamingModel<T>(signal: AbortSignal, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
+    // Whoever has given up says why.
+    signal.throwIfAborted();
     const isAtFault = error instanceof ContainerRefused || error instanceof JobRefusal;
     if (!isAtFault) throw error;
     throw new JobRefusal(BAD_OUTPUT, `The model sent no sound picture. ${error.message}`, {
