@@ -158,7 +158,7 @@ describe('a model', () => {
 it('never has its key in what is told or kept', async () => {
   const key = gemini.variables['GEMINI_API_KEY']!;
   const told = app.worker?.output ?? '';
-  expect(told).toContain('Attempt over');
+  expect(told).toContain('Gemini makes no pictures');
   expect(told).not.toContain(key);
 });
 
