@@ -1,41 +1,19 @@
 import { getQueueToken } from '@nestjs/bullmq';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { EntityManager } from '@mikro-orm/postgresql';
 import type { Queue } from 'bullmq';
-import { SILENT_HOLDER_MS } from '../core/database/session-limits.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Span } from '../core/tracing/span.js';
 import { Tracing } from '../core/tracing/tracing.js';
 import { clearDeadCarriers, isAway, noticeLoss } from './backend.js';
 import { ConnectionErrors } from './connection-errors.js';
 import type { JobDefinition } from './job.js';
+import { Rounds, type TakenRow, type Whose } from './rounds.js';
 
-/** A row that was handed over this long ago and is still due has lost its carrier, in seconds. */
-const CARRIER_LOST_AFTER_SECONDS = 10;
-/** What was handed over then, or earlier, has lost its carrier. */
-const LOST = `now() - make_interval(secs => ${CARRIER_LOST_AFTER_SECONDS})`;
-/** A row that may be handed over. */
-const DUE = `next_attempt_at <= now() and (leased_until is null or leased_until <= now())
-  and (queued_at is null or queued_at <= ${LOST})`;
-/** A row that takes one of its owner's places: in the words of the index of such rows. */
-const BUSY = `(queued_at is not null or leased_until is not null) and next_attempt_at is not null
-  and (leased_until > now() or queued_at > ${LOST})`;
-/** The most rows that one round hands over. */
-const ROUND_SIZE = 500;
 /** How long a request waits for the round of another process, in milliseconds. A round takes a few. */
 const PATIENCE_MS = 500;
 /** PostgreSQL's code for a lock that was not to be had in time. */
 const LOCK_NOT_AVAILABLE = '55P03';
-
-interface TakenRow {
-  id: string;
-  attempts: number;
-  request_id: string | null;
-  trace_parent: string | null;
-  /** Whether it was handed over before, for the same attempt. */
-  was_queued: boolean;
-}
 
 /** What a carrier holds. */
 export interface Carried {
@@ -45,10 +23,7 @@ export interface Carried {
   traceParent?: string | undefined;
 }
 
-/**
- * Hands due rows to the queue: oldest first, owners in turn, at most `QUEUE_PER_OWNER` rows of one
- * owner, or as many as the job says, in the queue or at work at once.
- */
+/** Hands due rows to the queue, round by round; {@link Rounds} decides which come next. */
 @Injectable()
 export class Dispatcher {
   private readonly failures = new Map<string, ConnectionErrors>();
@@ -56,7 +31,7 @@ export class Dispatcher {
   private readonly heldUp = new Set<string>();
 
   constructor(
-    private readonly em: EntityManager,
+    private readonly rounds: Rounds,
     private readonly modules: ModuleRef,
     private readonly tracing: Tracing,
     @Inject(ENV) private readonly env: Env,
@@ -69,17 +44,16 @@ export class Dispatcher {
    */
   async enqueue(job: JobDefinition, rowId: string): Promise<void> {
     try {
-      const { table, owner } = this.names(job);
-      await this.dispatchBriefly(job, `select ${owner} as owner from ${table} where id = ?`, rowId);
+      await this.dispatchBriefly(job, { rowId });
     } catch (error) {
       this.failuresOf(job).note(error);
     }
   }
 
-  /** Hands over the next rows of an owner whose work has just been done. Never throws. */
+  /** Hands over the next rows once work of an owner has been done. Never throws. */
   async refill(job: JobDefinition, ownerId: string): Promise<void> {
     try {
-      await this.dispatchBriefly(job, 'select ?::uuid as owner', ownerId);
+      await this.dispatchBriefly(job, { ownerId });
     } catch (error) {
       this.failuresOf(job).note(error);
     }
@@ -106,20 +80,18 @@ export class Dispatcher {
   async sweep(job: JobDefinition): Promise<number> {
     const queue = this.queueOf(job);
     if (await isAway(queue)) return 0;
-    if (await noticeLoss(queue)) await this.forgetCarriers(job);
-    const { table, owner } = this.names(job);
-    const owners = `select distinct ${owner} as owner from ${table} where ${DUE}`;
-    return this.dispatch(job, owners, [], this.env.DATABASE_LOCK_TIMEOUT_MS);
+    if (await noticeLoss(queue)) await this.rounds.forgetCarriers(job);
+    return this.dispatch(job, 'everyone', this.env.DATABASE_LOCK_TIMEOUT_MS);
   }
 
   /**
    * Dispatches for those who have better to do than to wait, and who hold a connection meanwhile. When
    * one has waited in vain, the others do not wait at all, until one finds the way free.
    */
-  private async dispatchBriefly(job: JobDefinition, owners: string, owner: string): Promise<void> {
+  private async dispatchBriefly(job: JobDefinition, whose: Whose): Promise<void> {
     const patienceMs = Math.min(PATIENCE_MS, this.env.DATABASE_LOCK_TIMEOUT_MS);
     try {
-      await this.dispatch(job, owners, [owner], this.heldUp.has(job.name) ? 1 : patienceMs);
+      await this.dispatch(job, whose, this.heldUp.has(job.name) ? 1 : patienceMs);
       this.heldUp.delete(job.name);
     } catch (error) {
       if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) this.heldUp.add(job.name);
@@ -128,20 +100,12 @@ export class Dispatcher {
     }
   }
 
-  /**
-   * @param owners a query of the owners whose rows are looked at, with its parameters
-   * @param patienceMs how long to wait for the rounds of others, in milliseconds
-   */
-  private async dispatch(
-    job: JobDefinition,
-    owners: string,
-    parameters: string[],
-    patienceMs: number,
-  ): Promise<number> {
+  /** @param patienceMs how long to wait for the rounds of others, in milliseconds */
+  private async dispatch(job: JobDefinition, whose: Whose, patienceMs: number): Promise<number> {
     const queue = this.queueOf(job);
     // The queue has told of its outage itself, and its return is when the rows are looked at again.
     if (await isAway(queue)) return 0;
-    const rows = await this.take(job, owners, parameters, patienceMs);
+    const rows = await this.rounds.take(job, whose, patienceMs);
     if (rows.length === 0) return 0;
     await this.handOver(job, queue, rows);
     return rows.length;
@@ -156,7 +120,7 @@ export class Dispatcher {
       for (const { span } of handOvers) span?.end();
     } catch (error) {
       for (const { span } of handOvers) span?.end(error);
-      await this.putBack(job, rows).catch(() => undefined); // They then count as lost, a little later.
+      await this.rounds.putBack(job, rows).catch(() => undefined); // They then count as lost, a little later.
       throw error;
     }
   }
@@ -180,78 +144,6 @@ export class Dispatcher {
     );
   }
 
-  /**
-   * Marks the rows of the next round as queued. Rounds of one job run one after the other, because
-   * two at once would both see the same free places of an owner. A process that freezes in its own
-   * loses it soon.
-   *
-   * Of each owner no more rows are read than it has places, in the order of the index: a round must
-   * not take longer because thousands wait. A planner that has not heard of those would read all of
-   * them by a bitmap.
-   */
-  private take(
-    job: JobDefinition,
-    owners: string,
-    parameters: string[],
-    patienceMs: number,
-  ): Promise<TakenRow[]> {
-    const { table, owner } = this.names(job);
-    const perOwner = job.perOwner?.(this.env) ?? this.env.QUEUE_PER_OWNER;
-    return this.em.fork().transactional(async (em) => {
-      await em.execute(
-        `select set_config('lock_timeout', ?, true),
-                set_config('idle_in_transaction_session_timeout', ?, true),
-                set_config('enable_bitmapscan', 'off', true)`,
-        [`${patienceMs}ms`, `${SILENT_HOLDER_MS}ms`],
-      );
-      await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
-      return em.execute<TakenRow[]>(
-        `with owners as (${owners}), waiting as (
-           select rows.*, row_number() over (
-             partition by owners.owner order by rows.next_attempt_at, rows.id
-           ) as turn
-           from owners cross join lateral (
-             select id, next_attempt_at, queued_at is not null as was_queued
-             from ${table} where ${owner} = owners.owner and ${DUE}
-             order by next_attempt_at, id
-             limit greatest(0, ? - (
-               select count(*) from ${table} where ${owner} = owners.owner and ${BUSY}
-             ))
-           ) as rows
-         ), chosen as (
-           select * from waiting order by turn, next_attempt_at limit ?
-         ), taken as (
-           update ${table} set queued_at = now()
-           where id = any (array(select id from chosen)) and ${DUE}
-           returning id, attempts, request_id, trace_parent
-         )
-         select taken.*, chosen.was_queued from taken join chosen using (id)
-         order by turn, next_attempt_at`,
-        [...parameters, perOwner, ROUND_SIZE],
-      );
-    });
-  }
-
-  /** Has all carriers count as lost at once: their rows take their turn again. */
-  private async forgetCarriers(job: JobDefinition): Promise<void> {
-    await this.em.fork().execute(
-      `update ${this.names(job).table} set queued_at = ${LOST}
-         where next_attempt_at is not null and queued_at is not null`,
-    );
-  }
-
-  /**
-   * Lets rows that were not handed over take their turn again at once: as lost, because there may be
-   * something of their carriers.
-   */
-  private async putBack(job: JobDefinition, rows: TakenRow[]): Promise<void> {
-    await this.em.fork().execute(
-      `update ${this.names(job).table} set queued_at = ${LOST}
-         where id in (${rows.map(() => '?').join()}) and queued_at is not null`,
-      rows.map(({ id }) => id),
-    );
-  }
-
   private failuresOf({ name }: JobDefinition): ConnectionErrors {
     const known = this.failures.get(name);
     if (known) return known;
@@ -261,12 +153,6 @@ export class Dispatcher {
     );
     this.failures.set(name, failures);
     return failures;
-  }
-
-  private names(job: JobDefinition): { table: string; owner: string } {
-    const { tableName, properties } = this.em.getMetadata().get(job.entity);
-    const owner = properties[job.owner as keyof typeof properties].fieldNames[0];
-    return { table: `"${tableName}"`, owner: `"${owner}"` };
   }
 
   private queueOf(job: JobDefinition): Queue {

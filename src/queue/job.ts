@@ -22,6 +22,8 @@ export interface JobDefinition<out Row extends WorkRow = WorkRow> {
   readonly owner: string;
   /** How many rows of one owner are in the queue or at work at once. Default: `QUEUE_PER_OWNER`. */
   readonly perOwner?: (env: Env) => number;
+  /** How many rows of all owners are in the queue or at work at once, in all processes. Default: any. */
+  readonly atOnce?: (env: Env) => number;
   /** What the queue carries for a row: ids. */
   payloadOf(rowId: string): Record<string, unknown>;
   /** Checks what the queue carried. @throws ZodError when it is not this job's payload */
@@ -41,6 +43,7 @@ interface JobOptions<Row extends WorkRow, Payload extends Record<string, unknown
   retry: RetryPolicy;
   timeoutMs: number;
   perOwner?: (env: Env) => number;
+  atOnce?: (env: Env) => number;
 }
 
 const NAME = /^[a-z]+(-[a-z]+)*$/;

@@ -22,6 +22,7 @@ import { JobServices } from './job-processor.js';
 import { JobRegistry } from './job-registry.js';
 import { ConnectionErrors } from './connection-errors.js';
 import { QueueFigures } from './queue-figures.js';
+import { Rounds } from './rounds.js';
 import { WorkLeases } from './work-lease.js';
 
 /** The queue of every process: the API enqueues, the worker also works. */
@@ -36,6 +37,7 @@ import { WorkLeases } from './work-lease.js';
     JobRegistry,
     JobServices,
     QueueFigures,
+    Rounds,
     WorkLeases,
   ],
   exports: [AttemptCounts, DeadLetters, Dispatcher, JobRegistry, JobServices, QueueFigures],

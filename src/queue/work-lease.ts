@@ -1,8 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { type FilterQuery, LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
-import { newId } from '../core/ids.js';
 import { RowChanges } from '../core/database/row-changes.js';
+import { ENV, type Env } from '../core/env.js';
+import { newId } from '../core/ids.js';
 import { AttemptCounts } from './attempt-counts.js';
 import { DeadLetters } from './dead-letters.js';
 import type { JobRefusal } from './job-errors.js';
@@ -58,13 +59,15 @@ export class WorkLeases {
     private readonly registry: JobRegistry,
     private readonly letters: DeadLetters,
     private readonly counts: AttemptCounts,
+    @Inject(ENV) private readonly env: Env,
   ) {}
 
   /**
    * Takes a row that is due, counting the attempt before the dangerous part, so that a crash
    * counts too.
    *
-   * @returns undefined when the row is gone, done, not due, held, or out of attempts
+   * @returns undefined when the row is gone, done, not due, held, out of attempts, or as many are held
+   *   as the job says
    */
   async take<Row extends WorkRow>(
     job: JobDefinition<Row>,
@@ -89,6 +92,17 @@ export class WorkLeases {
     if (renewed.length === 0) throw new LeaseLost();
   }
 
+  /** Looks whether it is still held. @throws LeaseLost */
+  async check(lease: WorkLease): Promise<void> {
+    const held = await this.em
+      .fork()
+      .execute(`select 1 from ${this.tableOf(lease.job)} where id = ? and lease_id = ?`, [
+        lease.row.id,
+        lease.leaseId,
+      ]);
+    if (held.length === 0) throw new LeaseLost();
+  }
+
   /** Writes the result of the work and ends it. @throws LeaseLost */
   complete<Row extends WorkRow>(
     lease: WorkLease<Row>,
@@ -105,9 +119,9 @@ export class WorkLeases {
   /** Ends the work with an expected refusal: nobody's fault that an operator could mend. */
   refuse(lease: WorkLease, refusal: JobRefusal): Promise<void> {
     return this.settle(lease, async (row, em) => {
-      row.fail({ code: refusal.code, detail: refusal.message, reason: refusal.reason });
+      row.fail(refusal.asError());
       endWork(row);
-      await this.registry.writeFailure(em, lease.job, row);
+      await this.registry.writeFailure(em, lease.job, row, refusal);
       await this.letters.refuse(em, lease.job, row, refusal);
       this.counts.add(em, lease.job, 'refused');
     });
@@ -136,6 +150,7 @@ export class WorkLeases {
   private tryToTake<Row extends WorkRow>(job: JobDefinition<Row>, rowId: string) {
     const leaseId = newId();
     return this.em.fork().transactional(async (em) => {
+      if (!(await this.hasRoom(em, job))) return undefined;
       const [taken] = await em.execute<{ attempts: number; waited: string }[]>(
         `update ${this.tableOf(job)}
          set attempts = attempts + 1, lease_id = ?, queued_at = null,
@@ -158,6 +173,19 @@ export class WorkLeases {
       }
       return { lease, isExhausted, waitedSeconds: Number(taken.waited) };
     });
+  }
+
+  /**
+   * Whether another row may be held. The queue holds no more in general; but what it has had for long
+   * counts as lost, so that more were handed over while no worker was there.
+   */
+  private async hasRoom(em: EntityManager, job: JobDefinition): Promise<boolean> {
+    if (!job.atOnce) return true;
+    await em.execute('select pg_advisory_xact_lock(hashtext(?))', [`take:${job.name}`]);
+    const [{ held } = { held: 0 }] = await em.execute<{ held: number }[]>(
+      `select count(*)::int as held from ${this.tableOf(job)} where leased_until > now()`,
+    );
+    return held < job.atOnce(this.env);
   }
 
   private settle<Row extends WorkRow>(
