@@ -29,7 +29,8 @@ const ImageVariantSchema = defineEntity({
   },
 });
 
-interface StoredVariant {
+/** A file that is stored. */
+export interface StoredFile {
   imageId: string;
   name: FileSize;
   format: FormatName;
@@ -38,6 +39,8 @@ interface StoredVariant {
   height: number;
   bytes: number;
   checksum: string;
+  /** Since when; from now on, unless it has been there before. */
+  storedAt?: Date;
 }
 
 /**
@@ -45,7 +48,7 @@ interface StoredVariant {
  * are replaced with each version of the files, never changed, as no key gets other content.
  */
 export class ImageVariant extends ImageVariantSchema.class {
-  constructor(file: StoredVariant) {
+  constructor(file: StoredFile) {
     super();
     this.imageId = file.imageId;
     this.name = file.name;
@@ -55,7 +58,7 @@ export class ImageVariant extends ImageVariantSchema.class {
     this.height = file.height;
     this.bytes = file.bytes;
     this.checksum = file.checksum;
-    this.createdAt = new Date();
+    this.createdAt = file.storedAt ?? new Date();
   }
 }
 ImageVariantSchema.setClass(ImageVariant);

@@ -10,6 +10,7 @@ import {
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Job } from 'bullmq';
 import { withOwnEntityManager } from '../core/database/own-entity-manager.js';
+import { RowChanges } from '../core/database/row-changes.js';
 import { ENV, type Env } from '../core/env.js';
 import { secondsSince } from '../core/metrics/duration.js';
 import { isUnavailable } from '../core/problems/unavailable.js';
@@ -25,17 +26,19 @@ import type { JobDefinition } from './job.js';
 import { JobInterrupted, JobRefusal, JobTimedOut } from './job-errors.js';
 import { JobMetrics, type JobOutcome } from './job-metrics.js';
 import { JobRegistry } from './job-registry.js';
+import { type Tidy, Tidyings } from './tidyings.js';
 import { LeaseLost, RENEW_EVERY_MS, type WorkLease, WorkLeases } from './work-lease.js';
 import type { WorkRow } from './work-row.js';
 
 /** How long work may go on after its signal, in milliseconds. */
 const ABORT_GRACE_MS = 2_000;
 /**
- * How long a carrier waits for a database that is away, in milliseconds. Were it to fail at once,
- * workers would use up all carriers of an outage, and their rows wait until those count as lost.
+ * How long a database that is away is waited for, in milliseconds. Were a carrier to fail at once,
+ * workers would use up all carriers of an outage, and their rows wait until those count as lost; and
+ * were an outcome not written, the work would be done again.
  */
-const TAKE_PATIENCE_MS = 10_000;
-const TAKE_AGAIN_MS = 250;
+const PATIENCE_MS = 10_000;
+const AGAIN_AFTER_MS = 250;
 
 /** What an attempt may rely on. */
 export interface Attempt {
@@ -43,9 +46,14 @@ export interface Attempt {
   readonly number: number;
   /** Aborts on time-out, shutdown or a lost lease; the attempt's outcome is then thrown away. */
   readonly signal: AbortSignal;
+  /** Tidies up when the attempt is over, whatever came of it. */
+  onceOver(tidy: Tidy): void;
 }
 
-/** Writes the outcome of an attempt, in the transaction that ends the work. */
+/**
+ * Writes the outcome of an attempt, in the transaction that ends the work. It may be asked to again, in
+ * another transaction, when that one failed for want of the database.
+ */
 export type WriteOutcome<Row> = (row: Row, em: EntityManager) => void | Promise<void>;
 
 /** What every processor needs, in one parameter. */
@@ -56,6 +64,7 @@ export class JobServices {
     readonly leases: WorkLeases,
     readonly dispatcher: Dispatcher,
     readonly registry: JobRegistry,
+    readonly changes: RowChanges,
     readonly shutdown: Shutdown,
     readonly metrics: JobMetrics,
     readonly tracing: Tracing,
@@ -155,16 +164,20 @@ export abstract class JobProcessor<Row extends WorkRow>
     await this.services.dispatcher.refill(this.job, lease.ownerId);
   }
 
-  private async take(rowId: string): Promise<WorkLease<Row> | undefined> {
-    const giveUpAt = performance.now() + TAKE_PATIENCE_MS;
+  private take(rowId: string): Promise<WorkLease<Row> | undefined> {
+    return this.patiently(rowId, () => this.services.leases.take(this.job, rowId));
+  }
+
+  private async patiently<T>(rowId: string, step: () => Promise<T>): Promise<T> {
+    const giveUpAt = performance.now() + PATIENCE_MS;
     for (let isFirst = true; ; isFirst = false) {
       try {
-        return await this.services.leases.take(this.job, rowId);
+        return await step();
       } catch (error) {
         const isOver = this.services.shutdown.begun || performance.now() > giveUpAt;
         if (isOver || !isUnavailable(error)) throw error;
         if (isFirst) this.logger.warn({ err: error, rowId, msg: 'Waiting for the database' });
-        await delay(TAKE_AGAIN_MS);
+        await delay(AGAIN_AFTER_MS);
       }
     }
   }
@@ -195,17 +208,20 @@ export abstract class JobProcessor<Row extends WorkRow>
   private async runAndReport(lease: WorkLease<Row>): Promise<boolean> {
     const startedAt = performance.now();
     const { id: rowId, attempts: attempt } = lease.row;
+    const tidyings = new Tidyings(this.logger);
     const report = (outcome: JobOutcome) => {
       this.services.metrics.ended(this.job.name, outcome, secondsSince(startedAt));
       currentContext()?.span?.set({ 'atelier.outcome': outcome });
     };
     try {
-      const { outcome, code } = await this.runAndSettle(lease);
+      const { outcome, code } = await this.runAndSettle(lease, tidyings);
+      await tidyings.begin(outcome === 'completed');
       report(outcome);
       const ms = Math.round(performance.now() - startedAt);
       this.logger.log({ rowId, attempt, outcome, code, ms, msg: 'Attempt over' });
       return true;
     } catch (error) {
+      await tidyings.begin(false);
       report('lease_lost');
       this.logger.error({ err: error, rowId, msg: 'No outcome written; the lease will run out' });
       return false;
@@ -214,10 +230,12 @@ export abstract class JobProcessor<Row extends WorkRow>
 
   private async runAndSettle(
     lease: WorkLease<Row>,
+    tidyings: Tidyings,
   ): Promise<{ outcome: JobOutcome; code?: string }> {
     const { leases } = this.services;
     try {
-      await leases.complete(lease, await this.runBounded(lease));
+      const write = await this.runBounded(lease, tidyings);
+      await this.patiently(lease.row.id, () => leases.complete(lease, write));
       return { outcome: 'completed' };
     } catch (error) {
       if (error instanceof LeaseLost) return { outcome: 'lease_lost' };
@@ -235,20 +253,27 @@ export abstract class JobProcessor<Row extends WorkRow>
   }
 
   /** Runs the work until it is done, its time is up, its lease is lost or the process must stop. */
-  private async runBounded(lease: WorkLease<Row>): Promise<WriteOutcome<Row>> {
+  private async runBounded(lease: WorkLease<Row>, tidyings: Tidyings): Promise<WriteOutcome<Row>> {
+    const { leases, changes } = this.services;
     const end = new AbortController();
     const signal = AbortSignal.any([end.signal, this.interrupt.signal]);
     const timeout = setTimeout(() => {
       end.abort(new JobTimedOut(this.job.timeoutMs));
     }, this.job.timeoutMs);
+    const endWhenLost = (error: unknown) => {
+      if (error instanceof LeaseLost) end.abort(error);
+    };
     const renewal = setInterval(() => {
-      this.services.leases.renew(lease).catch((error: unknown) => {
-        if (error instanceof LeaseLost) end.abort(error);
-      });
+      leases.renew(lease).catch(endWhenLost);
     }, RENEW_EVERY_MS);
+    // Whoever deletes the row, or ends it, is heard at once: the work may cost money.
+    const unfollow = changes.follow(lease.row.id, () => {
+      leases.check(lease).catch(endWhenLost);
+    });
     try {
       signal.throwIfAborted();
-      const work = this.work(lease.row, { number: lease.row.attempts, signal });
+      const onceOver = tidyings.add.bind(tidyings);
+      const work = this.work(lease.row, { number: lease.row.attempts, signal, onceOver });
       return await Promise.race([work, rejectAfterAbort(signal)]);
     } catch (error) {
       // Work that is aborted may throw anything; the reason of the abort is what counts.
@@ -256,6 +281,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     } finally {
       clearTimeout(timeout);
       clearInterval(renewal);
+      unfollow();
     }
   }
 }

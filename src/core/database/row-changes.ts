@@ -13,8 +13,8 @@ const RECONNECT_AFTER_MS = 1_000;
 const POLL_EVERY_MS = 1_000;
 
 /**
- * Tells waiting requests, in whatever process, that a row has changed: PostgreSQL's NOTIFY sent
- * in the transaction of the change, so that it arrives when the change can be read.
+ * Tells waiting requests, and workers, in whatever process that a row has changed: PostgreSQL's NOTIFY
+ * sent in the transaction of the change, so that it arrives when the change can be read.
  */
 @Injectable()
 export class RowChanges implements OnApplicationShutdown {
@@ -59,6 +59,18 @@ export class RowChanges implements OnApplicationShutdown {
         change.forget();
       }
     }
+  }
+
+  /**
+   * Tells of each change of a row from now on. One may be missed with a broken connection, so whoever
+   * follows looks for itself as well.
+   *
+   * @returns what ends it
+   */
+  follow(rowId: string, listener: () => void): () => void {
+    this.listen();
+    this.changes.on(rowId, listener);
+    return () => this.changes.off(rowId, listener);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -36,6 +36,9 @@ export class ImageConversion {
       const stored = await this.metrics.measure('store', () =>
         this.versions.store(image, decoded, attempt.signal),
       );
+      attempt.onceOver(async (isWritten) => {
+        if (!isWritten) await this.versions.discard(stored);
+      });
       return (row, em) => this.versions.replace(row, em, stored, decoded);
     });
   }

@@ -8,7 +8,7 @@ import { CONTAINER_FORMATS, type FormatName } from '../containers/container.js';
 import { together } from '../decoding/together.js';
 import type { DecodeResult, MadeFile } from '../decoding/variants.js';
 import type { Image } from '../image.entity.js';
-import { type FileSize, ImageVariant } from '../image-variant.entity.js';
+import { type FileSize, ImageVariant, type StoredFile } from '../image-variant.entity.js';
 import { convertImage } from './conversion.jobs.js';
 import { FileNames } from './file-names.js';
 
@@ -20,7 +20,7 @@ type NamedFile = MadeFile & { name: FileSize; format: FormatName };
 /** The files of one version, stored; no row names them yet. */
 export interface StoredVersion {
   version: number;
-  files: ImageVariant[];
+  files: StoredFile[];
   /** The keys among them that this attempt stored. */
   newKeys: string[];
 }
@@ -60,11 +60,9 @@ export class VersionFiles {
     const newKeys = made.map(({ key }) => key);
     await this.removals.schedule(this.em, newKeys, ABANDONED_AFTER_SECONDS);
     await together(made.map(({ file, key }) => this.upload(file, key, signal)));
-    const files = made.map(({ file, key }) => variantOf(image, file, key));
+    const files = made.map(({ file, key }) => storedFile(image, file, key));
     if (keptSince) {
-      const kept = variantOf(image, original, image.storageKey);
-      kept.createdAt = keptSince;
-      files.unshift(kept);
+      files.unshift({ ...storedFile(image, original, image.storageKey), storedAt: keptSince });
     }
     return { version, files, newKeys };
   }
@@ -72,7 +70,7 @@ export class VersionFiles {
   /**
    * Puts a new version in the place of the one before, in the transaction of `em`. The upload, which
    * holds what its owner did not mean to show, goes at once; files that links lead to stay for the
-   * grace.
+   * grace. It can be done again in another transaction when that one fails.
    *
    * @throws Error when this attempt took so long that its files are being removed
    */
@@ -93,7 +91,7 @@ export class VersionFiles {
     if (image.version === 0 && !image.isUnmade) {
       await this.removals.schedule(em, [image.storageKey], 0);
     }
-    em.persist(files);
+    em.persist(files.map((file) => new ImageVariant(file)));
     image.complete({
       ...decoded,
       version,
@@ -135,12 +133,12 @@ export class VersionFiles {
   }
 }
 
-function originalOf(files: ImageVariant[]): ImageVariant {
+function originalOf(files: StoredFile[]): StoredFile {
   const original = files.find(({ name }) => name === 'original');
   if (!original) throw new Error('A version has no original.');
   return original;
 }
 
-function variantOf({ id }: Image, { path: _, ...file }: NamedFile, key: string): ImageVariant {
-  return new ImageVariant({ imageId: id, storageKey: key, ...file });
+function storedFile({ id }: Image, { path: _, ...file }: NamedFile, key: string): StoredFile {
+  return { imageId: id, storageKey: key, ...file };
 }
