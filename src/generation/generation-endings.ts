@@ -1,16 +1,21 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { voidHold } from '../coins/ledger.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { GeneratedImages } from '../images/generated/generated-images.js';
 import type { ImageMaker } from '../images/generated/image-makers.js';
+import type { JobRefusal } from '../queue/job-errors.js';
+import { endWork } from '../queue/work-row.js';
 import { GenerationImage } from './generation-image.entity.js';
 import { Generation, TIMED_OUT } from './generation.entity.js';
+import { NoPictures, timedOut } from './generation-refusals.js';
 
 /** What else ends with a generation that brings no picture: its images, and the hold of its coins. */
 @Injectable()
 export class GenerationEndings implements ImageMaker {
+  private readonly logger = new Logger(GenerationEndings.name);
+
   constructor(
     private readonly images: GeneratedImages,
     private readonly changes: RowChanges,
@@ -23,20 +28,31 @@ export class GenerationEndings implements ImageMaker {
     await this.changes.announce(em, row.id);
   }
 
+  /** {@link cancel} for one that had its time, and that no worker has any more. */
+  async expire(row: Generation, em: EntityManager): Promise<void> {
+    row.fail(timedOut().asError());
+    endWork(row);
+    await this.endInVain(row, em);
+    await this.changes.announce(em, row.id);
+  }
+
   /**
    * Ends what belongs to a generation that has FAILED, in the transaction of `em`, which holds its row:
-   * its images are FAILED with the same error, and its coins are free again.
-   *
-   * @throws Error when its coins were settled before, which its status must have told
+   * its images are FAILED, each with its own error where it has one, and its coins are free again.
    */
-  async endInVain(row: Generation, em: EntityManager): Promise<void> {
-    const { errorCode, errorDetail } = row;
-    const error = { code: errorCode ?? '', detail: errorDetail ?? '' };
-    await this.images.fail(em, await imageIdsOf(em, row.id), error);
-    const phase = errorCode === TIMED_OUT ? 'EXPIRE' : 'VOID';
-    if (!(await voidHold(em, row.holdId, phase))) {
-      throw new Error(`The coins of generation ${row.id} were settled before`);
+  async endInVain(row: Generation, em: EntityManager, refusal?: JobRefusal): Promise<void> {
+    const error = { code: row.errorCode ?? '', detail: row.errorDetail ?? '' };
+    for (const [imageId, own] of refusal instanceof NoPictures ? refusal.errors : []) {
+      await this.images.fail(em, [imageId], own);
     }
+    await this.images.fail(em, await imageIdsOf(em, row.id), error);
+    const phase = error.code === TIMED_OUT ? 'EXPIRE' : 'VOID';
+    if (await voidHold(em, row.holdId, phase)) return;
+    // Its status must have told. It ends all the same: no other attempt would find it otherwise.
+    this.logger.error({
+      id: row.id,
+      msg: 'The coins of a generation were settled before it ended',
+    });
   }
 
   /** Of a generation whose images are all deleted nobody wants anything any more. */

@@ -72,7 +72,7 @@ const GenerationSchema = defineEntity({
     errorDetail: p.text().nullable(),
     /** Why the model refused, in its own classes. */
     errorReason: p.string().length(100).nullable(),
-    /** When it has to be final; null until a worker has begun. */
+    /** Until when models are asked; null before the first time. */
     deadlineAt: p.datetime(3).nullable(),
     /** Grows with each change that clients can see. */
     revision: p.integer(),
@@ -85,6 +85,11 @@ const GenerationSchema = defineEntity({
     { properties: ['userId', 'createdAt', 'id'] },
     // For the administrators' figures by day.
     { properties: ['createdAt'] },
+    {
+      name: 'generations_deadline_index',
+      expression:
+        'create index generations_deadline_index on generations (deadline_at) where next_attempt_at is not null and deadline_at is not null',
+    },
     ...workIndexes('generations', 'user_id'),
   ],
   checks: [

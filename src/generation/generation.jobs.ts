@@ -10,12 +10,14 @@ export const paintPictures = defineJob({
   entity: Generation,
   owner: 'userId',
   perOwner: (env) => env.GENERATION_PER_USER,
+  atOnce: (env) => env.GENERATION_CONCURRENCY,
   payload: z.strictObject({ generationId: z.uuid() }),
   payloadOf: (generationId) => ({ generationId }),
   rowIdOf: ({ generationId }) => generationId,
   // Models that are busy or away are asked again within an attempt, as long as its deadline allows:
   // these are for workers that died, and for faults of ours.
   retry: { attempts: 5, backoffMs: 1 * SECOND_MS, maxBackoffMs: 10 * SECOND_MS },
-  // Longer than any deadline, and shorter than files on their way are kept.
-  timeoutMs: 280 * SECOND_MS,
+  // Longer than the rate makes anybody wait (four minutes, see env/generation.ts), any deadline (four),
+  // and storing what has come; files on their way are kept for longer than those last two.
+  timeoutMs: 600 * SECOND_MS,
 });

@@ -31,7 +31,7 @@ import { PicturePrices } from './picture-prices.js';
     Generations,
     PicturePrices,
   ],
-  exports: [ImagesModule, ModelsModule],
+  exports: [GenerationEndings, ImagesModule, ModelsModule],
 })
 export class GenerationModule {
   constructor(
@@ -43,7 +43,7 @@ export class GenerationModule {
     generations: Generations,
     theirs: GenerationPersonalData,
   ) {
-    registry.whenFailed(paintPictures, (row, em) => endings.endInVain(row, em));
+    registry.whenFailed(paintPictures, (...failure) => endings.endInVain(...failure));
     makers.register(endings);
     personalData.register(theirs);
     prices.register('generation', (asked) => generations.priceOf(asked));

@@ -8,7 +8,7 @@ import {
 } from '../queue/job-processor.js';
 import type { Generation } from './generation.entity.js';
 import { paintPictures } from './generation.jobs.js';
-import { PicturePainting } from './painting.service.js';
+import { PicturePainting } from './picture-painting.js';
 
 /** Works on `picture-generation`. */
 @Processor(paintPictures.name, workerOptions)

@@ -1,27 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import { JobRefusal } from '../queue/job-errors.js';
 import { backoff, type RetryPolicy } from '../queue/job.js';
-import { TIMED_OUT } from './generation.entity.js';
-import { ModelTurns } from './model-turns.js';
+import { refusalFor } from './generation-refusals.js';
+import { ModelRate } from './model-rate.js';
 import type { ImageModel, Painting, PaintRequest } from './models/image-model.js';
-import { ModelUnavailable, type ModelUnavailableCode } from './models/model-errors.js';
+import { ModelUnavailable } from './models/model-errors.js';
 
 /** The rests between calls of a model that does not say when to come again. */
 const RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 500, maxBackoffMs: 16_000 };
+/** What is added to the rest that a model wants, at most, in milliseconds: many were told the same. */
+const JITTER_MS = 1_000;
 
-/** What clients are told; what the model said is for logs. */
-const DETAILS: Record<ModelUnavailableCode, string> = {
-  'rate-limited': 'The model had too much to do. Nothing was charged; try again later.',
-  unavailable: 'The model could not be asked. Nothing was charged; try again later.',
-  [TIMED_OUT]: 'The model took too long. Nothing was charged; try again later.',
-};
-
-/** Until when pictures are waited for. */
+/** Until when a model is asked. */
 export interface Deadline {
   /** By `performance.now()`. */
   readonly at: number;
-  /** Aborts then, with {@link timedOut}, or when the attempt has to end. */
+  /** Aborts then, with `timeout`, or when the attempt has to end. */
   readonly signal: AbortSignal;
 }
 
@@ -30,11 +24,11 @@ export interface Deadline {
 export class ModelCalls {
   private readonly logger = new Logger(ModelCalls.name);
 
-  constructor(private readonly turns: ModelTurns) {}
+  constructor(private readonly rate: ModelRate) {}
 
   /**
-   * One picture. A model that is busy or away is asked again after the rest that it wants, or after one
-   * that doubles, unless the deadline comes before that.
+   * One picture, which the rate has been asked for. A model that is busy or away is asked again after
+   * the rest that it wants, or after one that doubles, unless the deadline comes before that.
    *
    * @throws JobRefusal when there will be none
    */
@@ -42,11 +36,12 @@ export class ModelCalls {
     const { signal } = deadline;
     for (let calls = 1; ; calls += 1) {
       try {
-        return await this.turns.take(model.name, signal, () => model.paint(request, signal));
+        if (calls > 1) await this.rate.require(model.name);
+        return await model.paint(request, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof ModelUnavailable)) throw error;
-        const restMs = error.retryAfterMs ?? backoff(RESTS, calls);
+        const restMs = restAfter(error, calls);
         this.logger.warn({ err: error, calls, restMs, msg: 'The model is busy or away' });
         if (performance.now() + restMs >= deadline.at) throw refusalFor(error.code, error);
         await delay(restMs, undefined, { signal }).catch(() => undefined);
@@ -56,11 +51,8 @@ export class ModelCalls {
   }
 }
 
-/** How work ends that had its time. */
-export function timedOut(): JobRefusal {
-  return refusalFor(TIMED_OUT);
-}
-
-function refusalFor(code: ModelUnavailableCode, cause?: Error): JobRefusal {
-  return new JobRefusal(code, DETAILS[code], { cause });
+/** In milliseconds. */
+function restAfter({ retryAfterMs }: ModelUnavailable, calls: number): number {
+  if (retryAfterMs === undefined) return backoff(RESTS, calls);
+  return Math.round(retryAfterMs + Math.random() * JITTER_MS);
 }

@@ -1,3 +1,5 @@
+import type { WorkError } from './work-row.js';
+
 /** An expected end without success: the row fails with this code, and nobody is alarmed. */
 export class JobRefusal extends Error {
   /** The class of the reason, where a vendor tells one. */
@@ -11,6 +13,11 @@ export class JobRefusal extends Error {
     super(message, options);
     this.name = 'JobRefusal';
     this.reason = reason;
+  }
+
+  /** What the row says then. */
+  asError(): WorkError {
+    return { code: this.code, detail: this.message, reason: this.reason };
   }
 }
 

@@ -1,10 +1,19 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { JobRefusal } from './job-errors.js';
 import type { JobDefinition } from './job.js';
 import type { WorkRow } from './work-row.js';
 
-/** Writes what else ends with work that has failed for good, in the transaction that says so. */
-type WriteFailure<Row extends WorkRow> = (row: Row, em: EntityManager) => Promise<void>;
+/**
+ * Writes what else ends with work that has failed for good, in the transaction that says so.
+ *
+ * @param refusal what ended it; undefined for a fault of ours
+ */
+type WriteFailure<Row extends WorkRow> = (
+  row: Row,
+  em: EntityManager,
+  refusal: JobRefusal | undefined,
+) => Promise<void>;
 
 /**
  * The jobs of this process. A doubled or unknown job stops the boot: it would otherwise lie in a
@@ -36,8 +45,13 @@ export class JobRegistry implements OnApplicationBootstrap {
   }
 
   /** Writes that, when there is anything. */
-  async writeFailure(em: EntityManager, { name }: JobDefinition, row: WorkRow): Promise<void> {
-    await this.failures.get(name)?.(row as never, em);
+  async writeFailure(
+    em: EntityManager,
+    { name }: JobDefinition,
+    row: WorkRow,
+    refusal?: JobRefusal,
+  ): Promise<void> {
+    await this.failures.get(name)?.(row as never, em, refusal);
   }
 
   /** Whether this process works on jobs, rather than only handing them over. */

@@ -8,6 +8,8 @@ const modelName = z
   .string()
   .regex(/^[A-Za-z0-9][\w.-]*$/, 'must be letters, digits, dots, hyphens and underscores');
 
+/** Of one request. */
+const MOST_PICTURES = 4;
 const MOST_COINS = 1_000_000_000;
 
 /** A table, as JSON. */
@@ -27,7 +29,7 @@ const prices = z
       z.strictObject({
         model: z.string().optional(),
         size: z.enum(['1K', '2K', '4K']).optional(),
-        count: z.int().min(1).max(4).optional(),
+        count: z.int().min(1).max(MOST_PICTURES).optional(),
         coins: z.int().min(1).max(MOST_COINS),
       }),
       'must be a list of rows such as {"size":"4K","coins":250}',
@@ -75,23 +77,26 @@ export const generationVariables = {
     example: '[{"size":"4K","coins":250},{"count":4,"coins":80}]',
   }),
   GENERATION_DEADLINE: documented(whole(60, { min: 1, max: 240 }), {
-    help: 'How long a worker tries to get the pictures of a request, from when it has begun, in seconds; what has not come by then is not charged.',
+    help: 'How long a model is asked for the pictures of a request, from when it was first asked, in seconds; what has not come by then is not charged.',
   }),
   GENERATION_PER_USER: documented(whole(2, { min: 1, max: 1_000 }), {
     help: 'How many requests for pictures of one user are worked on at once; the others wait their turn.',
   }),
   GENERATION_CONCURRENCY: documented(whole(4, { min: 1, max: 64 }), {
-    help: 'How many pictures one worker asks of the model at once.',
+    help: 'How many requests for pictures all workers together work on at once; each asks for up to four pictures at once.',
   }),
-  GENERATION_RATE_PER_MINUTE: documented(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
-    help: 'How many pictures all workers together ask of a model in a minute. Default: as many as come.',
-    example: '60',
-  }),
+  GENERATION_RATE_PER_MINUTE: documented(
+    wholeNumber({ min: MOST_PICTURES, max: 1_000_000 }).optional(),
+    {
+      help: 'How many pictures all workers together ask of a model in a minute: no fewer than GENERATION_CONCURRENCY. Default: as many as come.',
+      example: '60',
+    },
+  ),
 };
 
 const PRICES = ['GEMINI_PRICE_INPUT', 'GEMINI_PRICE_TEXT', 'GEMINI_PRICE_PICTURE'] as const;
 
-/** What belongs to a key that is not there, and prices of which some are missing. */
+/** What belongs to a key that is not there, prices of which some are missing, and a rate that is too low. */
 export function generationMisfits(
   env: z.output<z.ZodObject<typeof generationVariables>>,
 ): Misfit[] {
@@ -100,7 +105,10 @@ export function generationMisfits(
   );
   const priced = PRICES.filter((name) => env[name] !== undefined);
   const isKeyless = env.GEMINI_API_KEY === undefined;
+  const { GENERATION_CONCURRENCY: atOnce, GENERATION_RATE_PER_MINUTE: rate = Infinity } = env;
   return misfitsBy([
+    // Each request that is worked on gets its turn within as many minutes as it has pictures.
+    [rate < atOnce, 'GENERATION_RATE_PER_MINUTE', 'must not be less than GENERATION_CONCURRENCY'],
     [isKeyless && needing.length > 0, 'GEMINI_API_KEY', `is required with ${needing.join(', ')}`],
     ...PRICES.map(
       (name) =>

@@ -1,0 +1,147 @@
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable, Logger } from '@nestjs/common';
+import { isUnavailable } from '../core/problems/unavailable.js';
+import { GeneratedFiles } from '../images/generated/generated-files.js';
+import type { MadePicture } from '../images/generated/generated-images.js';
+import type { Provenance } from '../images/generated/provenance.js';
+import { JobRefusal } from '../queue/job-errors.js';
+import type { Attempt } from '../queue/job-processor.js';
+import { backoff, type RetryPolicy } from '../queue/job.js';
+import { nobodyWaits } from './generation-refusals.js';
+import { type Deadline, ModelCalls } from './model-calls.js';
+import type { Bill, ImageModel, PaintRequest } from './models/image-model.js';
+import { ModelRefusal } from './models/model-errors.js';
+
+/** How long files are tried to be stored of a picture that has come, in milliseconds: it is paid for. */
+const STORING_PATIENCE_MS = 60_000;
+const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
+
+/** One of the pictures of a generation. */
+export interface PictureTask {
+  generationId: string;
+  imageId: string;
+  request: PaintRequest;
+  /** Where the model's answer is to lie until it is made an image of. */
+  path: string;
+}
+
+/** A picture that came, its files stored. */
+interface Made {
+  made: MadePicture;
+}
+
+/** One that there will not be. */
+interface Refused {
+  imageId: string;
+  refusal: JobRefusal;
+}
+
+/** One that there is none of by a fault of ours. */
+interface Failed {
+  imageId: string;
+  fault: unknown;
+}
+
+export type PictureOutcome = Made | Refused | Failed;
+
+/** Makes the pictures of generations, each by itself: what befalls one is no matter of the others. */
+@Injectable()
+export class PictureMaking {
+  private readonly logger = new Logger(PictureMaking.name);
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly calls: ModelCalls,
+    private readonly files: GeneratedFiles,
+  ) {}
+
+  /**
+   * Asks for a picture until the deadline, and makes its files of what comes, for which there is time
+   * beyond that. Files that no row names in the end go with the attempt.
+   *
+   * @throws what the attempt is aborted for
+   */
+  async make(
+    task: PictureTask,
+    model: ImageModel,
+    deadline: Deadline,
+    attempt: Attempt,
+  ): Promise<PictureOutcome> {
+    const { imageId } = task;
+    try {
+      const provenance = await this.ask(task, model, deadline);
+      const made = await this.makeFiles(task, provenance, attempt.signal);
+      if (!made) return { imageId, refusal: nobodyWaits() };
+      attempt.onceOver(() => this.files.discard(made));
+      return { made };
+    } catch (error) {
+      attempt.signal.throwIfAborted();
+      if (error instanceof JobRefusal) return { imageId, refusal: error };
+      this.logger.error({ err: error, imageId, msg: 'A picture failed for a reason of ours' });
+      return { imageId, fault: error };
+    }
+  }
+
+  /** Has what the answer took written down, whatever it is: it is to be paid for. */
+  private async ask(
+    { generationId, request, path }: PictureTask,
+    model: ImageModel,
+    deadline: Deadline,
+  ): Promise<Provenance> {
+    try {
+      const { bytes, ...bill } = await this.calls.paint(model, request, deadline);
+      await Promise.all([writeFile(path, bytes), this.record(generationId, bill)]);
+      const { driver, name, digitalSourceType } = model;
+      return { model: name, driver, generatedAt: new Date().toISOString(), digitalSourceType };
+    } catch (error) {
+      if (error instanceof ModelRefusal) await this.record(generationId, error.bill);
+      throw error;
+    }
+  }
+
+  /** A bill that cannot be written down is told to the operator, and costs nobody a picture. */
+  private async record(generationId: string, { usage, costMicros }: Bill): Promise<void> {
+    if (usage === null) return;
+    try {
+      await this.em.fork().execute(
+        `update generations
+         set usage = coalesce(usage, '[]'::jsonb) || ?::jsonb,
+             cost_micros = case when ?::bigint is null then cost_micros
+                                else coalesce(cost_micros, 0) + ?::bigint end
+         where id = ?`,
+        [JSON.stringify([usage]), costMicros, costMicros, generationId],
+      );
+    } catch (error) {
+      const msg = 'What an answer of the model took is not written down';
+      this.logger.error({ err: error, generationId, usage, costMicros, msg });
+    }
+  }
+
+  /** Tries again where storage or the database is away for a moment: asking the model again would cost. */
+  private async makeFiles(
+    { imageId, path }: PictureTask,
+    provenance: Provenance,
+    signal: AbortSignal,
+  ): Promise<MadePicture | undefined> {
+    const giveUpAt = performance.now() + STORING_PATIENCE_MS;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.files.make(imageId, path, provenance, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        const restMs = backoff(STORING_RESTS, tries);
+        if (!isUnavailable(error) || performance.now() + restMs > giveUpAt) throw error;
+        this.logger.warn({
+          err: error,
+          imageId,
+          restMs,
+          msg: 'Files are tried to be stored again',
+        });
+        await delay(restMs, undefined, { signal }).catch(() => undefined);
+        signal.throwIfAborted();
+      }
+    }
+  }
+}
