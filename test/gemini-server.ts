@@ -39,6 +39,8 @@ export interface GeminiRequest {
   };
   /** How many bytes of the answer went out. */
   readonly sent: () => number;
+  /** Whether somebody still waits for the answer. */
+  readonly isOpen: () => boolean;
 }
 
 type Script = GeminiAnswer | ((request: GeminiRequest) => GeminiAnswer | Promise<GeminiAnswer>);
@@ -116,6 +118,7 @@ export class GeminiServer {
       headers: incoming.headers,
       body,
       sent: () => response.socket?.bytesWritten ?? 0,
+      isOpen: () => !response.writableEnded && !response.destroyed,
     };
     this.requests.push(request);
     const refusal = refusalOf(incoming.method, request);

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { getQueueToken, Processor } from '@nestjs/bullmq';
 import { Injectable, type Type } from '@nestjs/common';
@@ -55,10 +55,13 @@ const testJob = defineJob({
 });
 
 type Work = (image: Image, attempt: Attempt) => Promise<void>;
+type Write = (row: Image, em: EntityManager) => Promise<void>;
 
 /** What the test wants the job to do, and what it did. */
 const script = {
   work: (async () => undefined) as Work,
+  /** What else it writes with its outcome. */
+  write: (async () => undefined) as Write,
   started: [] as string[],
   over: [] as string[],
 };
@@ -76,7 +79,8 @@ class TestProcessor extends JobProcessor<Image> {
   protected async work(image: Image, attempt: Attempt): Promise<WriteOutcome<Image>> {
     script.started.push(image.id);
     await script.work(image, attempt);
-    return (row) => {
+    return async (row, em) => {
+      await script.write(row, em);
       row.complete({
         version: 1,
         storageKey: row.storageKey,
@@ -177,6 +181,7 @@ export function describeQueue(
 
     afterEach(() => {
       script.work = async () => undefined;
+      script.write = async () => undefined;
       script.started = [];
       script.over = [];
     });
@@ -490,6 +495,41 @@ export function describeQueue(
       });
     });
 
+    describe('an outcome', () => {
+      it('is written once the database is back, and the work is not done again', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        let writes = 0;
+        script.write = async (_row, inner) => {
+          writes += 1;
+          if (writes === 1) await inner.execute('select pg_terminate_backend(pg_backend_pid())');
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        const [row] = await untilFinal(ids);
+        expect(row).toMatchObject({ status: 'COMPLETED', attempts: 1 });
+        expect([script.started.length, writes]).toEqual([1, 2]);
+      });
+
+      it('is told to who tidies up, whatever it is', async () => {
+        const told: boolean[] = [];
+        script.work = async (_image, attempt) => {
+          attempt.onceOver(async (isWritten) => {
+            told.push(isWritten);
+            throw new Error('Tidying up may fail');
+          });
+          if (attempt.number === 1) throw new Error('The first one always fails');
+        };
+        const ids = await createRows(await createOwner(), 1);
+        await dispatcher.enqueue(testJob, ids[0]!);
+        const [row] = await untilFinal(ids);
+        expect(row?.status).toBe('COMPLETED');
+        await eventually(
+          async () => told,
+          (all) => all.length === 2,
+        );
+        expect(told).toEqual([false, true]);
+      });
+    });
+
     describe('a lease', () => {
       it('can be renewed by its holder, and only while it holds the row', async () => {
         const leases = worker.get(WorkLeases);
@@ -559,6 +599,44 @@ export function describeQueue(
         );
         expect(aborted).toBeInstanceOf(LeaseLost);
         expect(script.over).toContain(ids[0]);
+      });
+
+      it('that is lost ends the work as soon as that is announced', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        // Nobody finds out by renewing.
+        const renew = jest.spyOn(worker.get(WorkLeases), 'renew').mockResolvedValue(undefined);
+        let aborted: unknown;
+        const begun = Promise.withResolvers<undefined>();
+        script.work = async (_image, { signal }) => {
+          begun.resolve(undefined);
+          await sleep(testJob.timeoutMs - 1_000, undefined, { signal }).catch(() => {
+            aborted = signal.reason;
+          });
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        await begun.promise;
+        await em.fork().transactional(async (inner) => {
+          await inner.execute('delete from images where id = ?', ids);
+          await worker.get(RowChanges).announce(inner, ids[0]!);
+        });
+        await eventually(
+          async () => script.over,
+          (over) => over.includes(ids[0]!),
+        );
+        renew.mockRestore();
+        expect(aborted).toBeInstanceOf(LeaseLost);
+      });
+
+      it('is given for so many rows of a job at once as it says, however many ask', async () => {
+        const few = { ...testJob, atOnce: () => 2 };
+        const ids = await createRows(await createOwner(), 8, NOBODY_TAKES_IT);
+        const leases = worker.get(WorkLeases);
+        const taken = await Promise.all(ids.map((id) => leases.take(few, id)));
+        expect(taken.filter((lease) => lease !== undefined)).toHaveLength(2);
+        await leases.giveBack(taken.find((lease) => lease !== undefined)!);
+        const next = await leases.take(few, ids[taken.indexOf(undefined)]!);
+        expect(next).toBeDefined();
+        await database.query('delete from images where id = any($1)', [ids]);
       });
     });
 

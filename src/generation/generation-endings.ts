@@ -42,10 +42,10 @@ export class GenerationEndings implements ImageMaker {
    */
   async endInVain(row: Generation, em: EntityManager, refusal?: JobRefusal): Promise<void> {
     const error = { code: row.errorCode ?? '', detail: row.errorDetail ?? '' };
-    for (const [imageId, own] of refusal instanceof NoPictures ? refusal.errors : []) {
-      await this.images.fail(em, [imageId], own);
+    const own = refusal instanceof NoPictures ? refusal.errors : undefined;
+    for (const imageId of await imageIdsOf(em, row.id)) {
+      await this.images.fail(em, [imageId], own?.get(imageId) ?? error);
     }
-    await this.images.fail(em, await imageIdsOf(em, row.id), error);
     const phase = error.code === TIMED_OUT ? 'EXPIRE' : 'VOID';
     if (await voidHold(em, row.holdId, phase)) return;
     // Its status must have told. It ends all the same: no other attempt would find it otherwise.

@@ -23,7 +23,7 @@ const HEALTHY_WITHIN_MS = 5_000;
 const BUDGETS = {
   api: { atelier: 10, 'atelier-queue': 2, 'atelier-listen': 1 },
   // Its queue has one more connection, which hears of jobs.
-  worker: { atelier: 10, 'atelier-queue': 3 },
+  worker: { atelier: 10, 'atelier-queue': 3, 'atelier-listen': 1 },
 };
 /** With a replica: what the API opens on that, and one more connection to the primary. */
 const REPLICA_BUDGET = { 'atelier-replica': 10, 'atelier-watch': 1 };
