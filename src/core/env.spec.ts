@@ -129,6 +129,10 @@ describe('the environment', () => {
 
   it.each([
     [{ GEMINI_IMAGE_MODEL: 'x' }, 'GEMINI_API_KEY is required with GEMINI_IMAGE_MODEL'],
+    [
+      { GENERATION_CONCURRENCY: '8', GENERATION_RATE_PER_MINUTE: '7' },
+      'GENERATION_RATE_PER_MINUTE must not be less than GENERATION_CONCURRENCY',
+    ],
     [{ GEMINI_BASE_URL: 'https://a.b' }, 'GEMINI_API_KEY is required with GEMINI_BASE_URL'],
     [{ GEMINI_PRICE_TEXT: '1' }, 'GEMINI_API_KEY is required with GEMINI_PRICE_TEXT'],
     [

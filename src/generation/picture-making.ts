@@ -14,8 +14,11 @@ import { type Deadline, ModelCalls } from './model-calls.js';
 import type { Bill, ImageModel, PaintRequest } from './models/image-model.js';
 import { ModelRefusal } from './models/model-errors.js';
 
-/** How long files are tried to be stored of a picture that has come, in milliseconds: it is paid for. */
-const STORING_PATIENCE_MS = 60_000;
+/**
+ * How long files are tried to be stored of a picture that has come, in milliseconds: it is paid for. With
+ * the longest deadline and decoding that is still less than files on their way are kept.
+ */
+const STORING_PATIENCE_MS = 30_000;
 const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
 
 /** One of the pictures of a generation. */
