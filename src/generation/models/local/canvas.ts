@@ -22,6 +22,11 @@ export interface Stroke {
   readonly opacity?: number;
 }
 
+/** A strip across a picture, in its pixels. */
+export interface PicturePart extends PixelSize {
+  readonly top: number;
+}
+
 /**
  * What a scene is painted on, from back to front. Its units are the pixels of the picture at 1K,
  * whatever the size is in the end.
@@ -32,6 +37,8 @@ export interface Stroke {
 export class Canvas {
   /** A thousandth of what the sides measure together, so to say: the measure for small things. */
   readonly unit: number;
+  /** Pixels to a unit, beyond which drawing finer shows nothing more. */
+  readonly finest: number = 4;
   private readonly definitions: string[] = [];
   private readonly marks: string[] = [];
 
@@ -109,13 +116,21 @@ export class Canvas {
     );
   }
 
-  /** The finished scene. */
-  toSvg({ width, height }: PixelSize): Buffer {
+  /**
+   * The finished scene, to be asked for once.
+   *
+   * @returns what tells the SVG of each part of it
+   */
+  finished(): (part: PicturePart) => Buffer {
     // First, since it may define something.
     const picture = this.framed(this.marks.join(''));
-    return Buffer.from(
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${this.width} ${this.height}"><defs>${this.definitions.join('')}</defs>${picture}</svg>`,
-    );
+    const scene = `<defs>${this.definitions.join('')}</defs>${picture}`;
+    return ({ width, top, height }) => {
+      const scale = width / this.width;
+      return Buffer.from(
+        `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 ${top / scale} ${this.width} ${height / scale}">${scene}</svg>`,
+      );
+    };
   }
 
   /** What a style does with all marks in the end. */

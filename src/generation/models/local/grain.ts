@@ -26,6 +26,9 @@ export interface Tile {
   readonly side: number;
 }
 
+/** Those that were made: one for each style and size, some 6 MB in all. */
+const made = new Map<string, Tile>();
+
 /**
  * A tile of paper or film that meets itself at every edge. It keeps a large, even sky from looking
  * printed in steps.
@@ -33,6 +36,13 @@ export interface Tile {
  * @param scale how much larger than at 1K everything is
  */
 export function grainOf(style: Style, scale: number): Tile {
+  const name = `${style} ${scale}`;
+  const tile = made.get(name) ?? makeGrain(style, scale);
+  made.set(name, tile);
+  return tile;
+}
+
+function makeGrain(style: Style, scale: number): Tile {
   const { strength, grains } = SURFACES[style];
   const side = TILE * scale;
   const layers = grains.map((grain) => latticeOf(grain, scale));

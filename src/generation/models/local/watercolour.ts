@@ -2,7 +2,6 @@ import { Canvas, type Fill, opaque, round, type Stroke } from './canvas.js';
 import { type Colour, css, lighter } from './colour.js';
 import { boundsOf, type Outline, pathOf, type Point, subdivided } from './outlines.js';
 
-const WASHES = 3;
 const WASH_OPACITY = 0.4;
 /** Of the shorter side: what stays paper all around. */
 const MARGIN = 0.035;
@@ -12,26 +11,29 @@ const MARGIN = 0.035;
  * edges and blooms within; and paper around it.
  */
 export class Watercolour extends Canvas {
+  /** It runs, and is slow to draw. */
+  override readonly finest = 2;
+
   override sky(horizon?: number): void {
     super.sky(horizon);
     const { width, height, palette } = this;
-    for (let at = 0; at < 7; at += 1) {
+    // Large ones would take most of the time of a picture.
+    for (let at = 0; at < 5; at += 1) {
       const centre: Point = [this.dice.between(0, width), this.dice.between(0, height * 0.7)];
       const colour = at % 2 === 0 ? palette.paper : palette.sky[0];
-      super.glow(centre, this.dice.between(0.2, 0.45) * width, colour, 0.32);
+      super.glow(centre, this.dice.between(0.14, 0.3) * width, colour, 0.32);
     }
   }
 
   override shape(outline: Outline, fill: Fill): void {
-    const { colour, opacity = 1 } = fill;
+    const { colour, foot = lighter(colour, 0.07), opacity = 1 } = fill;
     if (fill.isDetail) {
       this.wash(outline, fill, css(colour), 0.85 * opacity, 0.25);
       return;
     }
-    for (let wash = 0; wash < WASHES; wash += 1) {
-      const pigment = this.pigment(colour, fill.foot ?? lighter(colour, 0.07));
-      this.wash(outline, fill, pigment, WASH_OPACITY * opacity, 1);
-    }
+    // Each change of colour costs as much as all the flat washes together.
+    const washes = [css(colour), css(colour), this.pigment(colour, foot)];
+    for (const paint of washes) this.wash(outline, fill, paint, WASH_OPACITY * opacity, 1);
     const edge = css(lighter(colour, -0.09));
     const path = pathOf(this.strayed(outline, 0.5), { curved: !fill.isAngular });
     this.mark(
