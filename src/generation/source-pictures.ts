@@ -7,7 +7,7 @@ import { ImageVariant } from '../images/image-variant.entity.js';
 import { JobRefusal } from '../queue/job-errors.js';
 import { Storage } from '../storage/storage.js';
 import type { Generation } from './generation.entity.js';
-import type { SourcePicture } from './models/image-model.js';
+import type { ReferencePicture } from './models/image-model.js';
 
 /** The pictures that a model is shown: as large as everyone sees them, without metadata. */
 @Injectable()
@@ -25,7 +25,7 @@ export class SourcePictures {
     { sourceImageIds }: Generation,
     folder: string,
     signal: AbortSignal,
-  ): Promise<SourcePicture[]> {
+  ): Promise<ReferencePicture[]> {
     return together(
       sourceImageIds.map(async (imageId, index) => {
         const file = await this.em

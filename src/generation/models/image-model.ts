@@ -28,11 +28,11 @@ export interface PaintRequest {
   readonly seed: number;
   readonly style: Style | null;
   /** What the picture is made from besides the prompt. */
-  readonly sources: readonly SourcePicture[];
+  readonly sources: readonly ReferencePicture[];
 }
 
 /** A picture that the product itself has encoded, such as a variant: it is read without suspicion. */
-export interface SourcePicture {
+export interface ReferencePicture {
   readonly bytes: Buffer;
   readonly mimeType: string;
 }

@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
+import { TRAINED_ALGORITHMIC_MEDIA } from '../../images/generated/provenance.js';
 import { generationNotConfigured } from '../generation.problems.js';
-import { GEMINI_SOURCE_TYPE, geminiSettings } from './gemini-settings.js';
+import { geminiSettings } from './gemini/gemini-settings.js';
 import type { ImageModel, Painting, PaintRequest } from './image-model.js';
 import { modelDriver } from './model-driver.js';
 
@@ -37,7 +38,7 @@ export class ImageModels {
 function choose(env: Env): ImageModel | null {
   const gemini = geminiSettings(env);
   if (gemini) {
-    return new LoadedWhenAsked('gemini', gemini.model, GEMINI_SOURCE_TYPE, async () => {
+    return new LoadedWhenAsked('gemini', gemini.model, TRAINED_ALGORITHMIC_MEDIA, async () => {
       const { GeminiImageModel } = await import('./gemini/gemini.image-model.js');
       return new GeminiImageModel(gemini);
     });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { GeminiPrices } from '../gemini-settings.js';
+import type { GeminiPrices } from './gemini-settings.js';
 import type { Bill, ModelUsage, Painting } from '../image-model.js';
 import { type BlockedReason, ModelRefusal, ModelUnavailable } from '../model-errors.js';
 

@@ -1,17 +1,18 @@
 import { type GenerateContentResponse, GoogleGenAI, type Part } from '@google/genai';
 import { Logger } from '@nestjs/common';
-import { GEMINI_SOURCE_TYPE, type GeminiSettings } from '../gemini-settings.js';
+import { TRAINED_ALGORITHMIC_MEDIA } from '../../../images/generated/provenance.js';
 import type { ImageModel, Painting, PaintRequest } from '../image-model.js';
 import { STYLE_WORDS } from '../styles.js';
 import { boundedFetch } from './bounded-fetch.js';
 import { readPainting } from './gemini-answer.js';
 import { faultOf } from './gemini-faults.js';
+import type { GeminiSettings } from './gemini-settings.js';
 
 /** Pictures made by a model at Google, each by one request. Asking again is for the caller to decide. */
 export class GeminiImageModel implements ImageModel {
   readonly driver = 'gemini';
   readonly name: string;
-  readonly digitalSourceType = GEMINI_SOURCE_TYPE;
+  readonly digitalSourceType = TRAINED_ALGORITHMIC_MEDIA;
   private readonly logger = new Logger('Gemini');
   private readonly client: GoogleGenAI;
 

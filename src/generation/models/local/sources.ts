@@ -1,5 +1,5 @@
 import sharp, { type OverlayOptions } from 'sharp';
-import type { SourcePicture } from '../image-model.js';
+import type { ReferencePicture } from '../image-model.js';
 import type { PixelSize } from '../picture-sizes.js';
 import { type Colour, fromRgb } from './colour.js';
 
@@ -15,7 +15,7 @@ const KEPT_BITS = 3;
 const MOST_COLOURS = 8;
 
 /** The most frequent colours of pictures, all of them together. */
-export async function coloursOf(sources: readonly SourcePicture[]): Promise<Colour[]> {
+export async function coloursOf(sources: readonly ReferencePicture[]): Promise<Colour[]> {
   const cells = new Map<number, { count: number; sums: [number, number, number] }>();
   for (const { bytes } of sources) {
     const pixels = await sharp(bytes)
@@ -40,7 +40,7 @@ export async function coloursOf(sources: readonly SourcePicture[]): Promise<Colo
 
 /** The pictures as prints with a mat, side by side in the middle. */
 export async function hang(
-  sources: readonly SourcePicture[],
+  sources: readonly ReferencePicture[],
   { width, height }: PixelSize,
 ): Promise<OverlayOptions[]> {
   const hung = sources.slice(0, MOST_HUNG);

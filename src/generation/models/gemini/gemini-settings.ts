@@ -1,11 +1,4 @@
-import type { Env } from '../../core/env.js';
-
-/**
- * IPTC's word for a picture that a trained model has made from a prompt:
- * https://cv.iptc.org/newscodes/digitalsourcetype/
- */
-export const GEMINI_SOURCE_TYPE =
-  'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia';
+import type { Env } from '../../../core/env.js';
 
 /** How Gemini is asked. */
 export interface GeminiSettings {
