@@ -214,11 +214,37 @@ describe('a Gemini that is in trouble', () => {
   const retryInfo = { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '37.5s' };
   const exhausted = { status: 429, reason: 'RESOURCE_EXHAUSTED' };
 
+  const byAnswer = (...delays: unknown[]): GeminiAnswer => ({
+    ...exhausted,
+    details: delays.map((retryDelay) => ({ ...retryInfo, retryDelay })),
+  });
+  const byHeader = (after: string): GeminiAnswer => ({
+    ...exhausted,
+    headers: { 'retry-after': after },
+  });
+  const aDay = 24 * 60 * 60 * 1_000;
+
   it.each<[string, GeminiAnswer, number | undefined]>([
     ['by its answer', { ...exhausted, details: [{ violations: [] }, retryInfo] }, 37_500],
-    ['by a header', { ...exhausted, headers: { 'retry-after': '12' } }, 12_000],
+    ['by a header', byHeader('12'), 12_000],
+    [
+      'by its answer before a header',
+      { ...byAnswer('3s'), headers: { 'retry-after': '9' } },
+      3_000,
+    ],
     ['or does not', exhausted, undefined],
-    ['or says nonsense', { ...exhausted, details: [{ retryDelay: 'soon' }] }, undefined],
+    ['by its answer, in part', byAnswer(null, {}, 'soon', '0.0001s'), 1],
+    ['but not for less than nothing', byAnswer('-5s'), undefined],
+    ['but not at once', byAnswer('0s'), undefined],
+    ['but a day at the most', byAnswer(`${'9'.repeat(400)}s`), aDay],
+    ['or says nonsense', byAnswer('soon', 'NaNs', 'Infinitys', '1e9s', 7, ''), undefined],
+    ['by a header, a day at the most', byHeader('9'.repeat(400)), aDay],
+    ['by a header, not before now', byHeader('Sun, 06 Nov 1994 08:49:37 GMT'), undefined],
+    ['by a header, not in ages', byHeader('Fri, 31 Dec 9999 23:59:59 GMT'), aDay],
+    ['or has a header of nonsense', byHeader('in a while'), undefined],
+    ['or has a header below nothing', byHeader('-5'), undefined],
+    ['or has a header of none', byHeader('NaN'), undefined],
+    ['or has a header that says nothing', byHeader(''), undefined],
   ])('and has had enough tells for how long, %s', async (_name, answer, retryAfterMs) => {
     const error = await failureOf(answer);
     expect(error).toBeInstanceOf(ModelUnavailable);
@@ -230,6 +256,9 @@ describe('a Gemini that is in trouble', () => {
   it.each<[string, GeminiAnswer, string]>([
     ['answers 503', { status: 503, reason: 'UNAVAILABLE' }, 'unavailable'],
     ['answers 500', { status: 500, reason: 'INTERNAL' }, 'unavailable'],
+    ['answers 502', { status: 502 }, 'unavailable'],
+    ['answers 501', { status: 501, reason: 'NOT_IMPLEMENTED' }, 'unavailable'],
+    ['answers 408', { status: 408 }, 'timeout'],
     ['answers 504', { status: 504, reason: 'DEADLINE_EXCEEDED' }, 'timeout'],
     ['drops the connection', 'cut', 'unavailable'],
     ['drops the connection amid an answer', 'cut-amid', 'unavailable'],
@@ -285,8 +314,11 @@ describe('a Gemini that is in trouble', () => {
     const other = await GeminiServer.start();
     try {
       const headers = { location: `${other.url}/v1beta/models/x:generateContent` };
-      expect(await failureOf({ status: 307, headers })).toMatchObject({ code: 'unavailable' });
+      const refusal = await failureOf({ status: 307, headers });
+      expect(refusal).toBeInstanceOf(ModelRefusal);
+      expect(refusal).toMatchObject({ code: 'unavailable' });
       expect(other.requests).toEqual([]);
+      expect(JSON.stringify(alarms)).toContain('Gemini answers 307');
     } finally {
       await other.close();
     }
@@ -304,9 +336,10 @@ describe('what only the operator can mend', () => {
   it('is a key that Google does not take, which is no fault of the client', async () => {
     const locked = model({ GEMINI_API_KEY: 'canary-another-key' });
     const error = await locked.paint(REQUEST, new AbortController().signal).catch(describeError);
-    expect(error).toMatchObject({ type: 'ModelUnavailable', code: 'unavailable' });
+    expect(error).toMatchObject({ type: 'ModelRefusal', code: 'unavailable' });
     expect(alarms).toHaveLength(1);
     expect(JSON.stringify(alarms)).toContain('GEMINI_API_KEY');
+    expect(JSON.stringify(alarms)).toContain('Gemini answers 400 API_KEY_INVALID');
   });
 
   it('is a model that is retired, and final', async () => {
@@ -318,17 +351,22 @@ describe('what only the operator can mend', () => {
   });
 
   it.each([
-    [403, 'PERMISSION_DENIED'],
     [400, 'FAILED_PRECONDITION'],
     [400, 'INVALID_ARGUMENT'],
-  ])('is whatever is answered %i %s', async (status, reason) => {
-    const error = await failureOf({ status, reason });
-    expect(error).toBeInstanceOf(ModelUnavailable);
-    expect(error).toMatchObject({
+    [401, 'UNAUTHENTICATED'],
+    [403, 'PERMISSION_DENIED'],
+    [409, 'ABORTED'],
+    [413, 'OUT_OF_RANGE'],
+  ])('is whatever is answered %i %s, and final', async (status, reason) => {
+    const refusal = await failureOf({ status, reason, headers: { 'retry-after': '1' } });
+    expect(refusal).toBeInstanceOf(ModelRefusal);
+    expect(refusal).toMatchObject({
       code: 'unavailable',
-      message: `Gemini answers ${status} ${reason}`,
+      message: 'The model cannot be asked at present. Nothing was charged.',
     });
+    expect(gemini.requests).toHaveLength(1);
     expect(alarms).toHaveLength(1);
+    expect(JSON.stringify(alarms)).toContain(`Gemini answers ${status} ${reason}`);
   });
 });
 

@@ -3,7 +3,13 @@ import { JobRefusal } from '../../queue/job-errors.js';
 import { type Bill, NO_BILL } from './image-model.js';
 
 /** Why a model makes no picture, for good. */
-export type ModelRefusalCode = 'blocked' | 'no-image' | 'model-retired' | 'bad-output';
+export type ModelRefusalCode =
+  | 'blocked'
+  | 'no-image'
+  | 'model-retired'
+  | 'bad-output'
+  /** A key, an account or a setting is wrong, which clients are not told. */
+  | 'unavailable';
 
 /** What was blocked, in words that do not depend on the model. */
 export type BlockedReason = 'safety' | 'prohibited' | 'recitation' | 'personal-data' | 'other';

@@ -24,7 +24,7 @@ export class AnswerTooLong extends Error {
 
 /**
  * `fetch` for the SDK, which holds whatever comes in memory and forgets headers of refusals. It goes
- * where no redirect leads, since the key is in a header.
+ * where no redirect leads, since the key is in a header: to be sent elsewhere is to be refused.
  *
  * @throws GeminiRefused, AnswerTooLong, and what fetch throws
  */
@@ -32,7 +32,7 @@ export async function boundedFetch(
   input: string | URL | Request,
   init?: RequestInit,
 ): Promise<Response> {
-  const answer = await fetch(input, { ...init, redirect: 'error' });
+  const answer = await fetch(input, { ...init, redirect: 'manual' });
   if (answer.ok) return new Response(bounded(answer, MAX_ANSWER_BYTES), answer);
   const text = await new Response(bounded(answer, MAX_REFUSAL_BYTES)).text().catch(nothing);
   throw new GeminiRefused(answer.status, parsed(text), answer.headers.get('retry-after'));

@@ -1,12 +1,14 @@
 import { z } from 'zod';
-import { ModelRefusal, ModelUnavailable } from '../model-errors.js';
+import { ModelRefusal, ModelUnavailable, type ModelUnavailableCode } from '../model-errors.js';
 import { AnswerTooLong, GeminiRefused } from './bounded-fetch.js';
 
 /** The names of https://cloud.google.com/apis/design/errors#error_codes; others are not repeated. */
 const STATUS =
   /^(INVALID_ARGUMENT|FAILED_PRECONDITION|OUT_OF_RANGE|UNAUTHENTICATED|PERMISSION_DENIED|NOT_FOUND|ABORTED|ALREADY_EXISTS|RESOURCE_EXHAUSTED|CANCELLED|DATA_LOSS|UNKNOWN|INTERNAL|NOT_IMPLEMENTED|UNAVAILABLE|DEADLINE_EXCEEDED)$/;
 /** A duration in JSON, such as `37.5s`. */
-const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)s$/;
+const DURATION = /^(\d+(?:\.\d+)?)s$/;
+/** More than anybody means; it keeps nonsense from overflowing what is counted with it. */
+const MOST_REST_MS = 24 * 60 * 60 * 1_000;
 
 /** What of a refusal is read: https://cloud.google.com/apis/design/errors#error_model */
 const refusalBody = z.object({
@@ -23,10 +25,10 @@ const refusalBody = z.object({
   }),
 });
 
-/** What a call failed with, and whether only the operator can mend it. */
 export interface GeminiFault {
   readonly error: ModelRefusal | ModelUnavailable;
-  readonly isSetting: boolean;
+  /** What Gemini answers where only the operator can mend it, for logs; else undefined. */
+  readonly alarm?: string;
 }
 
 /**
@@ -37,46 +39,59 @@ export function faultOf(error: unknown): GeminiFault {
   if (error instanceof GeminiRefused) return faultOfAnswer(error);
   const causes = [...causesOf(error)];
   if (causes.some(({ name }) => name === AnswerTooLong.name)) {
-    return passing(new ModelRefusal('bad-output', 'The model sent more than a picture.'));
+    return { error: new ModelRefusal('bad-output', 'The model sent more than a picture.') };
   }
   // The SDK aborts by itself when the time is up.
   if (causes.some(({ name }) => name === 'AbortError' || name === 'TimeoutError')) {
-    return passing(new ModelUnavailable('timeout', 'Gemini gives no answer in time'));
+    return { error: new ModelUnavailable('timeout', 'Gemini gives no answer in time') };
   }
   const message = `Gemini cannot be asked, or not understood: ${nameOf(causes)}`;
-  return passing(new ModelUnavailable('unavailable', message));
+  return { error: new ModelUnavailable('unavailable', message) };
 }
 
+/** Busy, too slow and broken pass. All else is the same the next time: a key, a bill, a region, a size. */
 function faultOfAnswer({ status, body, retryAfter }: GeminiRefused): GeminiFault {
   const { data } = refusalBody.safeParse(body);
   const details = data?.error.details ?? [];
   const isKey = details.some(({ reason }) => reason === 'API_KEY_INVALID');
   const reason = isKey ? 'API_KEY_INVALID' : (data?.error.status ?? '');
-  const message = `Gemini answers ${status} ${reason}`.trimEnd();
-  const delay = details.map(({ retryDelay }) => millisecondsOf(retryDelay)).find(Boolean);
-  const retryAfterMs = delay ?? waitOf(retryAfter);
-  if (status === 404) {
-    return setting(new ModelRefusal('model-retired', 'The model is not offered any more.'));
+  const answer = `Gemini answers ${status} ${reason}`.trimEnd();
+  const code = passingCodeOf(status);
+  if (code) {
+    const rest = details.map(({ retryDelay }) => millisecondsOf(retryDelay)).find(Boolean);
+    return { error: new ModelUnavailable(code, answer, rest ?? waitOf(retryAfter)) };
   }
-  if (status === 429) return passing(new ModelUnavailable('rate-limited', message, retryAfterMs));
-  if (status === 408 || status === 504) {
-    return passing(new ModelUnavailable('timeout', message, retryAfterMs));
-  }
-  const fault = new ModelUnavailable('unavailable', message, retryAfterMs);
-  // A key, a region, a bill that is not paid, or a size that the model does not know: never the client's.
-  return status < 500 ? setting(fault) : passing(fault);
+  return { error: refusalOf(status), alarm: answer };
+}
+
+function passingCodeOf(status: number): ModelUnavailableCode | undefined {
+  if (status === 429) return 'rate-limited';
+  if (status === 408 || status === 504) return 'timeout';
+  return status >= 500 ? 'unavailable' : undefined;
+}
+
+/** Never the client's fault, and nothing that it could mend. */
+function refusalOf(status: number): ModelRefusal {
+  return status === 404
+    ? new ModelRefusal('model-retired', 'The model is not offered any more.')
+    : new ModelRefusal('unavailable', 'The model cannot be asked at present. Nothing was charged.');
 }
 
 /** Seconds, or a date: RFC 9110 section 10.2.3. */
 function waitOf(header: string | null): number | undefined {
   if (header === null) return undefined;
-  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return ms > 0 ? ms : undefined;
+  const isSeconds = /^\d+$/.test(header);
+  return restOf(isSeconds ? Number(header) * 1_000 : Date.parse(header) - Date.now());
 }
 
 function millisecondsOf(duration: string | undefined): number | undefined {
   const [, seconds] = DURATION.exec(duration ?? '') ?? [];
-  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1_000);
+  return restOf(Number(seconds) * 1_000);
+}
+
+/** Undefined for what is over, and for what is no number. */
+function restOf(ms: number): number | undefined {
+  return ms > 0 ? Math.min(Math.ceil(ms), MOST_REST_MS) : undefined;
 }
 
 /** An error and what caused it. Not by `instanceof`: Node's own may come from another context. */
@@ -92,12 +107,4 @@ function* causesOf(error: unknown): Generator<Partial<NodeJS.ErrnoException>> {
 function nameOf(causes: Partial<NodeJS.ErrnoException>[]): string {
   const names = [...causes.map(({ code }) => code), ...causes.map(({ name }) => name)];
   return names.find((name = '') => /^\w{1,60}$/.test(name)) ?? 'Error';
-}
-
-function passing(error: GeminiFault['error']): GeminiFault {
-  return { error, isSetting: false };
-}
-
-function setting(error: GeminiFault['error']): GeminiFault {
-  return { error, isSetting: true };
 }

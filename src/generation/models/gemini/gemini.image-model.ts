@@ -52,10 +52,11 @@ export class GeminiImageModel implements ImageModel {
 
   /** What the operator alone can mend is said at once: no attempt will get any further. */
   private told(thrown: unknown): Error {
-    const { error, isSetting } = faultOf(thrown);
-    if (isSetting) {
+    const { error, alarm } = faultOf(thrown);
+    if (alarm !== undefined) {
       this.logger.error({
         err: error,
+        answer: alarm,
         model: this.name,
         msg: 'Gemini makes no pictures: look at GEMINI_API_KEY, GEMINI_IMAGE_MODEL and the account at Google',
       });
