@@ -9,7 +9,9 @@ import { Storage } from '../storage/storage.js';
 import type { Generation } from './generation.entity.js';
 import type { ReferencePicture } from './models/image-model.js';
 
-/** The pictures that a model is shown: as large as everyone sees them, without metadata. */
+const QUALITY = 90;
+
+/** The pictures that a model is shown: as large as everyone sees them, without metadata, and still. */
 @Injectable()
 export class SourcePictures {
   constructor(
@@ -34,10 +36,18 @@ export class SourcePictures {
         if (!file) throw sourceMissing();
         const path = join(folder, `source-${index}`);
         await this.storage.download(file.storageKey, path, { signal });
-        return { bytes: await readFile(path), mimeType: 'image/webp' };
+        return { bytes: await stillOf(await readFile(path)), mimeType: 'image/webp' };
       }),
     );
   }
+}
+
+/** A variant as it is; the first frame of one that is an animation, which Gemini would refuse. */
+async function stillOf(variant: Buffer): Promise<Buffer> {
+  // Not before: a worker that is asked for no such picture does without libvips.
+  const { default: sharp } = await import('sharp');
+  const { pages = 1 } = await sharp(variant).metadata();
+  return pages > 1 ? sharp(variant).webp({ quality: QUALITY }).toBuffer() : variant;
 }
 
 function sourceMissing(): JobRefusal {
