@@ -9,6 +9,7 @@ import { OtlpCollector } from './otlp-collector.js';
 import { ProductProcess } from './product-process.js';
 import { rawRequest, type RawAnswer, sendRaw } from './raw-http.js';
 import { tokenIn } from './recovery-mail.js';
+import { storedRows } from './stored-rows.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { TestingApp } from './testing-app.js';
 
@@ -148,22 +149,6 @@ async function signInAndOut({ email, password, accessToken, refreshToken }: Sign
   return answers.map(({ status }) => status);
 }
 
-/** Every row of the product and of its queue, by table. */
-async function rows(): Promise<Map<string, string>> {
-  const tables = await app.database.query<{ name: string }>(
-    `select format('%I.%I', schemaname, tablename) as name from pg_tables
-     where schemaname in ('public', 'bullmq')`,
-  );
-  const texts = new Map<string, string>();
-  for (const { name } of tables) {
-    const [found] = await app.database.query<{ text: string | null }>(
-      `select string_agg(t::text, E'\n') as text from ${name} t`,
-    );
-    texts.set(name, found?.text ?? '');
-  }
-  return texts;
-}
-
 /** All that anybody could read. @returns what of it is secret, and where */
 async function findLeaks(): Promise<string[]> {
   // What is said last is written a moment later.
@@ -176,7 +161,7 @@ async function findLeaks(): Promise<string[]> {
     ['the traces', JSON.stringify(collector.spans)],
     ['an answer', refusals.join('\n')],
   ];
-  const stored = [...(await rows())];
+  const stored = [...(await storedRows(app.database))];
   const leaks = [...heard, ...stored].flatMap(([where, text]) => [
     ...findCanaries(text).map((found) => `${where}: ${found}`),
     ...findSecrets(text, secrets.keys()).flatMap(({ secret, found }) => {
@@ -228,7 +213,7 @@ describe('the search', () => {
       async () => collector.spans,
       (spans) => JSON.stringify(spans).includes(`log-${ORDINARY}`),
     );
-    const stored = await rows();
+    const stored = await storedRows(app.database);
     for (const text of [
       api.output,
       worker.output,
@@ -303,7 +288,7 @@ describe('a secret', () => {
       ]);
     }
     expect(await findLeaks()).toEqual([]);
-    const stored = [...(await rows()).values()];
+    const stored = [...(await storedRows(app.database)).values()];
     for (const text of [api.output, worker.output, ...stored]) {
       expect(findSecret(text, FIELD)).toEqual([]);
     }
