@@ -113,7 +113,8 @@ module.exports = {
       },
       to: {
         path: '^src/((core/redis|queue/redis|storage/s3|generation/models/(gemini|local))/|core/rate-limits/redis-counters\\.ts$)',
-        pathNot: '^src/(core/redis/redis-address|queue/redis/redis-state|generation/models/gemini/gemini-settings)\\.ts$',
+        pathNot:
+          '^src/(core/redis/redis-address|queue/redis/redis-state|generation/models/gemini/gemini-settings)\\.ts$',
         dynamic: false,
       },
     },

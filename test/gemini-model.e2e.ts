@@ -229,7 +229,7 @@ describe('a Gemini that is in trouble', () => {
     ['by a header', byHeader('12'), 12_000],
     [
       'by its answer before a header',
-      { ...byAnswer('3s'), headers: { 'retry-after': '9' } },
+      { ...exhausted, details: [{ retryDelay: '3s' }], headers: { 'retry-after': '9' } },
       3_000,
     ],
     ['or does not', exhausted, undefined],

@@ -73,10 +73,36 @@ describe('the local painter', () => {
     expect(metadata).toMatchObject({ ...pixelsOf(aspectRatio, size), format: 'jpeg', channels: 3 });
   });
 
-  it('paints at 4K what it paints at 1K', async () => {
-    const large = await paint({ size: '4K', aspectRatio: '21:9' });
-    expect(await sharp(large).metadata()).toMatchObject({ width: 6_336, height: 2_688 });
-    expect(await distance(large, await paint({ aspectRatio: '21:9' }))).toBeLessThan(3);
+  it.each(['natural', 'watercolour'] as const)(
+    'paints at 4K what it paints at 1K: %s',
+    async (style) => {
+      const large = await paint({ style, size: '4K', aspectRatio: '21:9' });
+      expect(await sharp(large).metadata()).toMatchObject({ width: 6_336, height: 2_688 });
+      expect(await distance(large, await paint({ style, aspectRatio: '21:9' }))).toBeLessThan(3);
+    },
+  );
+
+  it.each(STYLES)('paints strips of which nothing shows: %s', async (style) => {
+    const size = pixelsOf('4:3', '1K');
+    const svgOf = compose({ ...REQUEST, style, size, colours: [] }).finished();
+    const [painted, whole] = await Promise.all(
+      [await paint({ style }), svgOf({ ...size, top: 0 })].map((picture) =>
+        sharp(picture).removeAlpha().raw().toBuffer(),
+      ),
+    );
+    /** The mean difference of a channel between two heights: what the grain makes. */
+    const differenceOf = (from: number, to: number) => {
+      const [first, last] = [from * size.width * 3, to * size.width * 3];
+      const row = painted!.subarray(first, last);
+      return (
+        row.reduce((sum, value, at) => sum + Math.abs(value - whole![first + at]!), 0) / row.length
+      );
+    };
+    const everywhere = differenceOf(0, size.height);
+    expect(everywhere).toBeLessThan(8);
+    for (const seam of [256, 512, 768]) {
+      expect(differenceOf(seam - 2, seam + 2)).toBeLessThan(everywhere * 1.5 + 1);
+    }
   });
 
   it.each(MOTIFS)('paints %s in every manner, with much to see in it', async (motif) => {
