@@ -68,7 +68,8 @@ describe('the line', () => {
       owners.flatMap((owner) => [begin(owner, { count: 4 }), begin(owner, { count: 4 })]),
     );
     let most = 0;
-    for (let left = ids.length; left > 0; await sleep(20)) {
+    for (let left = ids.length; left > 0;) {
+      await sleep(20);
       const [now] = await app.database.query<{ held: number; left: number }>(
         `select (count(*) filter (where leased_until > now()))::int as held, count(*)::int as left
          from generations where next_attempt_at is not null`,
