@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { Roles } from '../auth/access/roles.guard.js';
 import { Operation } from '../core/openapi/openapi.js';
 import { validationFailed } from '../core/problems/problem.js';
-import { type CostsQuery, costsQuery, costsSchema } from './costs.schema.js';
+import { type CostsQuery, costsQuery, costsSchema } from './generation-costs.schema.js';
 import { GenerationCosts } from './generation-costs.js';
 
 /** What administrators see of generations. */

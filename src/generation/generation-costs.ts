@@ -1,7 +1,7 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import type { z } from 'zod';
-import type { CostsQuery, costsSchema } from './costs.schema.js';
+import type { CostsQuery, costsSchema } from './generation-costs.schema.js';
 
 /** What pictures cost the operator, beside what their owners paid for them. */
 @Injectable()
