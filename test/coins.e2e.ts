@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EntityManager } from '@mikro-orm/postgresql';
 import { AccountErasure } from '../src/auth/account/account-erasure.js';
 import type { Coins } from '../src/coins/coins.service.js';
+import { spend } from '../src/coins/ledger.js';
 import { newId } from '../src/core/ids.js';
 import { registerAdmin } from './administrators.js';
+import { eventually } from './eventually.js';
 import { tablesWith } from './left-behind.js';
 import { coinsOf, outcomes, prove, SOUND, storedBalance } from './ledger.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -318,6 +321,27 @@ describe('an administrator', () => {
     );
     expect(await outcomes(attempts)).toEqual({ done: 20, 'insufficient-coins': 40 });
     expect(await storedBalance(app, userId)).toMatchObject({ available: 0 });
+  });
+});
+
+describe('the audit of an adjustment', () => {
+  it('tells what there was when the coins moved, and not a moment before', async () => {
+    const { userId } = await app.register();
+    await give(userId, 100);
+    let adjusted: Promise<unknown> | undefined;
+    await app.app
+      .get(EntityManager)
+      .fork()
+      .transactional(async (em) => {
+        await spend(em, generation(userId, 70));
+        adjusted = adjust(userId, { amount: -10, reason: 'x' }).expect(201).then();
+        await eventually(
+          () => app.database.query(`select 1 from pg_locks where not granted`),
+          (waiting) => waiting.length > 0,
+        );
+      });
+    await adjusted;
+    expect(await audited(userId)).toMatchObject([{ before: { available: 30 } }]);
   });
 });
 

@@ -137,6 +137,18 @@ export async function balanceOf(em: EntityManager, userId: string): Promise<Bala
   return account ? { ...account } : NO_COINS;
 }
 
+/**
+ * {@link balanceOf}, which then stays as it is until the transaction of `em` ends, but for what that
+ * does itself.
+ *
+ * @throws Error when there is no such user
+ */
+export async function lockBalance(em: EntityManager, userId: string): Promise<Balance> {
+  requireTransaction(em);
+  const { posted, held, available } = await lockOrOpenAccount(em, userId);
+  return { posted, held, available };
+}
+
 const BALANCE = `posted::float8 as posted, held::float8 as held, (posted - held)::float8 as available`;
 
 /** Writes a transfer down, unless it is there already. @returns its id, or that of the first */
@@ -159,12 +171,16 @@ function requireTransaction(em: EntityManager): void {
 
 /** @returns undefined when there is none, and the movement can do without one */
 async function lockAccount(em: EntityManager, entry: Entry): Promise<Account | undefined> {
-  const account = await findLocked(em, entry.userId);
   const isNeeded = entry.direction === 'to user' || entry.mayOwe === true;
-  if (account || !isNeeded) return account;
-  await openAccount(em, entry.userId);
-  const opened = await findLocked(em, entry.userId);
-  if (!opened) throw new Error(`There is no user ${entry.userId}`);
+  return isNeeded ? lockOrOpenAccount(em, entry.userId) : findLocked(em, entry.userId);
+}
+
+async function lockOrOpenAccount(em: EntityManager, userId: string): Promise<Account> {
+  const account = await findLocked(em, userId);
+  if (account) return account;
+  await openAccount(em, userId);
+  const opened = await findLocked(em, userId);
+  if (!opened) throw new Error(`There is no user ${userId}`);
   return opened;
 }
 

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { lockGoverned } from '../../auth/users/user-lock.js';
 import { type Actor, AuditLog } from '../../core/audit/audit-log.js';
 import { Idempotency, IdempotentRun } from '../../core/http/idempotency.js';
-import { balanceOf, credit, spend } from '../ledger.js';
+import { balanceOf, credit, lockBalance, spend } from '../ledger.js';
 import type { AdjustedAnswer, Adjustment } from './admin-coins.schema.js';
 
 const ROUTE = 'coins.adjust';
@@ -65,7 +65,8 @@ export class Adjustments {
     { amount, reason }: Adjustment,
   ): Promise<AdjustedAnswer> {
     await lockGoverned(em, actor, userId);
-    const before = await balanceOf(em, userId);
+    // What is spent at the same time comes before this, or after it: the audit tells what there was.
+    const before = await lockBalance(em, userId);
     const details = this.audit.describe({
       actor,
       action: 'coins.adjusted',
