@@ -63,4 +63,32 @@ describe('A shared answer', () => {
     jest.advanceTimersByTime(FRESH_MS);
     expect(await answer.get()).toBe(4);
   });
+
+  it('is asked for anew, before its time, by who has to know what happened since', async () => {
+    const answer = counted();
+    expect(await answer.get()).toBe(1);
+    expect(await Promise.all([answer.getNew(), answer.get()])).toEqual([2, 2]);
+  });
+
+  it('that is under way is too old for those, who share the one after it', async () => {
+    const waiting: PromiseWithResolvers<number>[] = [];
+    const answer = new SharedAnswer(() => {
+      const asked = Promise.withResolvers<number>();
+      waiting.push(asked);
+      return asked.promise;
+    }, FRESH_MS);
+    const first = answer.get();
+    const [second, third] = [answer.getNew(), answer.getNew()];
+    expect(waiting).toHaveLength(1);
+    waiting[0]!.reject(new Error('away'));
+    await expect(first).rejects.toThrow('away');
+    await jest.advanceTimersByTimeAsync(0);
+    expect(waiting).toHaveLength(2);
+    const fourth = answer.getNew();
+    waiting[1]!.resolve(2);
+    expect(await Promise.all([second, third])).toEqual([2, 2]);
+    await jest.advanceTimersByTimeAsync(0);
+    waiting[2]!.resolve(3);
+    expect([await fourth, await answer.get(), waiting.length]).toEqual([3, 3, 3]);
+  });
 });
