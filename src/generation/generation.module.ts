@@ -10,6 +10,7 @@ import { AdminGenerationsController } from './admin-generations.controller.js';
 import { GenerationCosts } from './generation-costs.js';
 import { GenerationEndings } from './generation-endings.js';
 import { GenerationEvents } from './generation-events.js';
+import { GenerationLine } from './generation-line.js';
 import { GenerationPersonalData } from './generation-personal-data.js';
 import { paintPictures } from './generation.jobs.js';
 import { GenerationQueries } from './generation.queries.js';
@@ -26,6 +27,7 @@ import { PicturePrices } from './picture-prices.js';
     GenerationCosts,
     GenerationEndings,
     GenerationEvents,
+    GenerationLine,
     GenerationPersonalData,
     GenerationQueries,
     Generations,

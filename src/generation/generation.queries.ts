@@ -3,8 +3,10 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import type { Principal } from '../auth/access/principal.js';
 import { findPage } from '../core/database/entity-page.js';
 import type { Page } from '../core/paging.js';
+import { idBehind } from '../core/personal-data/pages.js';
 import { notFound, Problem } from '../core/problems/problem.js';
 import { GenerationImage } from './generation-image.entity.js';
+import { GenerationLine } from './generation-line.js';
 import { Generation } from './generation.entity.js';
 import {
   type GenerationAnswer,
@@ -15,15 +17,27 @@ import {
 /** Shows generations to their owners. */
 @Injectable()
 export class GenerationQueries {
-  constructor(private readonly em: EntityManager) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly line: GenerationLine,
+  ) {}
 
   /** @throws Problem `not-found`, also for what is somebody else's */
   async show({ userId }: Pick<Principal, 'userId'>, id: string): Promise<GenerationAnswer> {
-    const found = await this.em.findOne(Generation, { id, userId }, { disableIdentityMap: true });
+    const found = await this.find(userId, id);
     if (!found) throw new Problem(notFound);
-    const [answer] = await this.present([found]);
-    if (!answer) throw new Problem(notFound);
-    return answer;
+    return found.shown;
+  }
+
+  /** With how often it has changed; undefined where {@link show} throws. */
+  async find(
+    userId: string,
+    id: string,
+  ): Promise<{ shown: GenerationAnswer; revision: number } | undefined> {
+    const row = await this.em.findOne(Generation, { id, userId }, { disableIdentityMap: true });
+    if (!row) return undefined;
+    const [shown] = await this.present([row]);
+    return shown && { shown, revision: row.revision };
   }
 
   /** A page of one's own, the newest first. */
@@ -34,6 +48,20 @@ export class GenerationQueries {
     return { ...found, items: await this.present(found.items) };
   }
 
+  /** Those of a user that follow another, or the first ones: the oldest first. */
+  async listBehind(
+    userId: string,
+    last: { id: string } | undefined,
+    limit: number,
+  ): Promise<GenerationAnswer[]> {
+    const rows = await this.em.find(
+      Generation,
+      { userId, ...idBehind(last) },
+      { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
+    );
+    return this.present(rows);
+  }
+
   private async present(rows: Generation[]): Promise<GenerationAnswer[]> {
     const ids = rows.map(({ id }) => id);
     const links = await this.em.find(
@@ -42,36 +70,13 @@ export class GenerationQueries {
       { orderBy: { generation: 'asc', position: 'asc' }, disableIdentityMap: true },
     );
     const imageIds = Map.groupBy(links, ({ generation }) => generation);
-    const positions = await this.positionsOf(rows.filter(({ status }) => status === 'PENDING'));
+    const waiting = rows.filter(({ status }) => status === 'PENDING');
+    const places = await this.line.placesOf(waiting.map(({ id }) => id));
     return rows.map((row) =>
       presentGeneration(row, {
         imageIds: (imageIds.get(row.id) ?? []).map(({ imageId }) => imageId),
-        position: positions.get(row.id) ?? null,
+        position: places.get(row.id) ?? null,
       }),
     );
-  }
-
-  /**
-   * Where in the line those stand that wait: before them come all that are handed over already, and
-   * those whose turn among their owner's comes earlier, or at the same time and are older.
-   */
-  private async positionsOf(waiting: Generation[]): Promise<Map<string, number>> {
-    if (waiting.length === 0) return new Map();
-    const rows = await this.em.execute<{ id: string; position: number }[]>(
-      `with line as (
-         select id, row_number() over (
-           order by queued_at is null, turn, next_attempt_at, id
-         )::int as position
-         from (
-           select id, queued_at, next_attempt_at, row_number() over (
-             partition by user_id order by next_attempt_at, id
-           ) as turn
-           from generations where status = 'PENDING' and next_attempt_at is not null
-         ) as waiting
-       )
-       select id, position from line where id = any (?::uuid[])`,
-      [`{${waiting.map(({ id }) => id).join()}}`],
-    );
-    return new Map(rows.map(({ id, position }) => [id, position]));
   }
 }

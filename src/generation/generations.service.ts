@@ -14,6 +14,7 @@ import { ImageQueries } from '../images/image.queries.js';
 import { Dispatcher } from '../queue/dispatcher.js';
 import { GenerationEndings } from './generation-endings.js';
 import { GenerationImage } from './generation-image.entity.js';
+import { GenerationLine } from './generation-line.js';
 import { Generation, SEEDS } from './generation.entity.js';
 import { paintPictures } from './generation.jobs.js';
 import { generationOver } from './generation.problems.js';
@@ -24,6 +25,7 @@ import {
   generateSchema,
   type GenerationAnswer,
   isOver,
+  presentGeneration,
 } from './generation.schema.js';
 import type { ImageModel } from './models/image-model.js';
 import { ImageModels } from './models/image-models.js';
@@ -59,6 +61,8 @@ export class Generations {
     private readonly images: GeneratedImages,
     private readonly presenter: ImagePresenter,
     private readonly queries: GenerationQueries,
+    private readonly line: GenerationLine,
+    private readonly rows: ImageQueries,
     private readonly idempotency: Idempotency,
     private readonly dispatcher: Dispatcher,
     private readonly changes: RowChanges,
@@ -80,7 +84,7 @@ export class Generations {
     if (!(run instanceof IdempotentRun)) {
       return { status: run.status, body: run.body as GeneratedAnswer, replayed: true };
     }
-    const body = await this.create(user, this.draft(user, asked, model), asked, run);
+    const body = await this.create(this.draft(user, asked, model), asked, run);
     await this.dispatcher.enqueue(paintPictures, body.generation.id);
     const final = await this.awaitFinal(user, run, body.generation.id, waitSeconds);
     return { ...(final ?? { status: 202, body }), replayed: false };
@@ -115,15 +119,18 @@ export class Generations {
     return this.queries.show(user, id);
   }
 
-  /** All in one transaction: coins are never held for what is not there, nor the other way round. */
+  /**
+   * All in one transaction: coins are never held for what is not there, nor the other way round. The
+   * place in the line is told as it was before that, so that no other request waits while it is found.
+   */
   private async create(
-    user: Principal,
     generation: Generation,
     { title, description }: Generate,
     run: IdempotentRun,
   ): Promise<GeneratedAnswer> {
     const { id: reference, userId, prompt, count, price: amount } = generation;
     try {
+      const position = await this.line.placeOfNew(userId);
       return await this.em.fork().transactional(async (em) => {
         const images = await this.images.create(em, {
           ...{ userId, prompt, count, visibility: 'private' },
@@ -137,7 +144,9 @@ export class Generations {
           em.persist(new GenerationImage(generation.id, position, id));
         });
         await em.flush();
-        const body = await this.answerOf(user, generation.id, em);
+        const imageIds = images.map(({ id }) => id);
+        const shown = presentGeneration(generation, { imageIds, position });
+        const body = await this.answerWith(shown, new ImageQueries(em));
         await run.complete(em, { status: 202, body });
         return body;
       });
@@ -169,7 +178,10 @@ export class Generations {
         return found && isOver(found) ? true : undefined;
       });
       if (!isFinal) return undefined;
-      const answer = { status: 201, body: await this.answerOf(user, id) };
+      const answer = {
+        status: 201,
+        body: await this.answerWith(await this.queries.show(user, id), this.rows),
+      };
       await run.amend(answer);
       return answer;
     } catch (error) {
@@ -182,13 +194,11 @@ export class Generations {
     }
   }
 
-  private async answerOf(
-    user: Principal,
-    id: string,
-    em: EntityManager = this.em.fork(),
+  /** @param rows what reads the images, which may be those of a transaction */
+  private async answerWith(
+    generation: GenerationAnswer,
+    rows: ImageQueries,
   ): Promise<GeneratedAnswer> {
-    const generation = await new GenerationQueries(em).show(user, id);
-    const rows = new ImageQueries(em);
     const found = await Promise.all(generation.imageIds.map((imageId) => rows.find(imageId)));
     const images = found.flatMap((row) => (row ? [this.presenter.present(row)] : []));
     const [image] = images;
