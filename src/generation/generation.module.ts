@@ -6,6 +6,7 @@ import { ImageMakers } from '../images/generated/image-makers.js';
 import { ImagesModule } from '../images/images.module.js';
 import { JobRegistry } from '../queue/job-registry.js';
 import { QueueModule } from '../queue/queue.module.js';
+import { Abandonments } from './abandonments.js';
 import { AdminGenerationsController } from './admin-generations.controller.js';
 import { GenerationCosts } from './generation-costs.js';
 import { GenerationEndings } from './generation-endings.js';
@@ -24,6 +25,7 @@ import { PicturePrices } from './picture-prices.js';
   imports: [CoinsModule, ImagesModule, ModelsModule, QueueModule.forJob(paintPictures)],
   controllers: [AdminGenerationsController, GenerationsController],
   providers: [
+    Abandonments,
     GenerationCosts,
     GenerationEndings,
     GenerationEvents,

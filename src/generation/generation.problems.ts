@@ -14,3 +14,10 @@ export const generationOver = defineProblem({
   title: 'It is over',
   help: 'The generation has ended before it could be cancelled. Show it to see how.',
 });
+
+export const tooManyCancelled = defineProblem({
+  code: 'too-many-cancelled',
+  status: 429,
+  title: 'Too many pictures were cancelled',
+  help: 'Within the last hour you have cancelled too many generations, or deleted their images, that a model was already at work on. Each costs the operator, and nothing was charged for it. More can be asked for after `Retry-After` seconds; what is under way goes on, and can be cancelled as always.',
+});

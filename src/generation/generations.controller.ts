@@ -13,7 +13,11 @@ import { Operation } from '../core/openapi/openapi.js';
 import { notFound, unsupportedMediaType, validationFailed } from '../core/problems/problem.js';
 import { quotaExceeded } from '../images/images.problems.js';
 import { GenerationEvents } from './generation-events.js';
-import { generationNotConfigured, generationOver } from './generation.problems.js';
+import {
+  generationNotConfigured,
+  generationOver,
+  tooManyCancelled,
+} from './generation.problems.js';
 import { GenerationQueries } from './generation.queries.js';
 import {
   generatedSchema,
@@ -60,6 +64,7 @@ export class GenerationsController {
       idempotencyInProgress,
       idempotencyMismatch,
       quotaExceeded,
+      tooManyCancelled,
       unsupportedMediaType,
       validationFailed,
     ],

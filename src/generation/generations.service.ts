@@ -12,6 +12,7 @@ import { Image } from '../images/image.entity.js';
 import { ImagePresenter } from '../images/image.presenter.js';
 import { ImageQueries } from '../images/image.queries.js';
 import { Dispatcher } from '../queue/dispatcher.js';
+import { Abandonments } from './abandonments.js';
 import { GenerationEndings } from './generation-endings.js';
 import { GenerationImage } from './generation-image.entity.js';
 import { GenerationLine } from './generation-line.js';
@@ -57,6 +58,7 @@ export class Generations {
     private readonly em: EntityManager,
     private readonly models: ImageModels,
     private readonly prices: PicturePrices,
+    private readonly abandonments: Abandonments,
     private readonly endings: GenerationEndings,
     private readonly images: GeneratedImages,
     private readonly presenter: ImagePresenter,
@@ -70,7 +72,8 @@ export class Generations {
 
   /**
    * @throws Problem `generation-not-configured`, `insufficient-coins`, `quota-exceeded`,
-   *   `validation-failed` for a source that is not the user's or not COMPLETED, `idempotency-…`
+   *   `too-many-cancelled`, `validation-failed` for a source that is not the user's or not COMPLETED,
+   *   `idempotency-…`
    */
   async request(
     user: Principal,
@@ -130,6 +133,7 @@ export class Generations {
   ): Promise<GeneratedAnswer> {
     const { id: reference, userId, prompt, count, price: amount } = generation;
     try {
+      await this.abandonments.requireFew(userId);
       const position = await this.line.placeOfNew(userId);
       return await this.em.fork().transactional(async (em) => {
         const images = await this.images.create(em, {
