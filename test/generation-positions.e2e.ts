@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { getQueueToken } from '@nestjs/bullmq';
+import type { Queue } from 'bullmq';
 import { newId } from '../src/core/ids.js';
+import { paintPictures } from '../src/generation/generation.jobs.js';
 import { eventually } from './eventually.js';
 import { generate, withCoins } from './generation-requests.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -68,6 +71,27 @@ async function told(owners: Account[]): Promise<string[]> {
   expect(placed.map(({ position }) => position)).toEqual(placed.map((_, index) => index + 1));
   return placed.map(({ id }) => id);
 }
+
+describe('the place of one that was handed over', () => {
+  it('goes to the next of its owner when its image is deleted, and its carrier is taken out', async () => {
+    const owner = await withCoins(app, 1_000);
+    const asked = [];
+    for (let each = 0; each < 3; each += 1) {
+      const { body } = await generate(app, owner).expect(202);
+      asked.push({ id: body.generation.id as string, imageId: body.image.id as string });
+    }
+    const queue = app.app.get<Queue>(getQueueToken(paintPictures.name), { strict: false });
+    const carried = () =>
+      Promise.all(
+        asked.map(async ({ id }) => (await queue.getJob(`${paintPictures.name}-${id}-0`)) != null),
+      );
+    expect(await carried()).toEqual([true, true, false]);
+    await app.as(owner).delete(`/api/v1/images/${asked[0]!.imageId}`).expect(204);
+    expect(await carried()).toEqual([false, true, true]);
+    for (const { id } of asked) await app.as(owner).delete(`/api/v1/generations/${id}`).expect(200);
+    expect(await carried()).toEqual([false, false, false]);
+  });
+});
 
 describe('positions in the line', () => {
   it('tell the order in which those that wait will begin, whoever owns them', async () => {

@@ -4,11 +4,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import { voidHold } from '../coins/ledger.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { GeneratedImages } from '../images/generated/generated-images.js';
-import type { ImageMaker } from '../images/generated/image-makers.js';
+import type { ImageMaker, OnceDeleted } from '../images/generated/image-makers.js';
+import { Dispatcher } from '../queue/dispatcher.js';
 import type { JobRefusal } from '../queue/job-errors.js';
 import { endWork } from '../queue/work-row.js';
 import { GenerationImage } from './generation-image.entity.js';
 import { Generation, TIMED_OUT } from './generation.entity.js';
+import { paintPictures } from './generation.jobs.js';
 import { NoPictures, timedOut } from './generation-refusals.js';
 
 /** What else ends with a generation that brings no picture: its images, and the hold of its coins. */
@@ -19,6 +21,7 @@ export class GenerationEndings implements ImageMaker {
   constructor(
     private readonly images: GeneratedImages,
     private readonly changes: RowChanges,
+    private readonly dispatcher: Dispatcher,
   ) {}
 
   /** Cancels a generation whose row the transaction of `em` holds. */
@@ -56,17 +59,32 @@ export class GenerationEndings implements ImageMaker {
   }
 
   /** Of a generation whose images are all deleted nobody wants anything any more. */
-  async giveUp(em: EntityManager, imageIds: readonly string[]): Promise<void> {
-    const links = await em.find(GenerationImage, { imageId: { $in: [...imageIds] } });
+  async giveUp(
+    em: EntityManager,
+    imageIds: readonly string[],
+    onceDeleted: OnceDeleted,
+  ): Promise<void> {
+    const links = await em.execute<{ id: string }[]>(
+      'select distinct generation_id as id from generation_images where image_id = any (?::uuid[])',
+      [`{${imageIds.join()}}`],
+    );
     const rows = await em.find(
       Generation,
-      { id: { $in: links.map(({ generation }) => generation) } },
+      { id: { $in: links.map(({ id }) => id) } },
       { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true },
     );
     for (const row of rows.filter(({ isFinal }) => !isFinal)) {
       const ids = await imageIdsOf(em, row.id);
-      if (ids.every((id) => imageIds.includes(id))) await this.cancel(row, em);
+      if (!ids.every((id) => imageIds.includes(id))) continue;
+      await this.cancel(row, em);
+      onceDeleted(() => this.makeRoom(row));
     }
+  }
+
+  /** Takes one that was cancelled out of the queue, and lets its owner's next one in. */
+  async makeRoom(row: Generation): Promise<void> {
+    await this.dispatcher.withdraw(paintPictures, [row]);
+    await this.dispatcher.refill(paintPictures, row.userId);
   }
 }
 

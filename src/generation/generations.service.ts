@@ -117,8 +117,7 @@ export class Generations {
       return { row, wasCancelled: true };
     });
     if (!wasCancelled) throw new Problem(generationOver);
-    await this.dispatcher.withdraw(paintPictures, [row]);
-    await this.dispatcher.refill(paintPictures, row.userId);
+    await this.endings.makeRoom(row);
     return this.queries.show(user, id);
   }
 

@@ -62,7 +62,7 @@ export class ImagePersonalData implements PersonalDataPart {
    * stores just then is written down for removal already.
    */
   async erase(em: EntityManager, { id: userId }: Person, onceErased: OnceErased): Promise<void> {
-    await this.makers.giveUp(em, userId);
+    onceErased(await this.makers.giveUp(em, userId));
     const erased = await em.execute<ErasedImage[]>(
       `delete from images where user_id = ? returning id, attempts, storage_key, queued_at`,
       [userId],

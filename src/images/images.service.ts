@@ -99,13 +99,16 @@ export class ImagesService {
    * @throws Problem `not-found`
    */
   async delete({ userId }: Principal, id: string): Promise<void> {
-    await this.em.fork().transactional(async (em) => {
-      await this.makers.giveUp(em, userId, id);
+    const onceDeleted = await this.em.fork().transactional(async (em) => {
+      const rest = await this.makers.giveUp(em, userId, id);
       const [deleted] = await em.execute<{ storage_key: string }[]>(
         'delete from images where id = ? and user_id = ? returning storage_key',
         [id, userId],
       );
-      if (!deleted) return this.requireDeleted(em, userId, id);
+      if (!deleted) {
+        await this.requireDeleted(em, userId, id);
+        return rest;
+      }
       await em.execute(
         `insert into deleted_images (id, user_id, deleted_at) values (?, ?, now())
          on conflict (id) do nothing`,
@@ -114,7 +117,9 @@ export class ImagesService {
       const folder = folderOf(deleted.storage_key);
       await this.removals.schedule(em, [folder], this.env.CLEANUP_GRACE_SECONDS);
       await this.changes.announce(em, id);
+      return rest;
     });
+    await onceDeleted();
   }
 
   private async requireDeleted(em: EntityManager, userId: string, id: string): Promise<void> {
