@@ -23,6 +23,7 @@ import { ownEntityManager } from './core/database/own-entity-manager.js';
 import { type LimitsEnv, sessionLimits, silenceLimitMs } from './core/database/session-limits.js';
 import { Timer } from './core/reconciler/timer.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
+import { ErasedGenerationCost } from './generation/erased-generation-cost.entity.js';
 import { GenerationImage } from './generation/generation-image.entity.js';
 import { Generation } from './generation/generation.entity.js';
 import { Image } from './images/image.entity.js';
@@ -49,6 +50,7 @@ const ENTITIES = [
   CoinAccount,
   CoinTransfer,
   DeletedImage,
+  ErasedGenerationCost,
   FailedJob,
   FileRemoval,
   IdempotencyKey,

@@ -75,10 +75,10 @@ async function told(owners: Account[]): Promise<string[]> {
 describe('the place of one that was handed over', () => {
   it('goes to the next of its owner when its image is deleted, and its carrier is taken out', async () => {
     const owner = await withCoins(app, 1_000);
-    const asked = [];
+    const asked: { id: string; imageId: string }[] = [];
     for (let each = 0; each < 3; each += 1) {
       const { body } = await generate(app, owner).expect(202);
-      asked.push({ id: body.generation.id as string, imageId: body.image.id as string });
+      asked.push({ id: body.generation.id, imageId: body.image.id });
     }
     const queue = app.app.get<Queue>(getQueueToken(paintPictures.name), { strict: false });
     const carried = () =>

@@ -165,7 +165,7 @@ async function enter(em: EntityManager, entry: Entry): Promise<string> {
 }
 
 /** Else an effect could be rolled back without its coins. */
-function requireTransaction(em: EntityManager): void {
+export function requireTransaction(em: EntityManager): void {
   if (!em.isInTransaction()) throw new Error('Coins move in a transaction of their effect');
 }
 

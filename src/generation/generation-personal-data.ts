@@ -1,14 +1,22 @@
-import { LockMode } from '@mikro-orm/core';
-import { EntityManager } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { idBehind, inPages } from '../core/personal-data/pages.js';
+import { voidHolds } from '../coins/void-holds.js';
+import { inPages } from '../core/personal-data/pages.js';
 import type { OnceErased, Person, PersonalDataPart } from '../core/personal-data/personal-data.js';
 import { DeadLetters } from '../queue/dead-letters.js';
 import { Dispatcher } from '../queue/dispatcher.js';
-import { GenerationEndings, imageIdsOf } from './generation-endings.js';
-import { Generation } from './generation.entity.js';
+import { GenerationCosts } from './generation-costs.js';
 import { paintPictures } from './generation.jobs.js';
-import { presentGeneration } from './generation.schema.js';
+import { GenerationQueries } from './generation.queries.js';
+import type { GenerationAnswer } from './generation.schema.js';
+
+/** A generation that is not over. */
+interface Unfinished {
+  id: string;
+  holdId: string;
+  attempts: number;
+  isHandedOver: boolean;
+}
 
 /** What a person had models paint: their prompts, and the work on them. */
 @Injectable()
@@ -16,33 +24,32 @@ export class GenerationPersonalData implements PersonalDataPart {
   readonly name = 'generations';
 
   constructor(
-    private readonly em: EntityManager,
-    private readonly endings: GenerationEndings,
+    private readonly queries: GenerationQueries,
+    private readonly costs: GenerationCosts,
     private readonly letters: DeadLetters,
     private readonly dispatcher: Dispatcher,
   ) {}
 
-  async *export({ id: userId }: Person): AsyncGenerator<object> {
-    const rows = inPages<Generation>((after, limit) =>
-      this.em
-        .fork()
-        .find(Generation, { userId, ...idBehind(after) }, { orderBy: { id: 'asc' }, limit }),
-    );
-    for await (const row of rows) {
-      const imageIds = await imageIdsOf(this.em.fork(), row.id);
-      yield presentGeneration(row, { imageIds, position: null });
-    }
+  export({ id: userId }: Person): AsyncIterable<object> {
+    return inPages<GenerationAnswer>((last, limit) => this.queries.listBehind(userId, last, limit));
   }
 
-  /** What is under way gives its coins back first, so that the ledger stays as if it were cancelled. */
+  /**
+   * What is under way gives its coins back first, so that the ledger stays as if it were cancelled. All
+   * of it is locked before the coins are, as by a worker that ends it; its images go with the others.
+   */
   async erase(em: EntityManager, { id: userId }: Person, onceErased: OnceErased): Promise<void> {
-    const unfinished = await em.find(
-      Generation,
-      { userId, status: { $in: ['PENDING', 'PROCESSING'] } },
-      { orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE },
+    const unfinished = await em.execute<Unfinished[]>(
+      `select id, hold_id as "holdId", attempts, queued_at is not null as "isHandedOver"
+       from generations where user_id = ? and next_attempt_at is not null
+       order by id for update`,
+      [userId],
     );
-    for (const row of unfinished) await this.endings.cancel(row, em);
-    await em.flush();
+    await voidHolds(
+      em,
+      unfinished.map(({ holdId }) => holdId),
+    );
+    await this.costs.keep(em, userId);
     const erased = await em.execute<{ id: string }[]>(
       'delete from generations where user_id = ? returning id',
       [userId],
@@ -52,6 +59,7 @@ export class GenerationPersonalData implements PersonalDataPart {
       paintPictures,
       erased.map(({ id }) => id),
     );
-    onceErased(() => this.dispatcher.withdraw(paintPictures, unfinished));
+    const carried = unfinished.filter(({ isHandedOver }) => isHandedOver);
+    onceErased(() => this.dispatcher.withdraw(paintPictures, carried));
   }
 }
