@@ -9,6 +9,7 @@ import {
   NO_FAULTS,
   withCoins,
 } from './generation-requests.js';
+import { coinsOf } from './ledger.js';
 import { uploadPicture } from './image-requests.js';
 import { makePicture } from './pictures.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -98,11 +99,21 @@ describe('a picture that is asked for', () => {
     expect(body.generation).toMatchObject({ status: 'COMPLETED', sourceImageIds: [source.id] });
   });
 
-  it('is counted among the images', async () => {
-    const dan = await withCoins(app, 100);
-    await generate(app, dan, {}, { wait: 30 }).expect(201);
-    const { body } = await app.as(dan).get('/api/v1/images/stats').expect(200);
-    expect(body.byType.GENERATED).toMatchObject({ count: 1, coins: 100 });
+  it('is counted among the images, and its coins as spent, also when it is deleted', async () => {
+    const dan = await withCoins(app, 1_000);
+    const stats = async () => (await app.as(dan).get('/api/v1/images/stats').expect(200)).body;
+    const { body } = await generate(app, dan, { count: 2 }, { wait: 30 }).expect(201);
+    expect(await stats()).toMatchObject({ coins: 200, byType: { GENERATED: { coins: 200 } } });
+    await app.as(dan).delete(`/api/v1/images/${body.image.id}`).expect(204);
+    expect(await stats()).toMatchObject({
+      coins: 200,
+      byType: { GENERATED: { count: 1, coins: 100 } },
+    });
+    const { userId } = dan;
+    await coinsOf(app).credit({ userId, amount: 50, kind: 'REFUND', reference: newId() });
+    await coinsOf(app).spend({ userId, amount: 1, kind: 'ADJUSTMENT', reference: newId() });
+    await coinsOf(app).hold({ userId, amount: 9, kind: 'GENERATION', reference: newId() });
+    expect((await stats()).coins).toBe(150);
   });
 });
 

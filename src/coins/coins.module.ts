@@ -25,5 +25,6 @@ export class CoinsModule {
   ) {
     personalData.register(transfers);
     figures.register('coins', (userIds) => coins.available(userIds));
+    figures.register('coinsSpent', (userIds) => coins.spent(userIds));
   }
 }

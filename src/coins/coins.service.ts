@@ -74,6 +74,20 @@ export class Coins {
     return new Map(found);
   }
 
+  /** What each of these users has spent: what was charged, without what was refunded. */
+  async spent(userIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.em.fork().execute<{ userId: string; spent: number }[]>(
+      `select user_id as "userId",
+              sum(case transfers.kind when 'REFUND' then -amount else amount end)::float8 as spent
+       from coin_accounts as accounts join coin_transfers as transfers on account_id = accounts.id
+       where user_id = any (?::uuid[])
+         and transfers.kind in ('GENERATION', 'REFUND') and phase in ('SINGLE', 'POST')
+       group by user_id`,
+      [`{${userIds.join()}}`],
+    );
+    return new Map(rows.map(({ userId, spent }) => [userId, spent]));
+  }
+
   /** Whether so much is available now; only spending it decides. @throws RangeError */
   async canAfford(userId: string, amount: number): Promise<boolean> {
     requireAmount(amount);

@@ -4,8 +4,8 @@ import { Injectable } from '@nestjs/common';
 export type ReadFigure = (userIds: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 
 /**
- * Numbers that users are shown with, and that are kept by features above the one that shows users:
- * these register here. In a process without such a feature each number is 0.
+ * Numbers that users are shown with, or told, and that are kept by features other than the one that
+ * shows them: these register here. In a process without such a feature each number is 0.
  */
 @Injectable()
 export class UserFigures {

@@ -2,11 +2,20 @@ import { IMAGE_STATUSES, IMAGE_TYPES } from './image.entity.js';
 import type { StatsRow } from './image.queries.js';
 import type { ImageStats } from './image.schema.js';
 
+/** What is told of a user's images besides what they are. */
+interface Surroundings {
+  quotaBytes: number;
+  coinsSpent: number;
+}
+
 /** Sums up what one user has: types and statuses that do not occur count as 0. */
-export function presentStats(rows: StatsRow[], quotaBytes: number): ImageStats {
-  const total = sum(rows);
+export function presentStats(
+  rows: StatsRow[],
+  { quotaBytes, coinsSpent }: Surroundings,
+): ImageStats {
   return {
-    ...total,
+    ...sum(rows),
+    coins: coinsSpent,
     quotaBytes,
     byType: Object.fromEntries(
       IMAGE_TYPES.map((type) => [type, sum(rows.filter((row) => row.type === type))]),

@@ -233,12 +233,17 @@ const share = z
   .object({
     count: z.int().min(0),
     bytes: z.int().min(0).describe('What the files take in storage.'),
-    coins: z.int().min(0).describe('Spent on images.'),
+    coins: z.int().min(0).describe('Paid for these.'),
   })
   .meta({ id: 'ImageShare' });
 
 export const imageStatsSchema = share
   .extend({
+    coins: z
+      .int()
+      .describe(
+        'Spent on pictures, those that you have deleted among them, without what was refunded.',
+      ),
     quotaBytes: z.int().min(0).describe('What the files of your account may take in all.'),
     byType: z.object(each(IMAGE_TYPES, share)),
     byStatus: z.object(each(IMAGE_STATUSES, share)),

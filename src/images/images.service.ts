@@ -5,6 +5,7 @@ import type { Principal } from '../auth/access/principal.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
+import { UserFigures } from '../core/user-figures.js';
 import { ReadDatabase, type ReadServer } from '../core/database/read-database.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { Dispatcher } from '../queue/dispatcher.js';
@@ -38,6 +39,7 @@ export class ImagesService {
     private readonly lists: ReadDatabase,
     private readonly queries: ImageQueries,
     private readonly presenter: ImagePresenter,
+    private readonly figures: UserFigures,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
@@ -49,9 +51,13 @@ export class ImagesService {
     return { ...page, items: page.items.map((image) => this.presenter.present(image)) };
   }
 
-  /** What the signed-in user has and how much of the quota it takes. */
+  /** What the signed-in user has, how much of the quota it takes, and what was spent on pictures. */
   async stats({ userId }: Principal): Promise<ImageStats> {
-    return presentStats(await this.queries.stats(userId), this.env.STORAGE_QUOTA_BYTES);
+    const [rows, coinsSpent] = await Promise.all([
+      this.queries.stats(userId),
+      this.figures.of('coinsSpent', userId),
+    ]);
+    return presentStats(rows, { quotaBytes: this.env.STORAGE_QUOTA_BYTES, coinsSpent });
   }
 
   /** @throws Problem `not-found` */
