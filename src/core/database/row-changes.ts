@@ -37,13 +37,15 @@ export class RowChanges implements OnApplicationShutdown {
    * Reads until there is a result, looking again at each change of the row.
    *
    * @param seconds how long to wait at most; 0 reads once
-   * @returns the result, or undefined when time is up, the client is gone, which is noticed within a
-   *   second, or the process is shutting down
+   * @param pollMs how often to look without having heard of a change, in milliseconds
+   * @returns the result, or undefined when time is up, the client is gone, which is noticed when it
+   *   looks, or the process is shutting down
    */
   async waitFor<T>(
     rowId: string,
     seconds: number,
     read: () => Promise<T | undefined>,
+    pollMs = POLL_EVERY_MS,
   ): Promise<T | undefined> {
     if (seconds > 0) this.listen();
     const deadline = performance.now() + seconds * 1_000;
@@ -54,7 +56,7 @@ export class RowChanges implements OnApplicationShutdown {
         const remaining = deadline - performance.now();
         if (result !== undefined || remaining <= 0) return result;
         if (this.shutdown.begun || isClientGone()) return undefined;
-        await change.within(Math.min(remaining, POLL_EVERY_MS));
+        await change.within(Math.min(remaining, pollMs));
       } finally {
         change.forget();
       }
