@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import { text as textOf } from 'node:stream/consumers';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { GenerationEvents, type StreamTimes } from '../src/generation/generation-events.js';
+import { eventually } from './eventually.js';
 import { finalGeneration, generate, withCoins } from './generation-requests.js';
 import { ProductProcess } from './product-process.js';
 import { type Account, TestingApp } from './testing-app.js';
@@ -96,5 +99,66 @@ describe('the events of a generation', () => {
     api.signal('SIGTERM');
     expect((await events.next()).done).toBe(true);
     expect(await api.ended()).toBe(0);
+  });
+
+  it('are comments while nothing happens, and end in time, to be asked for again', async () => {
+    const { body } = await generate(app, ana).expect(202);
+    const { id } = body.generation;
+    const events = app.app.get(GenerationEvents);
+    const times = { heartbeatSeconds: 0.1, endsAfterSeconds: 1, pollMs: 5_000 };
+    const told = async (lastSeen: number, of: StreamTimes) =>
+      (await textOf((await events.follow(ana, id, lastSeen, of))!)).split('\n\n');
+    const [retry, first, ...silence] = await told(0, times);
+    expect(retry).toBe('retry: 2000');
+    expect(first).toMatch(/^id: 1\nevent: generation\ndata: \{.*"PENDING".*\}$/);
+    expect(silence.length).toBeGreaterThan(2);
+    expect(new Set(silence)).toEqual(new Set([': still here', '']));
+    // What the client has is not told again; what comes is, without waiting for a look.
+    const never = { heartbeatSeconds: 3_600, endsAfterSeconds: 3_600, pollMs: 3_600_000 };
+    const again = told(1, never);
+    await app.as(ana).delete(`/api/v1/generations/${id}`).expect(200);
+    const [, ...rest] = await again;
+    expect(rest).toEqual([
+      expect.stringMatching(/^id: 2\nevent: generation\ndata: \{.*"cancelled".*\}$/),
+      '',
+    ]);
+  });
+
+  it('end quietly with the account of their owner', async () => {
+    const bob = await withCoins(app, 100);
+    const { body } = await generate(app, bob).expect(202);
+    const times = { heartbeatSeconds: 15, endsAfterSeconds: 60, pollMs: 100 };
+    const stream = await app.app.get(GenerationEvents).follow(bob, body.generation.id, 0, times);
+    const told = textOf(stream!);
+    await app.as(bob).delete('/api/v1/me').send({ password: bob.password }).expect(204);
+    expect(await told).toMatch(/^retry: 2000\n\n(id: 1\nevent: .*\ndata: .*\n\n)?$/);
+  });
+
+  it('are told of a few generations of one user at once, and of as many of others', async () => {
+    const [bob, eve] = await Promise.all([withCoins(app, 100), withCoins(app, 100)]);
+    const { body } = await generate(app, bob).expect(202);
+    const { id } = body.generation;
+    const open = (as: Account, path = id) =>
+      fetch(`${app.url}/api/v1/generations/${path}/events`, {
+        headers: { authorization: `Bearer ${as.token}` },
+      });
+    expect((await open(eve)).status).toBe(404);
+    const streams = await Promise.all(Array.from({ length: 30 }, () => open(bob)));
+    const taken = streams.filter(({ status }) => status === 200);
+    expect(taken).toHaveLength(10);
+    const refused = streams.find(({ status }) => status === 429)!;
+    expect(await refused.json()).toMatchObject({ code: 'too-many-streams' });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    const theirs = (await generate(app, eve).expect(202)).body.generation.id;
+    const other = await open(eve, theirs);
+    expect(other.status).toBe(200);
+
+    await Promise.all([...taken, other].map(({ body: stream }) => stream!.cancel()));
+    const reopened = await eventually(
+      () => open(bob),
+      ({ status }) => status === 200,
+    );
+    await app.as(bob).delete(`/api/v1/generations/${id}`).expect(200);
+    expect(await reopened.text()).toContain('"cancelled"');
   });
 });

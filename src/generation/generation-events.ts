@@ -1,24 +1,37 @@
-import { Readable } from 'node:stream';
+import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/access/principal.js';
 import { RowChanges } from '../core/database/row-changes.js';
+import { notFound, Problem } from '../core/problems/problem.js';
 import { Shutdown } from '../core/process/shutdown.js';
 import { isClientGone } from '../core/request-context.js';
+import { tooManyStreams } from './generation.problems.js';
 import { GenerationQueries } from './generation.queries.js';
 import { isOver } from './generation.schema.js';
 
-/** How long nothing is said, at most, in seconds: proxies close what is silent. */
-const HEARTBEAT_SECONDS = 15;
-const HEARTBEAT = ': still here\n\n';
-/** When a client comes again whose connection broke, in milliseconds. */
+/** How many streams one user may have open in a process. */
+const MOST_PER_USER = 10;
+/** When a client comes again whose connection has ended, in milliseconds. */
 const RETRY_MS = 2_000;
+const RETRY_AFTER_SECONDS = '5';
+const HEARTBEAT = ': still here\n\n';
+const GONE = 'gone';
 
-/** What has become of a generation since. */
-interface Revision {
-  revision: number;
-  isOver: boolean;
+/** The times of a stream. */
+export interface StreamTimes {
+  /** How long nothing is said, at most, in seconds: proxies close what is silent. */
+  readonly heartbeatSeconds: number;
+  /**
+   * When it ends, in seconds: the client comes again, and is asked who it is. It may have signed out
+   * meanwhile, or its account been disabled.
+   */
+  readonly endsAfterSeconds: number;
+  /** How often to look without having heard of a change, in milliseconds: there may be many streams. */
+  readonly pollMs: number;
 }
+
+const TIMES: StreamTimes = { heartbeatSeconds: 15, endsAfterSeconds: 60, pollMs: 5_000 };
 
 /**
  * Tells how a generation comes on, as server-sent events
@@ -29,6 +42,9 @@ interface Revision {
  */
 @Injectable()
 export class GenerationEvents {
+  /** How many streams of each user are open. */
+  private readonly open = new Map<string, number>();
+
   constructor(
     private readonly em: EntityManager,
     private readonly queries: GenerationQueries,
@@ -39,46 +55,77 @@ export class GenerationEvents {
   /**
    * @param lastSeen the revision that the client knows; 0 for none
    * @returns undefined when it is over and the client knows: nothing more will come
-   * @throws Problem `not-found`
+   * @throws Problem `not-found`, `too-many-streams`
    */
-  async open(user: Principal, id: string, lastSeen: number): Promise<Readable | undefined> {
-    const now = await this.queries.show(user, id);
-    const { revision } = (await this.revisionOf(id)) ?? { revision: 0 };
+  async follow(
+    { userId }: Pick<Principal, 'userId'>,
+    id: string,
+    lastSeen: number,
+    times = TIMES,
+  ): Promise<Readable | undefined> {
+    const now = await this.queries.find(userId, id);
+    if (!now) throw new Problem(notFound);
     // One that has not been yet is none of ours.
-    const seen = lastSeen > revision ? 0 : lastSeen;
-    if (isOver(now) && seen === revision) return undefined;
-    return Readable.from(this.tell(user, id, seen), { objectMode: false });
+    const seen = lastSeen > now.revision ? 0 : lastSeen;
+    if (isOver(now.shown) && seen === now.revision) return undefined;
+    this.enter(userId);
+    // It closes with its client, while what fills it may be waiting yet.
+    const stream = new PassThrough().once('close', () => {
+      this.leave(userId);
+    });
+    pipeline(this.tell(userId, id, seen, times), stream, () => undefined);
+    return stream;
   }
 
-  private async *tell(user: Principal, id: string, lastSeen: number): AsyncGenerator<string> {
+  /** @throws Problem `too-many-streams` */
+  private enter(userId: string): void {
+    const open = this.open.get(userId) ?? 0;
+    if (open >= MOST_PER_USER) {
+      throw new Problem(tooManyStreams, undefined, {
+        headers: { 'retry-after': RETRY_AFTER_SECONDS },
+      });
+    }
+    this.open.set(userId, open + 1);
+  }
+
+  private leave(userId: string): void {
+    const open = this.open.get(userId) ?? 0;
+    if (open > 1) this.open.set(userId, open - 1);
+    else this.open.delete(userId);
+  }
+
+  private async *tell(
+    userId: string,
+    id: string,
+    lastSeen: number,
+    { heartbeatSeconds, endsAfterSeconds, pollMs }: StreamTimes,
+  ): AsyncGenerator<string> {
+    const endsAt = performance.now() + endsAfterSeconds * 1_000;
     yield `retry: ${RETRY_MS}\n\n`;
     for (let seen = lastSeen; ;) {
-      const found = await this.changes.waitFor(id, HEARTBEAT_SECONDS, () => this.since(id, seen));
-      // It was deleted with the account.
-      if (found === 'gone') return;
-      if (found) {
-        const shown = await this.queries.show(user, id);
-        yield `id: ${found.revision}\nevent: generation\ndata: ${JSON.stringify(shown)}\n\n`;
-        if (found.isOver) return;
+      const leftSeconds = Math.max(0, (endsAt - performance.now()) / 1_000);
+      const seconds = Math.min(heartbeatSeconds, leftSeconds);
+      const change = await this.changes.waitFor(id, seconds, () => this.since(id, seen), pollMs);
+      if (change === GONE) return;
+      if (change) {
+        const found = await this.queries.find(userId, id);
+        // It was deleted just now, with the account.
+        if (!found) return;
+        yield `id: ${found.revision}\nevent: generation\ndata: ${JSON.stringify(found.shown)}\n\n`;
+        if (isOver(found.shown)) return;
         seen = found.revision;
       } else {
-        if (this.shutdown.begun || isClientGone()) return;
+        if (this.shutdown.begun || isClientGone() || performance.now() >= endsAt) return;
         yield HEARTBEAT;
       }
     }
   }
 
-  private async since(id: string, seen: number): Promise<Revision | 'gone' | undefined> {
-    const found = await this.revisionOf(id);
-    if (!found) return 'gone';
-    return found.revision > seen ? found : undefined;
-  }
-
-  private async revisionOf(id: string): Promise<Revision | undefined> {
-    const [row] = await this.em.execute<Revision[]>(
-      `select revision, next_attempt_at is null as "isOver" from generations where id = ?`,
-      [id],
-    );
-    return row;
+  private async since(id: string, seen: number): Promise<'changed' | typeof GONE | undefined> {
+    const [row] = await this.em
+      .fork()
+      .execute<{ revision: number }[]>('select revision from generations where id = ?', [id]);
+    if (!row) return GONE;
+    return row.revision > seen ? 'changed' : undefined;
   }
 }

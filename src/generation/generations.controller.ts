@@ -17,6 +17,7 @@ import {
   generationNotConfigured,
   generationOver,
   tooManyCancelled,
+  tooManyStreams,
 } from './generation.problems.js';
 import { GenerationQueries } from './generation.queries.js';
 import {
@@ -130,12 +131,13 @@ export class GenerationsController {
     summary: 'Follow a generation',
     description:
       'Server-sent events of the type `generation`, each with the generation as it is then, until it ' +
-      'is over. They need the access token, so browsers read them by `fetch`.',
+      'is over, or a minute has passed: then come again with the id of the last one, after `retry`. ' +
+      'They need the access token, so browsers read them by `fetch`.',
     answers: {
       200: { description: 'The events', text: 'text/event-stream' },
       204: { description: 'It is over, and you have its last event: do not come again' },
     },
-    problems: [notFound, validationFailed],
+    problems: [notFound, tooManyStreams, validationFailed],
   })
   async follow(
     @CurrentUser() user: Principal,
@@ -143,7 +145,7 @@ export class GenerationsController {
     @Headers('last-event-id') lastEventId: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const stream = await this.events.open(user, id, revisionOf(lastEventId));
+    const stream = await this.events.follow(user, id, revisionOf(lastEventId));
     if (!stream) {
       void reply.code(204);
       return undefined;
