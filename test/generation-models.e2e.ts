@@ -143,6 +143,11 @@ describe('a model', () => {
     });
     const statuses = images.map(({ status }: { status: string }) => status);
     expect(statuses.toSorted()).toEqual(['COMPLETED', 'COMPLETED', 'FAILED']);
+    const shown = await Promise.all(
+      generation.imageIds.map((id: string) => app.as(ana).get(`/api/v1/images/${id}`).expect(200)),
+    );
+    const errors = shown.map(({ body }) => body.error?.code ?? null);
+    expect(errors.toSorted()).toEqual(['blocked', null, null]);
   });
 
   it('is asked once for who can pay for one picture, of five hundred requests at once', async () => {

@@ -59,7 +59,9 @@ export const generationSchema = z
       .int()
       .min(1)
       .nullable()
-      .describe('Its place in the line as it is now: 1 is next. Null when it does not wait.'),
+      .describe(
+        'Its place in the line, a second ago at most: 1 is next. Null when it does not wait.',
+      ),
     attempts: z.int().min(0).describe('How often a worker has begun with it.'),
     model: z.object({ name: z.string(), driver: z.string() }).describe('What paints the pictures.'),
     prompt: z.string(),
@@ -71,7 +73,9 @@ export const generationSchema = z
     count: z.int().min(1).max(MAX_PICTURES),
     imageIds: z
       .array(z.uuid())
-      .describe('The images that it makes, but for those that you deleted.'),
+      .describe(
+        'The images that it makes, but for those that you deleted. Each shows what became of it.',
+      ),
     coins: z
       .object({
         held: z.int().min(0).describe('Set aside until it is final.'),
