@@ -164,6 +164,21 @@ describe('the proof of the ledger', () => {
     expect(seen.size).toBeGreaterThan(1);
   });
 
+  it('knows all that was before it was asked for, however many ask at once', async () => {
+    const before = await prove(app);
+    const [early] = await Promise.all([
+      prove(app),
+      (async () => {
+        await coins.credit({ userId, amount: 1, kind: 'REWARD', reference: newId() });
+        const late = await Promise.all(Array.from({ length: 20 }, () => prove(app)));
+        for (const found of late) {
+          expect(found).toMatchObject({ ...SOUND, transfers: before.transfers + 1 });
+        }
+      })(),
+    ]);
+    expect(early).toMatchObject(SOUND);
+  });
+
   it('goes on from page to page, within an account and beyond', async () => {
     const users = await Promise.all([somebody(app), somebody(app), somebody(app), somebody(app)]);
     const before = await prove(app);

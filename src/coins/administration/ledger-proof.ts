@@ -1,6 +1,7 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
+import { SharedAnswer } from '../../core/shared-answer.js';
 import type { ProofAnswer } from './admin-coins.schema.js';
 import {
   accountsInOrder,
@@ -16,13 +17,22 @@ const MAX_DIFFERENCES = 100;
 /** Computes from the transfers what all accounts should have, and compares it with what they say. */
 @Injectable()
 export class LedgerProof {
+  private readonly proof = new SharedAnswer(() => this.compare(), 0);
+
   constructor(private readonly em: EntityManager) {}
 
   /**
    * Goes through accounts and transfers side by side, in pages, within one snapshot of the primary: so
    * it takes no more memory for more of them, no statement takes long, and nothing waits for it.
+   *
+   * A process has one proof under way at a time. Who asks meanwhile shares the next one, which knows
+   * all that happened before they asked.
    */
   prove(): Promise<ProofAnswer> {
+    return this.proof.getNew();
+  }
+
+  private compare(): Promise<ProofAnswer> {
     return this.em.fork().transactional(compareAll, {
       isolationLevel: IsolationLevel.REPEATABLE_READ,
       readOnly: true,
