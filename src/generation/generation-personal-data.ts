@@ -5,7 +5,7 @@ import { inPages } from '../core/personal-data/pages.js';
 import type { OnceErased, Person, PersonalDataPart } from '../core/personal-data/personal-data.js';
 import { DeadLetters } from '../queue/dead-letters.js';
 import { Dispatcher } from '../queue/dispatcher.js';
-import { GenerationCosts } from './generation-costs.js';
+import { GenerationCosts } from './costs/generation-costs.js';
 import { paintPictures } from './generation.jobs.js';
 import { GenerationQueries } from './generation.queries.js';
 import type { GenerationAnswer } from './generation.schema.js';

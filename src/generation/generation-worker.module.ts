@@ -3,13 +3,13 @@ import { Reconciler } from '../core/reconciler/reconciler.js';
 import { ReconcilerModule } from '../core/reconciler/reconciler.module.js';
 import { ImagesWorkerModule } from '../images/images-worker.module.js';
 import { GenerationModule } from './generation.module.js';
-import { GenerationProcessor } from './generation.processor.js';
-import { ModelCalls } from './model-calls.js';
-import { ModelRate } from './model-rate.js';
 import { OverdueGenerations } from './overdue-generations.js';
-import { PictureMaking } from './picture-making.js';
-import { PicturePainting } from './picture-painting.js';
-import { SourcePictures } from './source-pictures.js';
+import { GenerationProcessor } from './painting/generation.processor.js';
+import { ModelCalls } from './painting/model-calls.js';
+import { ModelRate } from './painting/model-rate.js';
+import { PictureMaking } from './painting/picture-making.js';
+import { PicturePainting } from './painting/picture-painting.js';
+import { SourcePictures } from './painting/source-pictures.js';
 
 /** The work of the generation feature, for the worker. */
 @Module({

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
-import { ENV, type Env } from '../core/env.js';
-import { Counters } from '../core/rate-limits/counters.js';
-import { ModelUnavailable } from './models/model-errors.js';
+import { ENV, type Env } from '../../core/env.js';
+import { Counters } from '../../core/rate-limits/counters.js';
+import { ModelUnavailable } from '../models/model-errors.js';
 
 const WINDOW_SECONDS = 60;
 /** So that not all who wait come back at the same moment, in milliseconds. */

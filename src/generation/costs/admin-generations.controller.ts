@@ -1,9 +1,9 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { Roles } from '../auth/access/roles.guard.js';
-import { Operation } from '../core/openapi/openapi.js';
-import { validationFailed } from '../core/problems/problem.js';
-import { type CostsQuery, costsQuery, costsSchema } from './generation-costs.schema.js';
+import { Roles } from '../../auth/access/roles.guard.js';
+import { Operation } from '../../core/openapi/openapi.js';
+import { validationFailed } from '../../core/problems/problem.js';
 import { GenerationCosts } from './generation-costs.js';
+import { type CostsQuery, costsQuery, costsSchema } from './generation-costs.schema.js';
 
 /** What administrators see of generations. */
 @Controller('api/v1/admin/generations')

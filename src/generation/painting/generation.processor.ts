@@ -1,13 +1,13 @@
 import { Processor } from '@nestjs/bullmq';
-import { workerOptions } from '../queue/backend.js';
+import { workerOptions } from '../../queue/backend.js';
 import {
   type Attempt,
   JobProcessor,
   JobServices,
   type WriteOutcome,
-} from '../queue/job-processor.js';
-import type { Generation } from './generation.entity.js';
-import { paintPictures } from './generation.jobs.js';
+} from '../../queue/job-processor.js';
+import type { Generation } from '../generation.entity.js';
+import { paintPictures } from '../generation.jobs.js';
 import { PicturePainting } from './picture-painting.js';
 
 /** Works on `picture-generation`. */

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import { backoff, type RetryPolicy } from '../queue/job.js';
-import { refusalFor } from './generation-refusals.js';
+import { backoff, type RetryPolicy } from '../../queue/job.js';
+import { refusalFor } from '../generation-refusals.js';
+import type { ImageModel, Painting, PaintRequest } from '../models/image-model.js';
+import { ModelUnavailable } from '../models/model-errors.js';
 import { ModelRate } from './model-rate.js';
-import type { ImageModel, Painting, PaintRequest } from './models/image-model.js';
-import { ModelUnavailable } from './models/model-errors.js';
 
 /** The rests between calls of a model that does not say when to come again. */
 const RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 500, maxBackoffMs: 16_000 };

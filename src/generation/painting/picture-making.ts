@@ -2,17 +2,17 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
-import { isUnavailable } from '../core/problems/unavailable.js';
-import { GeneratedFiles } from '../images/generated/generated-files.js';
-import type { MadePicture } from '../images/generated/generated-images.js';
-import type { Provenance } from '../images/generated/provenance.js';
-import { JobRefusal } from '../queue/job-errors.js';
-import type { Attempt } from '../queue/job-processor.js';
-import { backoff, type RetryPolicy } from '../queue/job.js';
-import { nobodyWaits } from './generation-refusals.js';
+import { isUnavailable } from '../../core/problems/unavailable.js';
+import { GeneratedFiles } from '../../images/generated/generated-files.js';
+import type { MadePicture } from '../../images/generated/generated-images.js';
+import type { Provenance } from '../../images/generated/provenance.js';
+import { JobRefusal } from '../../queue/job-errors.js';
+import type { Attempt } from '../../queue/job-processor.js';
+import { backoff, type RetryPolicy } from '../../queue/job.js';
+import { nobodyWaits } from '../generation-refusals.js';
+import type { Bill, ImageModel, PaintRequest } from '../models/image-model.js';
+import { ModelRefusal } from '../models/model-errors.js';
 import { type Deadline, ModelCalls } from './model-calls.js';
-import type { Bill, ImageModel, PaintRequest } from './models/image-model.js';
-import { ModelRefusal } from './models/model-errors.js';
 
 /**
  * How long files are tried to be stored of a picture that has come, in milliseconds: it is paid for. With

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { together } from '../images/decoding/together.js';
-import { ImageVariant } from '../images/image-variant.entity.js';
-import { JobRefusal } from '../queue/job-errors.js';
-import { Storage } from '../storage/storage.js';
-import type { Generation } from './generation.entity.js';
-import type { ReferencePicture } from './models/image-model.js';
+import { together } from '../../images/decoding/together.js';
+import { ImageVariant } from '../../images/image-variant.entity.js';
+import { JobRefusal } from '../../queue/job-errors.js';
+import { Storage } from '../../storage/storage.js';
+import type { Generation } from '../generation.entity.js';
+import type { ReferencePicture } from '../models/image-model.js';
 
 const QUALITY = 90;
 
