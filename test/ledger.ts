@@ -37,6 +37,16 @@ export async function storedBalance({ database }: TestingApp, userId: string): P
   return { posted, held, available: posted - held };
 }
 
+/** How many transfers an account has, endings of holds among them. */
+export async function transferCount({ database }: TestingApp, userId: string): Promise<number> {
+  const rows = await database.query<{ count: number }>(
+    `select count(*)::int as count from coin_transfers join coin_accounts
+       on coin_accounts.id = account_id where user_id = $1`,
+    [userId],
+  );
+  return rows[0]?.count ?? 0;
+}
+
 /** What became of each of many attempts, and how often: `done`, or the code of its problem. */
 export async function outcomes(attempts: PromiseLike<unknown>[]): Promise<Record<string, number>> {
   const settled = await Promise.allSettled(attempts);
