@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import type { TestDatabase } from './test-database.js';
 import type { TestingApp } from './testing-app.js';
 
 /** In which tables a text stands, in whatever column: of the product, and of BullMQ. */
@@ -33,3 +34,36 @@ export async function filesOfUsers({ variables }: TestingApp): Promise<string[]>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 }
+
+/** Where the files in storage and the rows that name them do not agree. */
+export interface FileFaults {
+  /** Keys that no row names, and that are not to be removed either. */
+  strays: string[];
+  /** Keys that a row names, and where there is no file. */
+  missing: string[];
+}
+
+/** Of a product whose files lie on the disk. */
+export async function fileFaults(
+  dataDir: string,
+  database: Pick<TestDatabase, 'query'>,
+): Promise<FileFaults> {
+  const keysOf = async (statement: string) =>
+    (await database.query<{ key: string }>(statement)).map(({ key }) => key);
+  const named = new Set(await keysOf('select storage_key as key from image_variants'));
+  const removals = await keysOf('select target as key from file_removals');
+  const folder = join(dataDir, 'files');
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const stored = entries
+    .filter((entry) => entry.isFile() && !entry.parentPath.endsWith('.incoming'))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+  const isToGo = (key: string) => removals.some((target) => key.startsWith(target));
+  const found = new Set(stored);
+  return {
+    strays: stored.filter((key) => !named.has(key) && !isToGo(key)),
+    missing: [...named].filter((key) => !found.has(key)),
+  };
+}
+
+/** What {@link fileFaults} is where all is well. */
+export const NO_FILE_FAULTS: FileFaults = { strays: [], missing: [] };

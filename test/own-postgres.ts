@@ -93,16 +93,46 @@ export class OwnPostgres {
     return this.restart('immediate', 0);
   }
 
+  /** Kills it, as the kernel does when memory is short, and starts it again. */
+  kill(): Promise<void> {
+    return this.restart('killed', 0);
+  }
+
+  /**
+   * Kills what serves one connection, any one. All others are cut then: the server trusts its memory no
+   * more, and recovers by itself. Returns when it answers queries.
+   */
+  async killBackend(): Promise<void> {
+    const client = new pg.Client({ connectionString: this.url('superuser') });
+    client.on('error', () => undefined);
+    await client.connect();
+    // Not `once`: it comes with an error.
+    const cut = new Promise((resolve) => client.once('end', resolve));
+    const { rows } = await client.query<{ pid: number }>(
+      `select pid from pg_stat_activity
+       where backend_type = 'client backend' and pid <> pg_backend_pid() order by random() limit 1`,
+    );
+    const [backend] = rows;
+    if (!backend) throw new Error('Nobody is connected');
+    process.kill(backend.pid, 'SIGKILL');
+    await cut;
+    const answers = () =>
+      this.query('select 1').then(
+        () => true,
+        () => false,
+      );
+    await eventually(answers, (isUp) => isUp);
+  }
+
   /**
    * Ends it and starts it again; `immediate` is without a shutdown, so that it has to recover.
    *
    * @param awayMs how long it is away, in milliseconds
    */
-  async restart(mode: 'fast' | 'immediate', awayMs: number): Promise<void> {
+  async restart(mode: keyof typeof SIGNALS, awayMs: number): Promise<void> {
     const { pid } = this.server;
     if (pid === undefined) throw new Error('It does not run');
-    // The signals of pg_ctl: its `stop` would be for good.
-    process.kill(pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    process.kill(pid, SIGNALS[mode]);
     await eventually(
       async () => isAlive(pid),
       (alive) => !alive,
@@ -116,6 +146,9 @@ export class OwnPostgres {
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
+
+/** The signals of pg_ctl, whose `stop` would be for good; and the one that nothing can heed. */
+const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', killed: 'SIGKILL' } as const;
 
 /** A copy of a server's files that follows it. It can be stopped, and started again. */
 export class Standby {
