@@ -1,31 +1,19 @@
-import { type EntityManager } from '@mikro-orm/postgresql';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { postHold } from '../src/coins/ledger.js';
-import { GeneratedImages } from '../src/images/generated/generated-images.js';
-import { imageIdsOf } from '../src/generation/generation-endings.js';
-import { paintPictures } from '../src/generation/generation.jobs.js';
-import { type Generation } from '../src/generation/generation.entity.js';
-import { LeaseLost, WorkLeases } from '../src/queue/work-lease.js';
 import { balanceOf, generate, ledgerFaults, NO_FAULTS, withCoins } from './generation-requests.js';
-import { inFlight } from '../bench/in-flight.js';
 import { type Account, TestingApp } from './testing-app.js';
-
-const RACES = 500;
 
 let app: TestingApp;
 let ana: Account;
 
 beforeAll(async () => {
-  // Nobody works here but the test itself.
-  app = await TestingApp.start({ worker: false, variables: { GENERATION_PER_USER: '1000' } });
+  // Nobody works here: a cancellation just when a picture comes is in generation-races.e2e.ts.
+  app = await TestingApp.start({ worker: false });
   ana = await withCoins(app, 1_000_000);
 });
 
 afterAll(() => app.close());
 
 const cancel = (id: string, as = ana) => app.as(as).delete(`/api/v1/generations/${id}`);
-const images = () => app.app.get(GeneratedImages, { strict: false });
-const leases = () => app.app.get(WorkLeases, { strict: false });
 const statusesOf = (id: string) =>
   app.database.query(
     `select images.status, images.error_code as code from images
@@ -42,25 +30,6 @@ const endingsOf = (id: string) =>
 async function begin(as = ana, asked: object = {}): Promise<string> {
   const { body } = await generate(app, as, asked).expect(202);
   return body.generation.id;
-}
-
-/** Ends a generation as a worker does that has its picture, but for the picture. */
-async function completeAs(id: string) {
-  const lease = await leases().take(paintPictures, id);
-  if (!lease) return 'too late';
-  return leases()
-    .complete(lease, async (row: Generation, em: EntityManager) => {
-      await images().fail(em, await imageIdsOf(em, id), { code: 'none', detail: '' });
-      const coins = row.complete(1, 1);
-      expect(await postHold(em, row.holdId, coins)).toBe(true);
-    })
-    .then(
-      () => 'completed',
-      (error: unknown) => {
-        if (error instanceof LeaseLost) return 'too late';
-        throw error;
-      },
-    );
 }
 
 describe('a generation that is cancelled', () => {
@@ -84,26 +53,6 @@ describe('a generation that is cancelled', () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
     expect(await endingsOf(id)).toHaveLength(1);
   });
-
-  it('ends either way and never both, of five hundred that are completed just then', async () => {
-    const ids = await inFlight(Array.from({ length: RACES }), 20, () => begin());
-    const before = await balanceOf(app, ana);
-    const outcomes = await inFlight(ids, 8, async (id) => {
-      const [completed, { status }] = await Promise.all([completeAs(id), cancel(id)]);
-      return { id, completed, status };
-    });
-    let paid = 0;
-    for (const { id, completed, status } of outcomes) {
-      const [ending, ...more] = await endingsOf(id);
-      expect(more).toEqual([]);
-      const expected =
-        completed === 'completed' ? { status: 409, phase: 'POST' } : { status: 200, phase: 'VOID' };
-      expect({ status, phase: ending?.phase }).toEqual(expected);
-      if (completed === 'completed') paid += 1;
-    }
-    const held = before.held - RACES * 100;
-    expect(await balanceOf(app, ana)).toMatchObject({ posted: before.posted - paid * 100, held });
-  }, 180_000);
 
   it('is one whose images are all deleted', async () => {
     const before = await balanceOf(app, ana);

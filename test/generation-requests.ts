@@ -3,6 +3,7 @@ import { credit } from '../src/coins/ledger.js';
 import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
 import { registerAdmin } from './administrators.js';
+import type { GeminiRequest } from './gemini-server.js';
 import type { Account, TestingApp } from './testing-app.js';
 
 const GENERATIONS = '/api/v1/generations';
@@ -29,9 +30,29 @@ export function generate(
   return request.send({ prompt: 'A lighthouse above the sea at dusk', ...asked });
 }
 
+/** What a model was asked to paint. */
+export function promptOf({ body }: GeminiRequest): string {
+  const parts = body.contents.flatMap((content) => content.parts);
+  return String(parts.find((part) => 'text' in part)?.['text']);
+}
+
 export async function balanceOf(app: TestingApp, as: Account) {
   const { body } = await app.as(as).get('/api/v1/coins').expect(200);
   return { posted: body.posted, held: body.held, available: body.available };
+}
+
+/** What moved the coins of somebody for pictures, by phase, the oldest first. */
+export async function transfersFor(
+  { database }: TestingApp,
+  { userId }: Account,
+): Promise<{ phase: string; reference: string; amount: number }[]> {
+  return database.query(
+    `select phase, reference, amount::int as amount
+     from coin_transfers join coin_accounts on coin_accounts.id = account_id
+     where user_id = $1 and coin_transfers.kind = 'GENERATION'
+     order by hold_id is not null, coin_transfers.created_at, coin_transfers.id`,
+    [userId],
+  );
 }
 
 /** A generation once it is over. */
