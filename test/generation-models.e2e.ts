@@ -1,14 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { type GeminiAnswer, GeminiServer, pictureOf } from './gemini-server.js';
-import {
-  balanceOf,
-  finalGeneration,
-  generate,
-  ledgerFaults,
-  NO_FAULTS,
-  withCoins,
-} from './generation-requests.js';
+import { balanceOf, generate, ledgerFaults, NO_FAULTS, withCoins } from './generation-requests.js';
 import { registerAdmin } from './administrators.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -149,15 +142,6 @@ describe('a model', () => {
     const errors = shown.map(({ body }) => body.error?.code ?? null);
     expect(errors.toSorted()).toEqual(['blocked', null, null]);
   });
-
-  it('is asked once for who can pay for one picture, of five hundred requests at once', async () => {
-    const bob = await withCoins(app, 100);
-    const answers = await Promise.all(Array.from({ length: 500 }, () => generate(app, bob)));
-    const taken = answers.filter(({ status }) => status === 202);
-    expect(taken).toHaveLength(1);
-    await finalGeneration(app, bob, taken[0]!.body.generation.id);
-    expect(gemini.requests).toHaveLength(1);
-  }, 60_000);
 });
 
 it('never has its key in what is told or kept', async () => {

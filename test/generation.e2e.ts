@@ -160,29 +160,6 @@ describe('a request for pictures', () => {
     expect(await rowsOf(poor.userId)).toEqual([]);
     expect(await balanceOf(app, poor)).toEqual({ posted: 99, held: 0, available: 99 });
   });
-
-  it('is taken once with the same key, however often it is sent at once', async () => {
-    const bob = await withCoins(app, 10_000);
-    const key = newId();
-    const answers = await Promise.all(
-      Array.from({ length: 200 }, () => generate(app, bob, {}, { key })),
-    );
-    const taken = answers.filter(({ status }) => status === 202);
-    expect(answers.filter(({ status }) => ![202, 409].includes(status))).toEqual([]);
-    expect(new Set(taken.map(({ body }) => body.generation.id)).size).toBe(1);
-    await finalGeneration(app, bob, taken[0]!.body.generation.id);
-    expect(await balanceOf(app, bob)).toEqual({ posted: 9_900, held: 0, available: 9_900 });
-    await generate(app, bob, { prompt: 'Another' }, { key }).expect(422);
-  });
-
-  it('is taken once from who can pay for one, of five hundred that come at once', async () => {
-    const bob = await withCoins(app, 100);
-    const answers = await Promise.all(Array.from({ length: 500 }, () => generate(app, bob)));
-    const statuses = Object.groupBy(answers, ({ status }) => status);
-    expect([statuses[202]?.length, statuses[402]?.length]).toEqual([1, 499]);
-    await finalGeneration(app, bob, statuses[202]![0]!.body.generation.id);
-    expect(await balanceOf(app, bob)).toEqual({ posted: 0, held: 0, available: 0 });
-  }, 60_000);
 });
 
 describe('a generation', () => {
