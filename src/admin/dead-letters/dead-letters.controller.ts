@@ -92,7 +92,7 @@ export class DeadLettersController {
     summary: 'Have the work tried again',
     description:
       'However often it is asked for, FAILED work is tried once. What is RETRYING or RESOLVED ' +
-      'stays as it is.',
+      'stays as it is, and work that nobody can want any more is RESOLVED without being tried.',
     answers: { 202: { description: 'The dead letter as it is now', schema: failedJobSchema } },
     problems: [notFound, unknownJob, validationFailed],
   })
