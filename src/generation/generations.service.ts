@@ -102,8 +102,8 @@ export class Generations {
   }
 
   /**
-   * Ends a generation that nobody wants any more, and gives its coins back. A worker that has it finds
-   * out at its next step, and what it brings then is thrown away.
+   * Ends a generation that nobody wants any more, and gives its coins back. A worker that has it hears
+   * of that, and what it brings then is thrown away.
    *
    * @throws Problem `not-found`; `generation-over` when it ended otherwise before
    */
@@ -180,11 +180,10 @@ export class Generations {
         const found = await this.em.fork().findOne(Generation, { id }, { fields: ['status'] });
         return found && isOver(found) ? true : undefined;
       });
-      if (!isFinal) return undefined;
-      const answer = {
-        status: 201,
-        body: await this.answerWith(await this.queries.show(user, id), this.rows),
-      };
+      const found = isFinal && (await this.queries.find(user.userId, id));
+      // Without its images, or the account, there is nothing to wait for any more.
+      if (!found || found.shown.imageIds.length === 0) return undefined;
+      const answer = { status: 201, body: await this.answerWith(found.shown, this.rows) };
       await run.amend(answer);
       return answer;
     } catch (error) {
