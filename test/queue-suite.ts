@@ -509,6 +509,44 @@ export function describeQueue(
         expect([script.started.length, writes]).toEqual([1, 2]);
       });
 
+      it('is written once the database is back also when it is a refusal', async () => {
+        // A sequence counts also what is rolled back.
+        await database.query(`
+          create sequence refused;
+          create function refuse() returns trigger language plpgsql security definer as $$
+            begin
+              if nextval('public.refused') = 1 then
+                raise exception 'The server is shutting down' using errcode = '57P01';
+              end if;
+              return new;
+            end $$;
+          create trigger refuse before update on images for each row
+            when (new.status = 'FAILED') execute function refuse()`);
+        script.work = async () => {
+          throw new JobRefusal('not-wanted', 'Nobody wants it.');
+        };
+        const ids = await createRows(await createOwner(), 1);
+        await dispatcher.enqueue(testJob, ids[0]!);
+        const [row] = await untilFinal(ids);
+        await database.query('drop function refuse cascade; drop sequence refused');
+        expect(row).toMatchObject({ status: 'FAILED', attempts: 1, error_code: 'not-wanted' });
+        expect(script.started).toHaveLength(1);
+      });
+
+      it('is nobody’s fault when somebody else has ended the work before', async () => {
+        const ids = await createRows(await createOwner(), 1);
+        script.work = async (image) => {
+          await database.query('delete from images where id = $1', [image.id]);
+          throw new JobRefusal('not-wanted', 'Nobody wants it.');
+        };
+        await dispatcher.enqueue(testJob, ids[0]!);
+        await eventually(
+          async () => script.over,
+          (over) => over.includes(ids[0]!),
+        );
+        expect(logged.filter((line) => line.includes(ids[0]!))).toEqual([]);
+      });
+
       it('is told to who tidies up, whatever it is', async () => {
         const told: boolean[] = [];
         script.work = async (_image, attempt) => {
@@ -625,6 +663,18 @@ export function describeQueue(
         );
         renew.mockRestore();
         expect(aborted).toBeInstanceOf(LeaseLost);
+      });
+
+      it('leaves a row that somebody holds to the next, where others wait for their turn', async () => {
+        const few = { ...testJob, atOnce: () => 2 };
+        const ids = await createRows(await createOwner(), 2, NOBODY_TAKES_IT);
+        const leases = worker.get(WorkLeases);
+        await em.fork().transactional(async (inner) => {
+          await inner.execute('select 1 from images where id = ? for update', [ids[0]!]);
+          expect(await leases.take(few, ids[0]!)).toBeUndefined();
+          expect(await leases.take(few, ids[1]!)).toBeDefined();
+        });
+        await database.query('delete from images where id = any($1)', [ids]);
       });
 
       it('is given for so many rows of a job at once as it says, however many ask', async () => {

@@ -33,11 +33,12 @@ import type { WorkRow } from './work-row.js';
 /** How long work may go on after its signal, in milliseconds. */
 const ABORT_GRACE_MS = 2_000;
 /**
- * How long a database that is away is waited for, in milliseconds. Were a carrier to fail at once,
- * workers would use up all carriers of an outage, and their rows wait until those count as lost; and
- * were an outcome not written, the work would be done again.
+ * How long a carrier waits for a database that is away, in milliseconds. Were it to fail at once,
+ * workers would use up all carriers of an outage, and their rows wait until those count as lost.
  */
-const PATIENCE_MS = 10_000;
+const TAKE_PATIENCE_MS = 10_000;
+/** How long an outcome waits for it, in milliseconds: the work would be done again, and may cost money. */
+const SETTLE_PATIENCE_MS = 60_000;
 const AGAIN_AFTER_MS = 250;
 
 /** What an attempt may rely on. */
@@ -55,6 +56,13 @@ export interface Attempt {
  * another transaction, when that one failed for want of the database.
  */
 export type WriteOutcome<Row> = (row: Row, em: EntityManager) => void | Promise<void>;
+
+/** How an attempt has ended. */
+interface Ending {
+  outcome: JobOutcome;
+  /** Of a refusal. */
+  code?: string;
+}
 
 /** What every processor needs, in one parameter. */
 @Injectable()
@@ -165,11 +173,16 @@ export abstract class JobProcessor<Row extends WorkRow>
   }
 
   private take(rowId: string): Promise<WorkLease<Row> | undefined> {
-    return this.patiently(rowId, () => this.services.leases.take(this.job, rowId));
+    const take = () => this.services.leases.take(this.job, rowId);
+    return this.patiently(rowId, TAKE_PATIENCE_MS, take);
   }
 
-  private async patiently<T>(rowId: string, step: () => Promise<T>): Promise<T> {
-    const giveUpAt = performance.now() + PATIENCE_MS;
+  private async patiently<T>(
+    rowId: string,
+    patienceMs: number,
+    step: () => Promise<T>,
+  ): Promise<T> {
+    const giveUpAt = performance.now() + patienceMs;
     for (let isFirst = true; ; isFirst = false) {
       try {
         return await step();
@@ -204,7 +217,7 @@ export abstract class JobProcessor<Row extends WorkRow>
     return span ? runInSpan(span, work) : work();
   }
 
-  /** @returns whether an outcome is written */
+  /** @returns whether an outcome is written, be it by somebody else */
   private async runAndReport(lease: WorkLease<Row>): Promise<boolean> {
     const startedAt = performance.now();
     const { id: rowId, attempts: attempt } = lease.row;
@@ -223,33 +236,41 @@ export abstract class JobProcessor<Row extends WorkRow>
     } catch (error) {
       await tidyings.begin(false);
       report('lease_lost');
+      if (error instanceof LeaseLost) {
+        this.logger.log({ rowId, attempt, outcome: 'lease_lost', msg: 'Attempt over' });
+        return true;
+      }
       this.logger.error({ err: error, rowId, msg: 'No outcome written; the lease will run out' });
       return false;
     }
   }
 
-  private async runAndSettle(
-    lease: WorkLease<Row>,
-    tidyings: Tidyings,
-  ): Promise<{ outcome: JobOutcome; code?: string }> {
-    const { leases } = this.services;
+  private async runAndSettle(lease: WorkLease<Row>, tidyings: Tidyings): Promise<Ending> {
     try {
       const write = await this.runBounded(lease, tidyings);
-      await this.patiently(lease.row.id, () => leases.complete(lease, write));
+      await this.settle(lease, (leases) => leases.complete(lease, write));
       return { outcome: 'completed' };
     } catch (error) {
-      if (error instanceof LeaseLost) return { outcome: 'lease_lost' };
-      if (error instanceof JobRefusal) {
-        await leases.refuse(lease, error);
-        return { outcome: 'refused', code: error.code };
-      }
-      if (error instanceof JobInterrupted) {
-        await leases.giveBack(lease);
-        return { outcome: 'interrupted' };
-      }
-      this.logger.error({ err: error, rowId: lease.row.id, msg: 'Attempt failed' });
-      return { outcome: await leases.failAttempt(lease, error) };
+      return this.endWithout(lease, error);
     }
+  }
+
+  private async endWithout(lease: WorkLease<Row>, error: unknown): Promise<Ending> {
+    if (error instanceof LeaseLost) throw error;
+    if (error instanceof JobRefusal) {
+      await this.settle(lease, (leases) => leases.refuse(lease, error));
+      return { outcome: 'refused', code: error.code };
+    }
+    if (error instanceof JobInterrupted) {
+      await this.settle(lease, (leases) => leases.giveBack(lease));
+      return { outcome: 'interrupted' };
+    }
+    this.logger.error({ err: error, rowId: lease.row.id, msg: 'Attempt failed' });
+    return { outcome: await this.settle(lease, (leases) => leases.failAttempt(lease, error)) };
+  }
+
+  private settle<T>({ row }: WorkLease<Row>, step: (leases: WorkLeases) => Promise<T>): Promise<T> {
+    return this.patiently(row.id, SETTLE_PATIENCE_MS, () => step(this.services.leases));
   }
 
   /** Runs the work until it is done, its time is up, its lease is lost or the process must stop. */

@@ -53,7 +53,8 @@ export class Rounds {
 
   /**
    * Marks the rows of the next round as queued. Rounds of one job run one after the other, because
-   * two at once would both see the same free places. A process that freezes in its own loses it soon.
+   * two at once would both see the same free places. A process that freezes in its own loses it soon,
+   * and rows that somebody holds, as an erasure of many does, are left to the next.
    *
    * Of each owner no more rows are read than it has places, in the order of the index: a round must
    * not take longer because thousands wait. A planner that has not heard of those would read all of
@@ -91,9 +92,11 @@ export class Rounds {
            ) as rows
          ), chosen as (
            select * from waiting order by turn, next_attempt_at, id limit ${room}
+         ), free as (
+           select id from ${table} where id = any (array(select id from chosen)) and ${DUE}
+           for update skip locked
          ), taken as (
-           update ${table} set queued_at = now()
-           where id = any (array(select id from chosen)) and ${DUE}
+           update ${table} set queued_at = now() where id = any (array(select id from free))
            returning id, attempts, request_id, trace_parent
          )
          select taken.*, chosen.was_queued from taken join chosen using (id)

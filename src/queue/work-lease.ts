@@ -152,13 +152,18 @@ export class WorkLeases {
     return this.em.fork().transactional(async (em) => {
       if (!(await this.hasRoom(em, job))) return undefined;
       const [taken] = await em.execute<{ attempts: number; waited: string }[]>(
-        `update ${this.tableOf(job)}
+        `with due as (
+           select id from ${this.tableOf(job)}
+           where id = ? and next_attempt_at <= now()
+             and (leased_until is null or leased_until <= now())
+           for update ${job.atOnce ? 'skip locked' : ''}
+         )
+         update ${this.tableOf(job)} as work
          set attempts = attempts + 1, lease_id = ?, queued_at = null,
              leased_until = now() + make_interval(secs => ${LEASE_SECONDS})
-         where id = ? and next_attempt_at <= now()
-           and (leased_until is null or leased_until <= now())
+         from due where work.id = due.id
          returning attempts, extract(epoch from now() - next_attempt_at) as waited`,
-        [leaseId, rowId],
+        [rowId, leaseId],
       );
       if (!taken) return undefined;
       const row = await this.lock(em, job, rowId, leaseId);
