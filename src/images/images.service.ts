@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import type { Principal } from '../auth/access/principal.js';
+import { lockUser } from '../auth/users/user-lock.js';
 import { ENV, type Env } from '../core/env.js';
 import type { Page } from '../core/paging.js';
 import { notFound, Problem } from '../core/problems/problem.js';
@@ -106,6 +107,8 @@ export class ImagesService {
    */
   async delete({ userId }: Principal, id: string): Promise<void> {
     const onceDeleted = await this.em.fork().transactional(async (em) => {
+      // Before its coins, as whoever gives some to it locks them.
+      await lockUser(em, userId);
       const rest = await this.makers.giveUp(em, userId, id);
       const [deleted] = await em.execute<{ storage_key: string }[]>(
         'delete from images where id = ? and user_id = ? returning storage_key',
