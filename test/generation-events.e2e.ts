@@ -23,6 +23,13 @@ interface Event {
   data: any;
 }
 
+/** Who an access token is of. */
+function signedIn({ token, userId }: Account) {
+  const [, claims = ''] = token.split('.');
+  const { sid } = JSON.parse(Buffer.from(claims, 'base64url').toString());
+  return { userId, sessionId: sid as string };
+}
+
 function follow(id: string, lastEventId?: number, url = app.url) {
   return fetch(`${url}/api/v1/generations/${id}/events`, {
     headers: {
@@ -107,7 +114,7 @@ describe('the events of a generation', () => {
     const events = app.app.get(GenerationEvents);
     const times = { heartbeatSeconds: 0.1, endsAfterSeconds: 1, pollMs: 5_000 };
     const told = async (lastSeen: number, of: StreamTimes) =>
-      (await textOf((await events.follow(ana, id, lastSeen, of))!)).split('\n\n');
+      (await textOf((await events.follow(signedIn(ana), id, lastSeen, of))!)).split('\n\n');
     const [retry, first, ...silence] = await told(0, times);
     expect(retry).toBe('retry: 2000');
     expect(first).toMatch(/^id: 1\nevent: generation\ndata: \{.*"PENDING".*\}$/);
@@ -128,10 +135,31 @@ describe('the events of a generation', () => {
     const bob = await withCoins(app, 100);
     const { body } = await generate(app, bob).expect(202);
     const times = { heartbeatSeconds: 15, endsAfterSeconds: 60, pollMs: 100 };
-    const stream = await app.app.get(GenerationEvents).follow(bob, body.generation.id, 0, times);
+    const stream = await app.app
+      .get(GenerationEvents)
+      .follow(signedIn(bob), body.generation.id, 0, times);
     const told = textOf(stream!);
     await app.as(bob).delete('/api/v1/me').send({ password: bob.password }).expect(204);
     expect(await told).toMatch(/^retry: 2000\n\n(id: 1\nevent: .*\ndata: .*\n\n)?$/);
+  });
+
+  it.each([
+    ['signs out', (who: Account) => app.as(who).post('/api/v1/auth/logout').expect(204)],
+    [
+      'is disabled',
+      (who: Account) =>
+        app.database.query('update users set disabled_at = now() where id = $1', [who.userId]),
+    ],
+  ])('tell nothing more to who %s', async (_what, leave) => {
+    const bob = await withCoins(app, 100);
+    const { body } = await generate(app, bob).expect(202);
+    const { id } = body.generation;
+    const times = { heartbeatSeconds: 60, endsAfterSeconds: 60, pollMs: 100 };
+    const stream = await app.app.get(GenerationEvents).follow(signedIn(bob), id, 1, times);
+    const told = textOf(stream!);
+    await leave(bob);
+    await app.database.query('update generations set revision = revision + 1 where id = $1', [id]);
+    expect(await told).toBe('retry: 2000\n\n');
   });
 
   it('are told of a few generations of one user at once, and of as many of others', async () => {

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { AccessModule } from './access/access.module.js';
 import { AdminToken } from './access/admin-token.js';
-import { Principals } from './access/principals.js';
 import { RolesGuard } from './access/roles.guard.js';
 import { SignedInGuard } from './access/signed-in.guard.js';
 import { AccountModule } from './account/account.module.js';
@@ -18,6 +18,7 @@ import { TotpModule } from './totp/totp.module.js';
 /** Accounts, the ways to sign in, and the guards that close every route. */
 @Module({
   imports: [
+    AccessModule,
     AccountModule,
     GoogleModule,
     MembershipsModule,
@@ -29,7 +30,6 @@ import { TotpModule } from './totp/totp.module.js';
   providers: [
     AdminToken,
     JwtStrategy,
-    Principals,
     // In this order: who it is, what they may, and what they may in the studio that it is about.
     { provide: APP_GUARD, useClass: SignedInGuard },
     { provide: APP_GUARD, useClass: RolesGuard },

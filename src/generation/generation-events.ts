@@ -2,6 +2,7 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/access/principal.js';
+import { Principals } from '../auth/access/principals.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { notFound, Problem } from '../core/problems/problem.js';
 import { Shutdown } from '../core/process/shutdown.js';
@@ -22,14 +23,14 @@ const GONE = 'gone';
 export interface StreamTimes {
   /** How long nothing is said, at most, in seconds: proxies close what is silent. */
   readonly heartbeatSeconds: number;
-  /**
-   * When it ends, in seconds: the client comes again, and is asked who it is. It may have signed out
-   * meanwhile, or its account been disabled.
-   */
+  /** When it ends, in seconds: the client comes again, and is asked for a token that has not expired. */
   readonly endsAfterSeconds: number;
   /** How often to look without having heard of a change, in milliseconds: there may be many streams. */
   readonly pollMs: number;
 }
+
+/** Whose stream it is. */
+type SignedIn = Pick<Principal, 'userId' | 'sessionId'>;
 
 const TIMES: StreamTimes = { heartbeatSeconds: 15, endsAfterSeconds: 60, pollMs: 5_000 };
 
@@ -38,7 +39,8 @@ const TIMES: StreamTimes = { heartbeatSeconds: 15, endsAfterSeconds: 60, pollMs:
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html), whichever process changes it.
  *
  * Each event is the whole of it as it is then, and has its revision as its id. So who comes again with
- * `Last-Event-ID` misses nothing that still holds.
+ * `Last-Event-ID` misses nothing that still holds. Who has signed out meanwhile, or whose account is
+ * disabled, is told nothing more.
  */
 @Injectable()
 export class GenerationEvents {
@@ -48,6 +50,7 @@ export class GenerationEvents {
   constructor(
     private readonly em: EntityManager,
     private readonly queries: GenerationQueries,
+    private readonly principals: Principals,
     private readonly changes: RowChanges,
     private readonly shutdown: Shutdown,
   ) {}
@@ -58,11 +61,12 @@ export class GenerationEvents {
    * @throws Problem `not-found`, `too-many-streams`
    */
   async follow(
-    { userId }: Pick<Principal, 'userId'>,
+    principal: SignedIn,
     id: string,
     lastSeen: number,
     times = TIMES,
   ): Promise<Readable | undefined> {
+    const { userId } = principal;
     const now = await this.queries.find(userId, id);
     if (!now) throw new Problem(notFound);
     // One that has not been yet is none of ours.
@@ -73,7 +77,7 @@ export class GenerationEvents {
     const stream = new PassThrough().once('close', () => {
       this.leave(userId);
     });
-    pipeline(this.tell(userId, id, seen, times), stream, () => undefined);
+    pipeline(this.tell(principal, id, seen, times), stream, () => undefined);
     return stream;
   }
 
@@ -95,7 +99,7 @@ export class GenerationEvents {
   }
 
   private async *tell(
-    userId: string,
+    principal: SignedIn,
     id: string,
     lastSeen: number,
     { heartbeatSeconds, endsAfterSeconds, pollMs }: StreamTimes,
@@ -106,9 +110,9 @@ export class GenerationEvents {
       const leftSeconds = Math.max(0, (endsAt - performance.now()) / 1_000);
       const seconds = Math.min(heartbeatSeconds, leftSeconds);
       const change = await this.changes.waitFor(id, seconds, () => this.since(id, seen), pollMs);
-      if (change === GONE) return;
+      if (change === GONE || !(await this.principals.isSignedIn(principal))) return;
       if (change) {
-        const found = await this.queries.find(userId, id);
+        const found = await this.queries.find(principal.userId, id);
         // It was deleted just now, with the account.
         if (!found) return;
         yield `id: ${found.revision}\nevent: generation\ndata: ${JSON.stringify(found.shown)}\n\n`;

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '../auth/access/access.module.js';
 import { CoinsModule } from '../coins/coins.module.js';
 import { Prices } from '../coins/costs/prices.js';
 import { PersonalData } from '../core/personal-data/personal-data.js';
@@ -22,7 +23,13 @@ import { PicturePrices } from './picture-prices.js';
 
 /** Generations as every process knows them. The API adds routes, the worker adds work. */
 @Module({
-  imports: [CoinsModule, ImagesModule, ModelsModule, QueueModule.forJob(paintPictures)],
+  imports: [
+    AccessModule,
+    CoinsModule,
+    ImagesModule,
+    ModelsModule,
+    QueueModule.forJob(paintPictures),
+  ],
   controllers: [AdminGenerationsController, GenerationsController],
   providers: [
     Abandonments,

@@ -50,4 +50,13 @@ export class Principals {
     const { roles } = session;
     return { userId: sub, sessionId: sid, roles, studioId: studioId ?? null };
   }
+
+  /** Whether the sign-in of a request that was let in, and is still being answered, lasts. */
+  async isSignedIn({
+    userId,
+    sessionId,
+  }: Pick<Principal, 'userId' | 'sessionId'>): Promise<boolean> {
+    const [session] = await this.sessions.find(sessionId);
+    return session?.userId === userId;
+  }
 }
