@@ -26,6 +26,7 @@ import { Timer } from './core/reconciler/timer.entity.js';
 import { AuditDetails, AuditEntry } from './core/audit/audit-entry.entity.js';
 import { Counter } from './core/rate-limits/counter.entity.js';
 import { ErasedGenerationCost } from './generation/costs/erased-generation-cost.entity.js';
+import { ModelSlot } from './generation/painting/model-slot.entity.js';
 import { GenerationImage } from './generation/generation-image.entity.js';
 import { Generation } from './generation/generation.entity.js';
 import { DeletedImage } from './images/deleted-image.entity.js';
@@ -51,6 +52,7 @@ const ENTITIES = [
   CoinTransfer,
   DeletedImage,
   ErasedGenerationCost,
+  ModelSlot,
   FailedJob,
   FileRemoval,
   IdempotencyKey,

@@ -15,14 +15,13 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** @param isAsked whether a worker asks the model for it, and dies thereby */
+/** @param isAsked whether a worker begins with it, and dies thereby */
 async function begin(isAsked: boolean) {
   const { body } = await generate(app, ana).expect(202);
   if (isAsked) {
-    await app.database.query(
-      `update generations set deadline_at = now() + interval '1 minute' where id = $1`,
-      [body.generation.id],
-    );
+    await app.database.query('update generations set attempts = 1 where id = $1', [
+      body.generation.id,
+    ]);
   }
   return { id: body.generation.id as string, imageId: body.image.id as string };
 }
@@ -39,7 +38,7 @@ const ageOldest = () =>
   app.database.query(
     `update generations set finished_at = finished_at - interval '1 hour' where id = (
        select id from generations
-       where user_id = $1 and deadline_at is not null and finished_at > now() - interval '1 hour'
+       where user_id = $1 and attempts > 0 and finished_at > now() - interval '1 hour'
        order by finished_at limit 1
      )`,
     [ana.userId],

@@ -49,6 +49,23 @@ const endingsOf = (id: string) =>
     [id],
   );
 
+/**
+ * Has the files of so many pictures not be stored, by a fault that is no outage: what is about to be stored
+ * is written down first, which fails. Sequences are not rolled back.
+ */
+const refuseToStore = (pictures: number) =>
+  app.database.query(`
+    create sequence written;
+    create function refuse() returns trigger language plpgsql security definer as $$
+      begin
+        if nextval('public.written') <= ${pictures} then perform 1 / 0; end if;
+        return null;
+      end $$;
+    create trigger refuse before insert on file_removals
+      for each statement execute function refuse()`);
+
+const storeAgain = () => app.database.query('drop function refuse cascade; drop sequence written');
+
 describe('pictures that have come', () => {
   it('are kept while storage is away, and the model is not asked again', async () => {
     store.faults.add({ fail: 'SlowDown', on: 'PutObject', times: 25 });
@@ -58,15 +75,9 @@ describe('pictures that have come', () => {
   }, 60_000);
 
   it('are paid for, when another fails by a fault of ours', async () => {
-    // What is about to be stored is written down first, which fails once. Sequences are not rolled back.
-    await app.database.query(`
-      create sequence written;
-      create function refuse() returns trigger language plpgsql security definer as $$
-        begin perform 1 / (nextval('public.written') - 1); return null; end $$;
-      create trigger refuse before insert on file_removals
-        for each statement execute function refuse()`);
+    await refuseToStore(1);
     const { images, generation } = await make({ count: 2 });
-    await app.database.query('drop function refuse cascade; drop sequence written');
+    await storeAgain();
     expect(generation).toMatchObject({
       ...{ status: 'COMPLETED', attempts: 1 },
       coins: { held: 0, charged: 100, returned: 100 },
@@ -74,6 +85,27 @@ describe('pictures that have come', () => {
     const codes = images.map(({ error }: { error: { code: string } | null }) => error?.code);
     expect(codes.filter((code: unknown) => code === 'internal-error')).toHaveLength(1);
     expect(gemini.requests).toHaveLength(2);
+  }, 60_000);
+
+  it('are asked for again when a fault of ours has hit all that somebody still wants', async () => {
+    const held = Promise.withResolvers<undefined>();
+    const picture = { parts: [pictureOf(gemini.picture)] };
+    gemini.next.push(
+      () => held.promise.then(() => picture),
+      () => held.promise.then(() => picture),
+    );
+    const { body } = await generate(app, ana, { count: 2 }).expect(202);
+    await gemini.asked(2);
+    await app.as(ana).delete(`/api/v1/images/${body.images[1].id}`).expect(204);
+    await refuseToStore(1);
+    held.resolve(undefined);
+    const final = await finalGeneration(app, ana, body.generation.id);
+    await storeAgain();
+    expect(final).toMatchObject({
+      ...{ status: 'COMPLETED', attempts: 2, imageIds: [body.images[0].id] },
+      coins: { held: 0, charged: 100, returned: 100 },
+    });
+    expect(gemini.requests).toHaveLength(3);
   }, 60_000);
 
   it('leave no files when their owner has cancelled meanwhile, and the model is hung up on', async () => {

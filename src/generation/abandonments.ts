@@ -5,12 +5,13 @@ import { Problem } from '../core/problems/problem.js';
 import { CANCELLED } from './generation.entity.js';
 import { tooManyCancelled } from './generation.problems.js';
 
-/** How many generations one may give up in an hour for which a model had been asked. */
+/** How many generations one may give up in an hour that a worker had begun with. */
 const MOST_PER_HOUR = 20;
 
 /**
- * Those that were given up when their model had been asked: their owners pay nothing for what the
- * operator pays for. Giving up is never refused, but who does it all the time may ask for no more.
+ * Those that were given up once a worker had begun with them: their owners pay nothing for what the
+ * operator may have to pay for, and for the slots that others wait for. Giving up is never refused, but
+ * who does it all the time may ask for no more.
  */
 @Injectable()
 export class Abandonments {
@@ -25,7 +26,7 @@ export class Abandonments {
     const [oldest] = await this.em.fork().execute<{ seconds: number }[]>(
       `select ceil(extract(epoch from finished_at + interval '1 hour' - now()))::int as seconds
        from generations
-       where user_id = ? and error_code = '${CANCELLED.code}' and deadline_at is not null
+       where user_id = ? and error_code = '${CANCELLED.code}' and attempts > 0
          and finished_at > now() - interval '1 hour'
        order by finished_at desc offset ${MOST_PER_HOUR - 1} limit 1`,
       [userId],

@@ -5,10 +5,10 @@ import { ImagesWorkerModule } from '../images/images-worker.module.js';
 import { GenerationModule } from './generation.module.js';
 import { OverdueGenerations } from './overdue-generations.js';
 import { GenerationProcessor } from './painting/generation.processor.js';
+import { GenerationPainting } from './painting/generation-painting.js';
 import { ModelCalls } from './painting/model-calls.js';
-import { ModelRate } from './painting/model-rate.js';
+import { ModelSlots } from './painting/model-slots.js';
 import { PictureMaking } from './painting/picture-making.js';
-import { PicturePainting } from './painting/picture-painting.js';
 import { SourcePictures } from './painting/source-pictures.js';
 
 /** The work of the generation feature, for the worker. */
@@ -16,11 +16,11 @@ import { SourcePictures } from './painting/source-pictures.js';
   imports: [GenerationModule, ImagesWorkerModule, ReconcilerModule],
   providers: [
     GenerationProcessor,
+    GenerationPainting,
     ModelCalls,
-    ModelRate,
+    ModelSlots,
     OverdueGenerations,
     PictureMaking,
-    PicturePainting,
     SourcePictures,
   ],
 })

@@ -90,10 +90,10 @@ const GenerationSchema = defineEntity({
       expression:
         'create index generations_deadline_index on generations (deadline_at) where next_attempt_at is not null and deadline_at is not null',
     },
-    // For what was given up once its model had been asked.
+    // For what was given up once a worker had begun with it.
     {
       name: 'generations_abandoned_index',
-      expression: `create index generations_abandoned_index on generations (user_id, finished_at) where error_code = '${CANCELLED.code}' and deadline_at is not null`,
+      expression: `create index generations_abandoned_index on generations (user_id, finished_at) where error_code = '${CANCELLED.code}' and attempts > 0`,
     },
     ...workIndexes('generations', 'user_id'),
   ],

@@ -3,6 +3,8 @@ import { LockMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '../auth/access/principal.js';
+import { InsufficientCoins } from '../coins/coins.problems.js';
+import { Coins } from '../coins/coins.service.js';
 import { hold } from '../coins/ledger.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { Idempotency, IdempotentRun } from '../core/http/idempotency.js';
@@ -58,6 +60,7 @@ export class Generations {
     private readonly em: EntityManager,
     private readonly models: ImageModels,
     private readonly prices: PicturePrices,
+    private readonly coins: Coins,
     private readonly abandonments: Abandonments,
     private readonly endings: GenerationEndings,
     private readonly images: GeneratedImages,
@@ -132,6 +135,9 @@ export class Generations {
   ): Promise<GeneratedAnswer> {
     const { id: reference, userId, prompt, count, price: amount } = generation;
     try {
+      // The ledger decides; but who has no coins and a key is told before anything is written.
+      const { available: have } = await this.coins.balance(userId);
+      if (have < amount) throw new InsufficientCoins({ need: amount, have });
       await this.abandonments.requireFew(userId);
       const position = await this.line.placeOfNew(userId);
       return await this.em.fork().transactional(async (em) => {

@@ -107,7 +107,7 @@ export function generationMisfits(
   const isKeyless = env.GEMINI_API_KEY === undefined;
   const { GENERATION_CONCURRENCY: atOnce, GENERATION_RATE_PER_MINUTE: rate = Infinity } = env;
   return misfitsBy([
-    // Each request that is worked on gets its turn within as many minutes as it has pictures.
+    // What is worked on gets its slots within as many minutes as a request may have pictures.
     [rate < atOnce, 'GENERATION_RATE_PER_MINUTE', 'must not be less than GENERATION_CONCURRENCY'],
     [isKeyless && needing.length > 0, 'GEMINI_API_KEY', `is required with ${needing.join(', ')}`],
     ...PRICES.map(

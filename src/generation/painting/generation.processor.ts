@@ -8,14 +8,14 @@ import {
 } from '../../queue/job-processor.js';
 import type { Generation } from '../generation.entity.js';
 import { paintPictures } from '../generation.jobs.js';
-import { PicturePainting } from './picture-painting.js';
+import { GenerationPainting } from './generation-painting.js';
 
 /** Works on `picture-generation`. */
 @Processor(paintPictures.name, workerOptions)
 export class GenerationProcessor extends JobProcessor<Generation> {
   constructor(
     services: JobServices,
-    private readonly painting: PicturePainting,
+    private readonly painting: GenerationPainting,
   ) {
     super(paintPictures, services, services.env.GENERATION_CONCURRENCY);
   }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
 import { postHold } from '../../coins/ledger.js';
@@ -9,22 +10,22 @@ import { GeneratedImages } from '../../images/generated/generated-images.js';
 import type { Attempt, WriteOutcome } from '../../queue/job-processor.js';
 import { INTERNAL_ERROR } from '../../queue/work-lease.js';
 import type { WorkError } from '../../queue/work-row.js';
-import { type Generation, SEEDS } from '../generation.entity.js';
+import { CANCELLED, type Generation, SEEDS } from '../generation.entity.js';
 import { GenerationImage } from '../generation-image.entity.js';
 import { nobodyWaits, NoPictures, refusalFor, timedOut } from '../generation-refusals.js';
 import type { ImageModel } from '../models/image-model.js';
 import { ImageModels } from '../models/image-models.js';
-import { ModelRate } from './model-rate.js';
+import { ModelSlots, type Slots } from './model-slots.js';
 import { PictureMaking, type PictureOutcome, type PictureTask } from './picture-making.js';
 import { SourcePictures } from './source-pictures.js';
 
 /** Has a model paint what a generation asks for, and makes its images of that. */
 @Injectable()
-export class PicturePainting {
+export class GenerationPainting {
   constructor(
     private readonly em: EntityManager,
     private readonly models: ImageModels,
-    private readonly rate: ModelRate,
+    private readonly slots: ModelSlots,
     private readonly making: PictureMaking,
     private readonly sources: SourcePictures,
     private readonly images: GeneratedImages,
@@ -36,7 +37,7 @@ export class PicturePainting {
    * Makes all pictures of a generation, side by side. Those that come are paid for, and the coins for
    * the others go back. Doing it twice makes them twice, of which one attempt is kept.
    *
-   * The deadline begins when all of them may be asked for: waiting for that costs no time of theirs.
+   * The deadline begins with the slots of the model: waiting for those takes nothing of it.
    *
    * @throws JobRefusal when none came
    */
@@ -44,17 +45,42 @@ export class PicturePainting {
     const { signal } = attempt;
     if (!this.models.isConfigured) throw refusalFor('unavailable');
     const model = this.models.current();
-    await this.rate.wait(model.name, generation.count, signal);
+    const slots = await this.waitForSlots(generation, model, signal);
     return this.folders.within(async (folder) => {
-      const tasks = await this.begin(generation, folder, signal);
-      const leftMs = await this.timeLeft(generation, model);
-      if (leftMs <= 0) throw timedOut();
-      return this.paintUntil(performance.now() + leftMs, tasks, model, attempt);
+      const tasks = await this.prepare(generation, folder, signal);
+      const leftMs = await this.begin(generation, model, slots);
+      return this.paintUntil(performance.now() + leftMs, tasks, slots, model, attempt);
     });
   }
 
+  /** @throws JobRefusal when an earlier attempt has had the time, or would have until the first slot */
+  private async waitForSlots(
+    generation: Generation,
+    { name }: ImageModel,
+    signal: AbortSignal,
+  ): Promise<Slots> {
+    const leftMs = await this.timeLeft(generation);
+    if (leftMs <= 0) throw timedOut();
+    const slots = await this.slots.take(name, generation.count);
+    if (slots.waitMs >= leftMs) throw refusalFor('rate-limited');
+    await delay(slots.waitMs, undefined, { signal }).catch(() => undefined);
+    signal.throwIfAborted();
+    return slots;
+  }
+
+  /** Until the deadline that an earlier attempt has begun, in milliseconds, by the database's clock. */
+  private async timeLeft({ id, deadlineAt }: Generation): Promise<number> {
+    if (!deadlineAt) return Infinity;
+    const [row] = await this.em.execute<{ leftMs: number }[]>(
+      `select (extract(epoch from deadline_at - now()) * 1000)::float8 as "leftMs"
+       from generations where id = ?`,
+      [id],
+    );
+    return row?.leftMs ?? 0;
+  }
+
   /** Before the deadline begins: the pictures that it is made from may take their time. */
-  private async begin(
+  private async prepare(
     generation: Generation,
     folder: string,
     signal: AbortSignal,
@@ -81,19 +107,30 @@ export class PicturePainting {
   }
 
   /**
-   * Until the deadline, in milliseconds: by the database's clock, and from when a model was first asked.
-   * The row says which one that is; it may not be the one that the API had in mind.
+   * Begins the deadline, unless an earlier attempt did: by the database's clock, and so that the last
+   * picture has its time, too. The row says which model is asked; it may not be the one that the API had
+   * in mind.
+   *
+   * @returns the milliseconds until it
+   * @throws JobRefusal when it is over, or somebody has ended the generation
    */
-  private async timeLeft({ id }: Generation, { name, driver }: ImageModel): Promise<number> {
+  private async begin(
+    { id, count }: Generation,
+    { name, driver }: ImageModel,
+    { spacingMs }: Slots,
+  ): Promise<number> {
+    const seconds = this.env.GENERATION_DEADLINE + ((count - 1) * spacingMs) / 1_000;
     const [row] = await this.em.execute<{ leftMs: number }[]>(
       `update generations
-       set model = ?, driver = ?,
+       set revision = revision + ((model, driver) is distinct from (?, ?))::int,
+           model = ?, driver = ?,
            deadline_at = coalesce(deadline_at, now() + make_interval(secs => ?))
        where id = ? and status = 'PROCESSING'
        returning (extract(epoch from deadline_at - now()) * 1000)::float8 as "leftMs"`,
-      [name, driver, this.env.GENERATION_DEADLINE, id],
+      [name, driver, name, driver, seconds, id],
     );
     if (!row) throw nobodyWaits();
+    if (row.leftMs <= 0) throw timedOut();
     return row.leftMs;
   }
 
@@ -101,6 +138,7 @@ export class PicturePainting {
   private async paintUntil(
     at: number,
     tasks: PictureTask[],
+    { spacingMs }: Slots,
     model: ImageModel,
     attempt: Attempt,
   ): Promise<WriteOutcome<Generation>> {
@@ -112,7 +150,10 @@ export class PicturePainting {
     const deadline = { at, signal: AbortSignal.any([attempt.signal, time.signal]) };
     try {
       const outcomes = await together(
-        tasks.map((task) => this.making.make(task, model, deadline, attempt)),
+        tasks.map(async (task, index) => {
+          await delay(index * spacingMs, undefined, deadline).catch(() => undefined);
+          return this.making.make(task, model, deadline, attempt);
+        }),
       );
       return this.settle(outcomes, Math.round(performance.now() - startedAt));
     } finally {
@@ -120,13 +161,14 @@ export class PicturePainting {
     }
   }
 
-  /** @throws NoPictures when there is none, or the fault of ours that is to blame for all */
+  /** @throws NoPictures when there is none, or the fault of ours that is to blame for all that are wanted */
   private settle(outcomes: PictureOutcome[], latencyMs: number): WriteOutcome<Generation> {
     const came = outcomes.filter((outcome) => 'made' in outcome);
     const failed = outcomes.filter((outcome) => 'fault' in outcome);
     const refused = outcomes.filter((outcome) => 'refusal' in outcome);
     const [first] = failed;
-    if (first && failed.length === outcomes.length) throw first.fault;
+    const isWanted = refused.some(({ refusal }) => refusal.code !== CANCELLED.code);
+    if (first && came.length === 0 && !isWanted) throw first.fault;
     const errors = new Map<string, WorkError>([
       ...failed.map(({ imageId }) => [imageId, INTERNAL_ERROR] as const),
       ...refused.map(({ imageId, refusal }) => [imageId, refusal.asError()] as const),

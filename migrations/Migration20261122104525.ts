@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
-export class Migration20261122101200 extends Migration {
-  override name = 'Migration20261122101200';
+export class Migration20261122104525 extends Migration {
+  override name = 'Migration20261122104525';
 
   override up(): void | Promise<void> {
     this.addSql(
@@ -12,15 +12,23 @@ export class Migration20261122101200 extends Migration {
     );
 
     this.addSql(
+      `create table "model_slots" ("model" varchar(100) not null, "next_at" timestamptz(3) not null, primary key ("model"));`,
+    );
+    this.addSql(
+      `comment on table "model_slots" is 'When each model may be asked for the next picture, where there is a rate';`,
+    );
+
+    this.addSql(
       `create index generations_deadline_index on generations (deadline_at) where next_attempt_at is not null and deadline_at is not null;`,
     );
     this.addSql(
-      `create index generations_abandoned_index on generations (user_id, finished_at) where error_code = 'cancelled' and deadline_at is not null;`,
+      `create index generations_abandoned_index on generations (user_id, finished_at) where error_code = 'cancelled' and attempts > 0;`,
     );
   }
 
   override down(): void | Promise<void> {
     this.addSql(`drop table if exists "erased_generation_costs" cascade;`);
+    this.addSql(`drop table if exists "model_slots" cascade;`);
 
     this.addSql(`drop index "generations_deadline_index";`);
     this.addSql(`drop index "generations_abandoned_index";`);
