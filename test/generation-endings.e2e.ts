@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { registerAdmin } from './administrators.js';
 import { balanceOf, generate, ledgerFaults, NO_FAULTS, withCoins } from './generation-requests.js';
 import { type Account, TestingApp } from './testing-app.js';
 
@@ -76,6 +77,24 @@ describe('a generation that is cancelled', () => {
     expect(await app.database.query('select 1 from generations where id = $1', [id])).toEqual([]);
   });
 });
+
+it('deleting a picture that is to be made, and adjusting the coins of its owner, wait for each other', async () => {
+  const admin = await registerAdmin(app);
+  const bob = await withCoins(app, 10_000);
+  const adjust = () =>
+    app
+      .as(admin)
+      .post(`/api/v1/admin/users/${bob.userId}/coins`)
+      .send({ amount: -1, reason: 'A test' });
+  for (let round = 0; round < 40; round += 1) {
+    const { body } = await generate(app, bob).expect(202);
+    const [deleted, adjusted] = await Promise.all([
+      app.as(bob).delete(`/api/v1/images/${body.image.id}`),
+      adjust(),
+    ]);
+    expect([deleted.status, adjusted.status]).toEqual([204, 201]);
+  }
+}, 60_000);
 
 it('leaves a ledger without a fault', async () => {
   expect(await ledgerFaults(app)).toEqual(NO_FAULTS);
