@@ -86,13 +86,16 @@ it('deleting a picture that is to be made, and adjusting the coins of its owner,
       .as(admin)
       .post(`/api/v1/admin/users/${bob.userId}/coins`)
       .send({ amount: -1, reason: 'A test' });
-  for (let round = 0; round < 40; round += 1) {
-    const { body } = await generate(app, bob).expect(202);
-    const [deleted, adjusted] = await Promise.all([
-      app.as(bob).delete(`/api/v1/images/${body.image.id}`),
-      adjust(),
-    ]);
-    expect([deleted.status, adjusted.status]).toEqual([204, 201]);
+  for (let round = 0; round < 20; round += 1) {
+    const asked = await Promise.all(Array.from({ length: 5 }, () => generate(app, bob)));
+    const answers = await Promise.all(
+      asked.flatMap(({ body }) => [
+        app.as(bob).delete(`/api/v1/images/${body.image.id}`),
+        adjust(),
+        adjust(),
+      ]),
+    );
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 201]));
   }
 }, 60_000);
 
