@@ -111,7 +111,7 @@ export function describeAdministration(
       expect(await lettersOf(app, letter.row_id)).toMatchObject([
         {
           ...{ id: letter.id, status: 'FAILED', retries: 1 },
-          error: expect.stringContaining('ENOENT'),
+          error: expect.stringContaining('The folder of files is not there'),
           // One cause, whatever the names of the files.
           fingerprint: letter.fingerprint,
         },

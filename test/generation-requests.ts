@@ -73,3 +73,23 @@ export async function ledgerFaults(app: TestingApp) {
 
 /** What {@link ledgerFaults} is of a ledger that is right. */
 export const NO_FAULTS = { differences: [], sum: 0 };
+
+/**
+ * Has the files of so many pictures not be stored, by a fault that is no outage: what is about to be stored
+ * is written down first, and that fails. Sequences are not rolled back.
+ */
+export async function refuseToStore({ database }: TestingApp, pictures: number): Promise<void> {
+  await database.query(`
+    create sequence written;
+    create function refuse() returns trigger language plpgsql security definer as $$
+      begin
+        if nextval('public.written') <= ${pictures} then perform 1 / 0; end if;
+        return null;
+      end $$;
+    create trigger refuse before insert on file_removals
+      for each statement execute function refuse()`);
+}
+
+export async function storeAgain({ database }: TestingApp): Promise<void> {
+  await database.query('drop function refuse cascade; drop sequence written');
+}

@@ -8,6 +8,8 @@ import {
   generate,
   ledgerFaults,
   NO_FAULTS,
+  refuseToStore,
+  storeAgain,
   withCoins,
 } from './generation-requests.js';
 import { removalsOf } from './image-requests.js';
@@ -49,23 +51,6 @@ const endingsOf = (id: string) =>
     [id],
   );
 
-/**
- * Has the files of so many pictures not be stored, by a fault that is no outage: what is about to be stored
- * is written down first, which fails. Sequences are not rolled back.
- */
-const refuseToStore = (pictures: number) =>
-  app.database.query(`
-    create sequence written;
-    create function refuse() returns trigger language plpgsql security definer as $$
-      begin
-        if nextval('public.written') <= ${pictures} then perform 1 / 0; end if;
-        return null;
-      end $$;
-    create trigger refuse before insert on file_removals
-      for each statement execute function refuse()`);
-
-const storeAgain = () => app.database.query('drop function refuse cascade; drop sequence written');
-
 describe('pictures that have come', () => {
   it('are kept while storage is away, and the model is not asked again', async () => {
     store.faults.add({ fail: 'SlowDown', on: 'PutObject', times: 25 });
@@ -75,9 +60,9 @@ describe('pictures that have come', () => {
   }, 60_000);
 
   it('are paid for, when another fails by a fault of ours', async () => {
-    await refuseToStore(1);
+    await refuseToStore(app, 1);
     const { images, generation } = await make({ count: 2 });
-    await storeAgain();
+    await storeAgain(app);
     expect(generation).toMatchObject({
       ...{ status: 'COMPLETED', attempts: 1 },
       coins: { held: 0, charged: 100, returned: 100 },
@@ -97,10 +82,10 @@ describe('pictures that have come', () => {
     const { body } = await generate(app, ana, { count: 2 }).expect(202);
     await gemini.asked(2);
     await app.as(ana).delete(`/api/v1/images/${body.images[1].id}`).expect(204);
-    await refuseToStore(1);
+    await refuseToStore(app, 1);
     held.resolve(undefined);
     const final = await finalGeneration(app, ana, body.generation.id);
-    await storeAgain();
+    await storeAgain(app);
     expect(final).toMatchObject({
       ...{ status: 'COMPLETED', attempts: 2, imageIds: [body.images[0].id] },
       coins: { held: 0, charged: 100, returned: 100 },

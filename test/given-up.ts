@@ -20,7 +20,7 @@ export interface LetterRow {
  * Has the store take no files while something is done: a fault that a later attempt does not meet. A
  * worker that starts meanwhile would mend it.
  */
-export async function whileStoreIsAway<T>(app: TestingApp, work: () => Promise<T>): Promise<T> {
+async function whileStoreIsAway<T>(app: TestingApp, work: () => Promise<T>): Promise<T> {
   const incoming = join(app.variables['DATA_DIR'] ?? '', 'files/.incoming');
   await rename(incoming, `${incoming}-away`);
   try {

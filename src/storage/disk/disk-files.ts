@@ -1,5 +1,5 @@
 import { constants, createWriteStream } from 'node:fs';
-import { copyFile, link, mkdir, open, realpath, rmdir } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, open, realpath, rmdir } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -74,6 +74,14 @@ export async function flushFolder(folder: string): Promise<void> {
 /** False when it is missing or a link is among its ancestors. */
 export async function isRealFolder(folder: string): Promise<boolean> {
   return (await ignoreMissing(realpath(folder))) === folder;
+}
+
+/** False when it is missing, or a disk has gone away or become read-only below it. */
+export async function isWritableFolder(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Level by level, so that a link on the way is found before anything is made behind it. */

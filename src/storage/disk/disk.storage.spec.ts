@@ -1,10 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { describeStorage } from '../../../test/storage-suite.js';
+import { Unavailable } from '../../core/problems/unavailable.js';
 import { DiskStorage } from './disk.storage.js';
 import { FileUrlSigner } from '../signed-url.js';
 import { ObjectNotFound } from '../storage.js';
@@ -153,6 +164,14 @@ describe('the disk driver', () => {
   it('is not ready when its folder is gone', async () => {
     await rm(root, { recursive: true });
     await expect(storage.check()).rejects.toThrow('ENOENT');
+  });
+
+  it('says that it is away while its folder is gone, and not that a file is at fault', async () => {
+    await rename(root, `${root}-away`);
+    const stored = storage.uploadBuffer(key, Buffer.from('own'));
+    await expect(stored).rejects.toThrow(Unavailable);
+    await rename(`${root}-away`, root);
+    await storage.uploadBuffer(key, Buffer.from('own'));
   });
 
   describe('symbolic links below the root', () => {

@@ -15,6 +15,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { OnModuleInit } from '@nestjs/common';
 import type { Env } from '../../core/env.js';
+import { Unavailable } from '../../core/problems/unavailable.js';
 import { makeDataFolder } from '../../core/process/data-folder.js';
 import {
   FILE_MODE,
@@ -24,6 +25,7 @@ import {
   ignoreMissing,
   isMissing,
   isRealFolder,
+  isWritableFolder,
   makeFolder,
   removeEmptyFolders,
   shareFile,
@@ -233,6 +235,10 @@ export class DiskStorage extends Storage implements OnModuleInit {
       const bytes = await write(incoming);
       await this.publish(incoming, target);
       return { key, bytes };
+    } catch (error) {
+      if (await isWritableFolder(this.incoming)) throw error;
+      const code = (error as NodeJS.ErrnoException).code ?? 'ENOENT';
+      throw new Unavailable('The folder of files is not there, or cannot be written to', code);
     } finally {
       // It is still there after an error, and when it was a second name of the target already.
       await rm(incoming, { force: true });
