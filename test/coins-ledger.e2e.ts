@@ -3,7 +3,8 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { SYSTEM_ACCOUNTS } from '../src/coins/coin-account.entity.js';
 import type { Coins } from '../src/coins/coins.service.js';
-import { credit, hold, postHold, voidHold } from '../src/coins/ledger.js';
+import { postHold, voidHold } from '../src/coins/holds.js';
+import { credit, hold } from '../src/coins/ledger.js';
 import { newId } from '../src/core/ids.js';
 import {
   coinsOf,

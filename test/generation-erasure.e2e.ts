@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AccountErasure } from '../src/auth/account/account-erasure.js';
-import { postHold } from '../src/coins/ledger.js';
+import { postHold } from '../src/coins/holds.js';
 import { imageIdsOf } from '../src/generation/generation-endings.js';
 import type { Generation } from '../src/generation/generation.entity.js';
 import { paintPictures } from '../src/generation/generation.jobs.js';

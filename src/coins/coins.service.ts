@@ -6,6 +6,7 @@ import { RowsById } from '../core/database/rows-by-id.js';
 import type { Page } from '../core/paging.js';
 import { requireAmount } from './amount.js';
 import type { TransferAnswer, TransferQuery } from './coins.schema.js';
+import { postHold, voidHold } from './holds.js';
 import {
   type Balance,
   clawBack,
@@ -16,10 +17,8 @@ import {
   type HoldKind,
   type Movement,
   NO_COINS,
-  postHold,
   type SpendKind,
   type Transferred,
-  voidHold,
 } from './ledger.js';
 import { Spending } from './spending.js';
 import { listTransfers } from './transfer.queries.js';
@@ -31,7 +30,7 @@ interface AccountTables {
 
 /**
  * The coins of users. What is written here is a transaction of its own; who has one already calls the
- * functions of ledger.ts, which say what each of these does and throws.
+ * functions of ledger.ts and holds.ts, which say what each of these does and throws.
  */
 @Injectable()
 export class Coins {

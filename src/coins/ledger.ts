@@ -95,37 +95,13 @@ export async function clawBack(
 }
 
 /**
- * Puts coins on hold, until {@link postHold} charges for what came of it or {@link voidHold} sets them
- * free.
+ * Puts coins on hold, until `postHold` charges for what came of it or `voidHold` sets them free: see
+ * holds.ts.
  *
  * @throws InsufficientCoins; RangeError, ReferenceTaken
  */
 export async function hold(em: EntityManager, movement: Movement<HoldKind>): Promise<Held> {
   return { holdId: await enter(em, { ...movement, phase: 'HOLD', direction: 'from user' }) };
-}
-
-/**
- * Ends a hold by charging all or part of it; the rest is free again.
- *
- * @returns false when it has ended before: then nothing is written
- * @throws RangeError when it is more than was held
- */
-export async function postHold(
-  em: EntityManager,
-  holdId: string,
-  amount: number,
-): Promise<boolean> {
-  requireAmount(amount);
-  return endHold(em, holdId, 'POST', amount);
-}
-
-/** Ends a hold without charging anything. @returns false when it has ended before */
-export function voidHold(
-  em: EntityManager,
-  holdId: string,
-  phase: 'VOID' | 'EXPIRE',
-): Promise<boolean> {
-  return endHold(em, holdId, phase, null);
 }
 
 /** What a user has, as the transaction of `em` sees it. */
@@ -257,53 +233,4 @@ async function write(em: EntityManager, account: Account, entry: Entry): Promise
     ],
   );
   return id;
-}
-
-/**
- * One statement: of two endings at once the second waits for the unique constraint of the first, and
- * then does nothing.
- *
- * @param amount what to charge; null for nothing
- */
-async function endHold(
-  em: EntityManager,
-  holdId: string,
-  phase: 'POST' | 'VOID' | 'EXPIRE',
-  amount: number | null,
-): Promise<boolean> {
-  requireTransaction(em);
-  const ended = await em.execute(
-    `with ending as (
-       insert into coin_transfers
-         (id, account_id, debit_account_id, credit_account_id, amount,
-          kind, phase, reference, hold_id, created_at)
-       select ?::uuid, account_id, debit_account_id, credit_account_id, coalesce(?::bigint, amount),
-              kind, ?, reference, id, now()
-       from coin_transfers
-       where id = ? and phase = 'HOLD' and coalesce(?::bigint, amount) <= amount
-       on conflict (hold_id) where hold_id is not null do nothing
-       returning account_id, hold_id
-     )
-     update coin_accounts
-     set held = held - on_hold.amount, posted = posted - coalesce(?::bigint, 0)
-     from ending join coin_transfers as on_hold on on_hold.id = ending.hold_id
-     where coin_accounts.id = ending.account_id
-     returning 1`,
-    [newId(), amount, phase, holdId, amount, amount],
-  );
-  if (ended.length > 0) return true;
-  await requireEnded(em, holdId, amount);
-  return false;
-}
-
-/** Why nothing was written: it had ended, or something is wrong. */
-async function requireEnded(em: EntityManager, holdId: string, amount: number | null) {
-  const [found] = await em.execute<{ amount: number }[]>(
-    `select amount::float8 as amount from coin_transfers where id = ? and phase = 'HOLD'`,
-    [holdId],
-  );
-  if (!found) throw new Error(`There is no hold ${holdId}`);
-  if (amount !== null && amount > found.amount) {
-    throw new RangeError(`The hold ${holdId} is of ${found.amount} coins, not ${amount}`);
-  }
 }

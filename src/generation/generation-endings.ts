@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
-import { voidHold } from '../coins/ledger.js';
+import { voidHold } from '../coins/holds.js';
 import { RowChanges } from '../core/database/row-changes.js';
 import { GeneratedImages } from '../images/generated/generated-images.js';
 import type { ImageMaker, OnceDeleted } from '../images/generated/image-makers.js';

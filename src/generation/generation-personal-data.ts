@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { voidHolds } from '../coins/void-holds.js';
+import { voidHolds } from '../coins/holds.js';
 import { inPages } from '../core/personal-data/pages.js';
 import type { OnceErased, Person, PersonalDataPart } from '../core/personal-data/personal-data.js';
 import { DeadLetters } from '../queue/dead-letters.js';
