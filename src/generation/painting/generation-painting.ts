@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
-import { postHold } from '../../coins/ledger.js';
+import { postHold } from '../../coins/holds.js';
 import { ENV, type Env } from '../../core/env.js';
 import { WorkFolders } from '../../images/conversion/work-folders.js';
 import { together } from '../../images/decoding/together.js';
