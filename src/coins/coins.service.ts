@@ -87,35 +87,53 @@ export class Coins {
     return new Map(rows.map(({ userId, spent }) => [userId, spent]));
   }
 
-  /** Whether so much is available now; only spending it decides. @throws RangeError */
+  /** Whether so much, from 1, is available now; only spending it decides. @throws RangeError */
   async canAfford(userId: string, amount: number): Promise<boolean> {
     requireAmount(amount);
     return (await this.balance(userId)).available >= amount;
   }
 
+  /** Gives coins, from 1 to 2^53 - 1. @throws Problem `too-many-coins`; RangeError, ReferenceTaken */
   credit(movement: Movement<CreditKind>): Promise<Transferred> {
     return this.write((em) => credit(em, movement));
   }
 
+  /**
+   * Takes back what was paid back, also into debt.
+   *
+   * @throws Problem `too-many-coins`; RangeError, ReferenceTaken
+   */
   clawBack(movement: Omit<Movement<'CLAWBACK'>, 'kind'>): Promise<Transferred> {
     return this.write((em) => clawBack(em, movement));
   }
 
+  /** Puts coins on hold until {@link post} or {@link void}. @throws InsufficientCoins; RangeError, ReferenceTaken */
   hold(movement: Movement<HoldKind>): Promise<Held> {
     return this.write((em) => hold(em, movement));
   }
 
-  /** @returns false when the hold has ended before */
+  /**
+   * Charges all or part of a hold; the rest is free again.
+   *
+   * @param amount from 1 to what is held
+   * @returns false when the hold has ended before
+   * @throws RangeError for any other amount; Error when there is no such hold
+   */
   post(holdId: string, amount: number): Promise<boolean> {
     return this.write((em) => postHold(em, holdId, amount));
   }
 
-  /** @returns false when the hold has ended before */
+  /**
+   * Sets all of a hold free.
+   *
+   * @returns false when it has ended before
+   * @throws Error when there is no such hold
+   */
   void(holdId: string, phase: 'VOID' | 'EXPIRE' = 'VOID'): Promise<boolean> {
     return this.write((em) => voidHold(em, holdId, phase));
   }
 
-  /** Hold and charge in one, by one statement. */
+  /** Hold and charge in one, by one statement. @throws InsufficientCoins; RangeError, ReferenceTaken */
   spend(movement: Movement<SpendKind>): Promise<Transferred> {
     return this.spending.spend(movement);
   }
