@@ -1,5 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/users/user.entity.js';
+import { MOST_COINS } from './amount.js';
 
 /** What coins come from and go to besides users, by fixed ids: no request has to look for them. */
 export const SYSTEM_ACCOUNTS = {
@@ -25,8 +26,6 @@ export const INSERT_SYSTEM_ACCOUNTS = `insert into coin_accounts (id, kind, crea
 )
   .map(([kind, id]) => `('${id}', '${kind}', now())`)
   .join(', ')};`;
-
-const MOST = Number.MAX_SAFE_INTEGER;
 
 const CoinAccountSchema = defineEntity({
   name: 'CoinAccount',
@@ -61,14 +60,15 @@ const CoinAccountSchema = defineEntity({
     },
     {
       name: 'coin_accounts_bounds',
-      expression: `held >= 0 and held <= ${MOST} and posted >= -${MOST} and posted <= ${MOST} and posted - held >= -${MOST}`,
+      expression: `held >= 0 and held <= ${MOST_COINS} and posted >= -${MOST_COINS} and posted <= ${MOST_COINS} and posted - held >= -${MOST_COINS}`,
     },
   ],
 });
 
 /**
- * An account of the ledger. What it has changes with a transfer alone: see ledger.ts. The balance of a
- * system account is computed from the transfers, so that its row is none that all spends wait for.
+ * An account of the ledger. What it has changes with a transfer alone: see ledger.ts and holds.ts. The
+ * balance of a system account is computed from the transfers, so that its row is none that all spends
+ * wait for.
  */
 export class CoinAccount extends CoinAccountSchema.class {}
 CoinAccountSchema.setClass(CoinAccount);

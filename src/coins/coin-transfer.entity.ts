@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { MOST_COINS } from './amount.js';
 import {
   CoinAccount,
   SYSTEM_ACCOUNT_LIST,
@@ -88,7 +89,7 @@ const CoinTransferSchema = defineEntity({
   checks: [
     {
       name: 'coin_transfers_amount_is_whole_and_positive',
-      expression: `amount >= 1 and amount <= ${Number.MAX_SAFE_INTEGER}`,
+      expression: `amount >= 1 and amount <= ${MOST_COINS}`,
     },
     {
       name: 'coin_transfers_endings_have_holds',
