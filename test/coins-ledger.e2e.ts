@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { SYSTEM_ACCOUNTS } from '../src/coins/coin-account.entity.js';
+import { ReferenceTaken } from '../src/coins/coins.problems.js';
 import type { Coins } from '../src/coins/coins.service.js';
 import { postHold, voidHold } from '../src/coins/holds.js';
-import { credit, hold } from '../src/coins/ledger.js';
+import { credit, hold, spend } from '../src/coins/ledger.js';
 import { newId } from '../src/core/ids.js';
+import { eventually } from './eventually.js';
 import {
   coinsOf,
   outcomes,
@@ -226,6 +228,57 @@ describe('a reference', () => {
       coins.spend({ userId, amount: 10, kind: 'ADJUSTMENT', reference: adjusted }),
     ).rejects.toThrow('belongs to another ADJUSTMENT');
     expect(await storedBalance(app, other)).toMatchObject({ available: 100 });
+  });
+});
+
+describe('a reference that several users race for', () => {
+  it('is of the first, and the other hears so and can go on', async () => {
+    const [userId, other] = [await somebodyWith(app, 100), await somebodyWith(app, 100)];
+    for (const move of [
+      (em: EntityManager, of: string, reference: string) => hold(em, spending(of, 10, reference)),
+      (em: EntityManager, of: string, reference: string) => spend(em, spending(of, 10, reference)),
+      (em: EntityManager, of: string, reference: string) =>
+        credit(em, { userId: of, amount: 20, kind: 'REWARD', reference }),
+    ]) {
+      const reference = newId();
+      const second = await transactional(async (em) => {
+        await move(em, userId, reference);
+        // It is not awaited: it waits for this transaction.
+        const second = transactional(async (own) => {
+          const refusal = await move(own, other, reference).catch((error: unknown) => error);
+          await credit(own, { userId: other, amount: 1, kind: 'REWARD', reference: newId() });
+          return refusal;
+        });
+        const waiting = await eventually(
+          () =>
+            app.database.query(
+              `select 1 from pg_stat_activity
+               where datname = current_database() and wait_event_type = 'Lock'`,
+            ),
+          (rows) => rows.length > 0,
+        );
+        expect(waiting).toHaveLength(1);
+        return { answer: second };
+      });
+      expect(await second.answer).toBeInstanceOf(ReferenceTaken);
+    }
+    expect(await storedBalance(app, userId)).toEqual({ posted: 110, held: 10, available: 100 });
+    expect(await storedBalance(app, other)).toEqual({ posted: 103, held: 0, available: 103 });
+  });
+
+  it('is of one of them, however many they are', async () => {
+    const users = await Promise.all(Array.from({ length: 30 }, () => somebodyWith(app, 100)));
+    for (const move of [
+      (userId: string, reference: string) => coins.hold(spending(userId, 10, reference)),
+      (userId: string, reference: string) => coins.spend(spending(userId, 10, reference)),
+      (userId: string, reference: string) => coins.clawBack({ userId, amount: 10, reference }),
+    ]) {
+      const reference = newId();
+      const settled = await Promise.allSettled(users.map((userId) => move(userId, reference)));
+      const refusals = settled.flatMap((each) => (each.status === 'rejected' ? each.reason : []));
+      expect(refusals).toHaveLength(users.length - 1);
+      for (const refusal of refusals) expect(refusal).toBeInstanceOf(ReferenceTaken);
+    }
   });
 });
 

@@ -212,6 +212,12 @@ function requirePossible({ posted, available }: Account, entry: Entry): void {
   }
 }
 
+/**
+ * Waits for whoever is just writing the same reference down. It is somebody else's then: one's own
+ * would have waited for the lock of the account.
+ *
+ * @throws ReferenceTaken; the transaction can go on
+ */
 async function write(em: EntityManager, account: Account, entry: Entry): Promise<string> {
   const { amount, direction, kind, phase, reference } = entry;
   const counterpart = SYSTEM_ACCOUNTS[COUNTERPARTS[kind]];
@@ -219,18 +225,22 @@ async function write(em: EntityManager, account: Account, entry: Entry): Promise
   const [debit, credit] = direction === 'to user' ? accounts : accounts.toReversed();
   const posted = direction === 'to user' ? amount : -amount;
   const id = newId();
-  await em.execute(
-    `with account as (
-       update coin_accounts set posted = posted + ?, held = held + ? where id = ? returning id
+  const written = await em.execute(
+    `with transfer as (
+       insert into coin_transfers
+         (id, account_id, debit_account_id, credit_account_id, amount, kind, phase, reference, created_at)
+       values (?::uuid, ?::uuid, ?::uuid, ?::uuid, ?, ?, ?, ?, now())
+       on conflict (reference, kind) where phase in ('SINGLE', 'HOLD') do nothing
+       returning account_id
      )
-     insert into coin_transfers
-       (id, account_id, debit_account_id, credit_account_id, amount, kind, phase, reference, created_at)
-     select ?::uuid, id, ?::uuid, ?::uuid, ?, ?, ?, ?, now() from account`,
+     update coin_accounts set posted = posted + ?, held = held + ?
+     from transfer where coin_accounts.id = account_id
+     returning 1`,
     [
+      ...[id, account.id, debit, credit, amount, kind, phase, reference],
       ...(phase === 'HOLD' ? [0, amount] : [posted, 0]),
-      account.id,
-      ...[id, debit, credit, amount, kind, phase, reference],
     ],
   );
+  if (written.length === 0) throw new ReferenceTaken(kind, reference);
   return id;
 }
