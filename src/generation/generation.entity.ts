@@ -2,6 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { User } from '../auth/users/user.entity.js';
 import { newId } from '../core/ids.js';
 import { currentRequestId, currentTraceParent } from '../core/request-context.js';
+import type { ModelDriver } from '../images/generated/provenance.js';
 import {
   dueIn,
   endWork,
@@ -10,7 +11,7 @@ import {
   workIndexes,
   type WorkRow,
 } from '../queue/work-row.js';
-import type { ModelDriver, ModelUsage } from './models/image-model.js';
+import type { ModelUsage } from './models/image-model.js';
 import {
   ASPECT_RATIOS,
   type AspectRatio,

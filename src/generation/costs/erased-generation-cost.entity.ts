@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import type { ModelDriver } from '../models/image-model.js';
+import type { ModelDriver } from '../../images/generated/provenance.js';
 
 const ErasedGenerationCostSchema = defineEntity({
   name: 'ErasedGenerationCost',

@@ -1,8 +1,6 @@
+import type { ModelDriver } from '../../images/generated/provenance.js';
 import type { AspectRatio, PictureSize } from './picture-sizes.js';
 import type { Style } from './styles.js';
-
-/** Who paints: a model at Google, or the painter that comes with the product. */
-export type ModelDriver = 'gemini' | 'local';
 
 /** What paints one picture at a time. */
 export interface ImageModel {

@@ -1,6 +1,6 @@
 import type { Env } from '../../core/env.js';
 import type { Capability } from '../../core/process/capabilities.js';
-import type { ModelDriver } from './image-model.js';
+import type { ModelDriver } from '../../images/generated/provenance.js';
 
 /** The variables that choose. */
 export type ModelDriverEnv = Pick<Env, 'GEMINI_API_KEY' | 'NODE_ENV' | 'ALLOW_SANDBOX'>;

@@ -1,10 +1,12 @@
+/** Who paints: a model at Google, or the painter that comes with the product. */
 export const MODEL_DRIVERS = ['gemini', 'local'] as const;
+export type ModelDriver = (typeof MODEL_DRIVERS)[number];
 
 /** Which model made a picture, and when. */
 export interface Provenance {
   /** As clients know it. */
   model: string;
-  driver: (typeof MODEL_DRIVERS)[number];
+  driver: ModelDriver;
   /** ISO 8601 in UTC. */
   generatedAt: string;
   /**
