@@ -9,7 +9,7 @@ import { type CostsQuery, costsQuery, costsSchema } from './generation-costs.sch
 @Controller('api/v1/admin/generations')
 @Roles('ADMIN')
 export class AdminGenerationsController {
-  constructor(private readonly figures: GenerationCosts) {}
+  constructor(private readonly costs: GenerationCosts) {}
 
   @Get('costs')
   @Operation({
@@ -18,7 +18,7 @@ export class AdminGenerationsController {
     answers: { 200: { description: 'The figures, the newest first', schema: costsSchema } },
     problems: [validationFailed],
   })
-  costs(@Query({ schema: costsQuery }) query: CostsQuery) {
-    return this.figures.by(query);
+  showCosts(@Query({ schema: costsQuery }) query: CostsQuery) {
+    return this.costs.by(query);
   }
 }
