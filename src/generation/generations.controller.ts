@@ -13,12 +13,7 @@ import { Operation } from '../core/openapi/openapi.js';
 import { notFound, unsupportedMediaType, validationFailed } from '../core/problems/problem.js';
 import { quotaExceeded } from '../images/images.problems.js';
 import { GenerationEvents } from './generation-events.js';
-import {
-  generationNotConfigured,
-  generationOver,
-  tooManyCancelled,
-  tooManyStreams,
-} from './generation.problems.js';
+import { generationOver, tooManyCancelled, tooManyStreams } from './generation.problems.js';
 import { GenerationQueries } from './generation.queries.js';
 import {
   generatedSchema,
@@ -31,6 +26,7 @@ import {
   generationSchema,
 } from './generation.schema.js';
 import { Generations } from './generations.service.js';
+import { generationNotConfigured } from './models/models.problems.js';
 
 const GENERATE_HEADERS = {
   location: 'The address of the generation.',

@@ -2,10 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
 import { TRAINED_ALGORITHMIC_MEDIA } from '../../images/generated/provenance.js';
-import { generationNotConfigured } from '../generation.problems.js';
 import { geminiSettings } from './gemini/gemini-settings.js';
 import type { ImageModel, Painting, PaintRequest } from './image-model.js';
 import { modelDriver } from './model-driver.js';
+import { generationNotConfigured } from './models.problems.js';
 
 /** What the local painter is called. Another number paints other pictures. */
 export const LOCAL_MODEL = 'local-painter-1';
