@@ -26,6 +26,6 @@ import { SourcePictures } from './painting/source-pictures.js';
 })
 export class GenerationWorkerModule {
   constructor(reconciler: Reconciler, overdue: OverdueGenerations) {
-    reconciler.register({ name: 'overdue generations', run: () => overdue.end() });
+    reconciler.register({ name: 'overdue generations', run: (signal) => overdue.end(signal) });
   }
 }
