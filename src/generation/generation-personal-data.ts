@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { voidHolds } from '../coins/holds.js';
+import { RowChanges } from '../core/database/row-changes.js';
 import { inPages } from '../core/personal-data/pages.js';
 import type { OnceErased, Person, PersonalDataPart } from '../core/personal-data/personal-data.js';
 import { DeadLetters } from '../queue/dead-letters.js';
@@ -16,6 +17,8 @@ interface Unfinished {
   holdId: string;
   attempts: number;
   isHandedOver: boolean;
+  /** Whether a worker has it, or had until it died. */
+  isLeased: boolean;
 }
 
 /** What a person had models paint: their prompts, and the work on them. */
@@ -28,6 +31,7 @@ export class GenerationPersonalData implements PersonalDataPart {
     private readonly costs: GenerationCosts,
     private readonly letters: DeadLetters,
     private readonly dispatcher: Dispatcher,
+    private readonly changes: RowChanges,
   ) {}
 
   export({ id: userId }: Person): AsyncIterable<object> {
@@ -36,11 +40,13 @@ export class GenerationPersonalData implements PersonalDataPart {
 
   /**
    * What is under way gives its coins back first, so that the ledger stays as if it were cancelled. All
-   * of it is locked before the coins are, as by a worker that ends it; its images go with the others.
+   * of it is locked before the coins are, as by a worker that ends it; its images go with the others. A
+   * worker that has some hears of it, and hangs up on the model.
    */
   async erase(em: EntityManager, { id: userId }: Person, onceErased: OnceErased): Promise<void> {
     const unfinished = await em.execute<Unfinished[]>(
-      `select id, hold_id as "holdId", attempts, queued_at is not null as "isHandedOver"
+      `select id, hold_id as "holdId", attempts, queued_at is not null as "isHandedOver",
+              lease_id is not null as "isLeased"
        from generations where user_id = ? and next_attempt_at is not null
        order by id for update`,
       [userId],
@@ -59,7 +65,16 @@ export class GenerationPersonalData implements PersonalDataPart {
       paintPictures,
       erased.map(({ id }) => id),
     );
+    for (const { id } of unfinished.filter(({ isLeased }) => isLeased)) {
+      await this.changes.announce(em, id);
+    }
+    if (unfinished.length > 0) onceErased(() => this.makeRoom(userId, unfinished));
+  }
+
+  /** Takes what was under way out of the queue, and lets the next ones in, whoever's they are. */
+  private async makeRoom(userId: string, unfinished: readonly Unfinished[]): Promise<void> {
     const carried = unfinished.filter(({ isHandedOver }) => isHandedOver);
-    onceErased(() => this.dispatcher.withdraw(paintPictures, carried));
+    await this.dispatcher.withdraw(paintPictures, carried);
+    await this.dispatcher.refill(paintPictures, userId);
   }
 }
