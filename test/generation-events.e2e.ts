@@ -84,6 +84,30 @@ describe('the events of a generation', () => {
     expect(made.map((event) => event.id)).toEqual([3]);
   });
 
+  it('tell of an image that is deleted before it is made', async () => {
+    await app.worker?.stop();
+    const { body } = await generate(app, ana, { count: 2 }).expect(202);
+    const { id, imageIds } = body.generation;
+    const never = { heartbeatSeconds: 3_600, endsAfterSeconds: 3_600, pollMs: 3_600_000 };
+    const stream = await app.app.get(GenerationEvents).follow(ana, id, 0, never);
+    const blocks: string[] = [];
+    for await (const block of stream!) {
+      blocks.push(String(block));
+      if (blocks.length === 2) await app.as(ana).delete(`/api/v1/images/${imageIds[0]}`);
+      if (blocks.length === 3) await app.as(ana).delete(`/api/v1/images/${imageIds[1]}`);
+    }
+    const told = blocks.slice(1).map((block) => {
+      const [, eventId, json] = /^id: (\d+)\nevent: generation\ndata: (.*)\n\n$/.exec(block)!;
+      const { status, imageIds: ids } = JSON.parse(json!);
+      return { eventId, status, ids };
+    });
+    expect(told).toEqual([
+      { eventId: '1', status: 'PENDING', ids: imageIds },
+      { eventId: '2', status: 'PENDING', ids: [imageIds[1]] },
+      { eventId: '3', status: 'FAILED', ids: [] },
+    ]);
+  });
+
   it('take no harm from whoever leaves', async () => {
     await app.worker?.stop();
     const { body } = await generate(app, ana).expect(202);

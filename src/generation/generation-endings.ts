@@ -58,7 +58,10 @@ export class GenerationEndings implements ImageMaker {
     });
   }
 
-  /** Of a generation whose images are all deleted nobody wants anything any more. */
+  /**
+   * Of a generation whose images are all deleted nobody wants anything any more. Of others, clients see
+   * that an image is gone.
+   */
   async giveUp(
     em: EntityManager,
     imageIds: readonly string[],
@@ -75,9 +78,13 @@ export class GenerationEndings implements ImageMaker {
     );
     for (const row of rows.filter(({ isFinal }) => !isFinal)) {
       const ids = await imageIdsOf(em, row.id);
-      if (!ids.every((id) => imageIds.includes(id))) continue;
-      await this.cancel(row, em);
-      onceDeleted(() => this.makeRoom(row));
+      if (ids.every((id) => imageIds.includes(id))) {
+        await this.cancel(row, em);
+        onceDeleted(() => this.makeRoom(row));
+      } else if (ids.some((id) => imageIds.includes(id))) {
+        row.loseImages();
+        await this.changes.announce(em, row.id);
+      }
     }
   }
 

@@ -75,7 +75,7 @@ const GenerationSchema = defineEntity({
     errorReason: p.string().length(100).nullable(),
     /** Until when models are asked; null before the first time. */
     deadlineAt: p.datetime(3).nullable(),
-    /** Grows with each change that clients can see. */
+    /** Grows with each change that clients can see, until it is final. */
     revision: p.integer(),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3).onUpdate(() => new Date()),
@@ -198,6 +198,11 @@ export class Generation extends GenerationSchema.class implements WorkRow {
   cancel(): void {
     this.fail(CANCELLED);
     endWork(this);
+  }
+
+  /** Some of its images are deleted, which clients see, but not all: it goes on with the others. */
+  loseImages(): void {
+    this.change(this.status);
   }
 
   /** Its coins were given back, so there is nothing to try again: a new one can be asked for. */
