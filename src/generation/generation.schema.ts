@@ -60,7 +60,7 @@ export const generationSchema = z
       .min(1)
       .nullable()
       .describe(
-        'Its place in the line, a second ago at most: 1 is next. Null when it does not wait.',
+        'Its place in the line, a second ago at most: 1 is next. Null once a worker has begun with it.',
       ),
     attempts: z.int().min(0).describe('How often a worker has begun with it.'),
     model: z.object({ name: z.string(), driver: z.string() }).describe('What paints the pictures.'),
