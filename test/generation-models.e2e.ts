@@ -67,6 +67,24 @@ describe('a picture of a trained model', () => {
     expect(today.costMicros).toBeGreaterThan(0);
     await app.as(ana).get('/api/v1/admin/generations/costs').expect(403);
   });
+
+  it.each([
+    ['to=0000-01-10', 422],
+    ['to=0001-01-01', 422],
+    ['from=1999-12-31&to=2000-02-01', 422],
+    ['to=2000-01-10', 422],
+    ['from=2000-01-01&to=2000-01-10', 200],
+    ['from=2026-02-30', 422],
+    ['to=9999-12-31', 200],
+    ['from=2026-01-02&to=2026-01-01', 422],
+    ['from=2024-01-01&to=2026-01-01', 422],
+  ])('is told of days that make sense: %s is answered %i', async (days, status) => {
+    const admin = await registerAdmin(app);
+    const { body } = await app.as(admin).get(`/api/v1/admin/generations/costs?${days}`);
+    expect(body).toMatchObject(
+      status === 200 ? { items: [] } : { status, code: 'validation-failed' },
+    );
+  });
 });
 
 const REFUSALS: [string, GeminiAnswer, object][] = [
