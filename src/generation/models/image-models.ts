@@ -3,7 +3,8 @@ import { ENV, type Env } from '../../core/env.js';
 import { Problem } from '../../core/problems/problem.js';
 import { TRAINED_ALGORITHMIC_MEDIA } from '../../images/generated/provenance.js';
 import { geminiSettings } from './gemini/gemini-settings.js';
-import type { ImageModel, Painting, PaintRequest } from './image-model.js';
+import type { ImageModel } from './image-model.js';
+import { LoadedWhenAsked } from './loaded-when-asked.js';
 import { modelDriver } from './model-driver.js';
 import { generationNotConfigured } from './models.problems.js';
 
@@ -48,23 +49,4 @@ function choose(env: Env): ImageModel | null {
     const { LocalImageModel } = await import('./local/local.image-model.js');
     return new LocalImageModel(LOCAL_MODEL);
   });
-}
-
-/** A model by name; its code comes with the first picture. The API, which asks for none, has none. */
-class LoadedWhenAsked implements ImageModel {
-  private loaded: Promise<ImageModel> | undefined;
-
-  constructor(
-    readonly driver: ImageModel['driver'],
-    readonly name: string,
-    readonly digitalSourceType: string | null,
-    private readonly load: () => Promise<ImageModel>,
-  ) {}
-
-  async paint(request: PaintRequest, signal: AbortSignal): Promise<Painting> {
-    signal.throwIfAborted();
-    this.loaded ??= this.load();
-    const model = await this.loaded;
-    return model.paint(request, signal);
-  }
 }
