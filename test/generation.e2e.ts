@@ -122,6 +122,13 @@ describe('a request for pictures', () => {
     [{ prompt: '   ' }, 'body.prompt'],
     [{ prompt: 'x'.repeat(4_001) }, 'body.prompt'],
     [{ prompt: 'a\u0000b' }, 'body.prompt'],
+    [{ prompt: 'a\nb' }, 'body.prompt'],
+    [{ prompt: 'a\tb' }, 'body.prompt'],
+    [{ prompt: 'a\u0085b' }, 'body.prompt'],
+    [{ prompt: 'a\ud800b' }, 'body.prompt'],
+    [{ title: 'a\r\nb' }, 'body.title'],
+    [{ title: 'a\u009fb' }, 'body.title'],
+    [{ description: 'a\u0080b' }, 'body.description'],
     [{ prompt: 7 }, 'body.prompt'],
     [{ count: 0 }, 'body.count'],
     [{ count: 5 }, 'body.count'],
@@ -139,6 +146,23 @@ describe('a request for pictures', () => {
     const { body } = await generate(app, ana, asked).expect(422);
     expect([body.code, body.errors[0].path]).toEqual(['validation-failed', path]);
     expect(await balanceOf(app, ana)).toEqual(before);
+  });
+
+  it('says why it takes no line break', async () => {
+    const { body } = await generate(app, ana, { prompt: 'A fox\nin the snow' }).expect(422);
+    expect(body.errors).toEqual([
+      { path: 'body.prompt', message: 'must not contain line breaks or other control characters' },
+    ]);
+  });
+
+  it('is trimmed, may be as long as it says, and describe its images in several lines', async () => {
+    const prompt = '🦊'.repeat(4_000);
+    await generate(app, ana, { prompt: `${prompt}.` }).expect(422);
+    const asked = { prompt: `\t ${prompt}\n`, title: ' Dusk\n', description: 'A\nB\tC' };
+    const { body } = await generate(app, ana, asked).expect(202);
+    expect(body.generation.prompt).toBe(prompt);
+    expect(body.image).toMatchObject({ prompt, title: 'Dusk', description: 'A\nB\tC' });
+    await app.as(ana).delete(`/api/v1/generations/${body.generation.id}`);
   });
 
   it('names no picture of somebody else, nor one that is not there yet', async () => {

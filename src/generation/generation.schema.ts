@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { givenId } from '../core/ids.js';
 import { pageOf, pageQuery } from '../core/paging.js';
-import { text } from '../core/text.js';
+import { lineOfText, text } from '../core/text.js';
 import { imageSchema } from '../images/image.schema.js';
 import {
   GENERATION_STATUSES,
@@ -21,8 +21,8 @@ const generationStatus = z.enum(GENERATION_STATUSES).meta({ id: 'GenerationStatu
 
 export const generateSchema = z
   .strictObject({
-    prompt: text({ min: 1, max: 4_000 }).describe('What to paint, in your words.'),
-    title: text({ min: 1, max: 200 }).optional().describe('Of the images.'),
+    prompt: lineOfText({ min: 1, max: 4_000 }).describe('What to paint, in your words.'),
+    title: lineOfText({ min: 1, max: 200 }).optional().describe('Of the images.'),
     description: text({ min: 1, max: 4_000 }).optional().describe('Of the images.'),
     aspectRatio: z.enum(ASPECT_RATIOS).default('1:1').describe('Width to height.'),
     size: z.enum(PICTURE_SIZES).default('1K').describe('About how long the longer side is.'),
