@@ -160,6 +160,19 @@ describe('a model', () => {
     const errors = shown.map(({ body }) => body.error?.code ?? null);
     expect(errors.toSorted()).toEqual(['blocked', null, null]);
   });
+
+  it('that brings one of them too late says of it what is true beside those that were paid for', async () => {
+    gemini.next.push('hang');
+    const { images, generation } = await make({ count: 2 });
+    expect(generation.coins).toEqual({ held: 0, charged: 100, returned: 100 });
+    const errors = images.flatMap(({ error }: { error: object | null }) => error ?? []);
+    expect(errors).toEqual([
+      {
+        code: 'timeout',
+        detail: 'The model took too long; try again later. What does not come is not charged.',
+      },
+    ]);
+  });
 });
 
 it('never has its key in what is told or kept', async () => {

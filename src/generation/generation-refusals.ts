@@ -3,11 +3,12 @@ import type { WorkError } from '../queue/work-row.js';
 import { CANCELLED, TIMED_OUT } from './generation.entity.js';
 import type { ModelUnavailableCode } from './models/model-errors.js';
 
-/** What clients are told; what the model said is for logs. */
+/** What clients are told, of one picture or of all; what the model said is for logs. */
 const DETAILS: Record<ModelUnavailableCode, string> = {
-  'rate-limited': 'The model had too much to do. Nothing was charged; try again later.',
-  unavailable: 'The model could not be asked. Nothing was charged; try again later.',
-  [TIMED_OUT]: 'The model took too long. Nothing was charged; try again later.',
+  'rate-limited':
+    'The model had too much to do; try again later. What does not come is not charged.',
+  unavailable: 'The model could not be asked; try again later. What does not come is not charged.',
+  [TIMED_OUT]: 'The model took too long; try again later. What does not come is not charged.',
 };
 
 /** How pictures end whose model is busy or away for as long as there is time. */

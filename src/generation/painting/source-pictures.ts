@@ -53,6 +53,6 @@ async function stillOf(variant: Buffer): Promise<Buffer> {
 function sourceMissing(): JobRefusal {
   return new JobRefusal(
     'source-missing',
-    'An image that it was to be made from is gone. Nothing was charged.',
+    'An image that it was to be made from is gone. What does not come is not charged.',
   );
 }
