@@ -30,10 +30,10 @@ export const SEEDS = 2 ** 31;
 export const TIMED_OUT = 'timeout';
 
 /** What it ended with whose owner did not want it any more. */
-export const CANCELLED: WorkError = {
+export const CANCELLED = {
   code: 'cancelled',
   detail: 'You have cancelled it. Nothing was charged.',
-};
+} as const satisfies WorkError;
 
 const GenerationSchema = defineEntity({
   name: 'Generation',

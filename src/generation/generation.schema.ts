@@ -3,6 +3,7 @@ import { givenId } from '../core/ids.js';
 import { pageOf, pageQuery } from '../core/paging.js';
 import { lineOfText, text } from '../core/text.js';
 import { imageSchema } from '../images/image.schema.js';
+import { GENERATION_ERROR_LIST } from './generation-errors.js';
 import {
   GENERATION_STATUSES,
   type Generation,
@@ -85,7 +86,7 @@ export const generationSchema = z
       .meta({ id: 'GenerationCoins' }),
     error: z
       .object({
-        code: z.string().describe('The stable name to test for.'),
+        code: z.string().describe(`The stable name to test for: ${GENERATION_ERROR_LIST}.`),
         detail: z.string(),
         reason: z.string().optional().describe('Why the model refused, in its own classes.'),
       })

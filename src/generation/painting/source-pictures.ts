@@ -7,6 +7,7 @@ import { ImageVariant } from '../../images/image-variant.entity.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import { Storage } from '../../storage/storage.js';
 import type { Generation } from '../generation.entity.js';
+import type { GenerationErrorCode } from '../generation-errors.js';
 import type { ReferencePicture } from '../models/image-model.js';
 
 const QUALITY = 90;
@@ -52,7 +53,7 @@ async function stillOf(variant: Buffer): Promise<Buffer> {
 
 function sourceMissing(): JobRefusal {
   return new JobRefusal(
-    'source-missing',
+    'source-missing' satisfies GenerationErrorCode,
     'An image that it was to be made from is gone. What does not come is not charged.',
   );
 }
