@@ -20,6 +20,8 @@ export type GeminiAnswer =
   | { status: number; reason?: string; details?: object[]; headers?: Record<string, string> }
   /** Sends whatever this is as a good answer. */
   | { body: string }
+  /** Sends the beginning of a good answer, and its end once that is there. */
+  | { begin: Buffer; end: Promise<string> }
   /** Never answers; or stops in the middle; or drops the connection before or amid an answer. */
   | 'hang'
   | 'hang-amid'
@@ -39,6 +41,8 @@ export interface GeminiRequest {
   };
   /** How many bytes of the answer went out. */
   readonly sent: () => number;
+  /** How many bytes of it, so far, nobody takes. */
+  readonly unsent: () => number;
   /** Whether somebody still waits for the answer. */
   readonly isOpen: () => boolean;
 }
@@ -118,6 +122,8 @@ export class GeminiServer {
       headers: incoming.headers,
       body,
       sent: () => response.socket?.bytesWritten ?? 0,
+      // Before it is begun, all of it.
+      unsent: () => (response.headersSent ? response.writableLength : Infinity),
       isOpen: () => !response.writableEnded && !response.destroyed,
     };
     this.requests.push(request);
@@ -170,7 +176,8 @@ function answer(response: ServerResponse, what: GeminiAnswer): void {
   else if (what === 'hang-amid' || what === 'cut-amid') {
     response.writeHead(200, { 'content-type': 'application/json' }).write('{"candidates":[{"con');
     if (what === 'cut-amid') setImmediate(() => response.destroy());
-  } else if ('status' in what) refuse(response, what);
+  } else if ('begin' in what) void sendInTwo(response, what);
+  else if ('status' in what) refuse(response, what);
   else json(response, 200, 'body' in what ? what.body : JSON.stringify(said(what)));
 }
 
@@ -206,6 +213,14 @@ function json(
 ): void {
   const type = { 'content-type': 'application/json; charset=UTF-8' };
   response.writeHead(status, { ...type, ...headers }).end(body);
+}
+
+async function sendInTwo(
+  response: ServerResponse,
+  { begin, end }: Extract<GeminiAnswer, { begin: Buffer }>,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json' }).write(begin);
+  response.end(await end);
 }
 
 function sendEndlessly(response: ServerResponse): void {

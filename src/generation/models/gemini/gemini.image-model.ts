@@ -3,10 +3,10 @@ import { Logger } from '@nestjs/common';
 import { TRAINED_ALGORITHMIC_MEDIA } from '../../../images/generated/provenance.js';
 import type { ImageModel, Painting, PaintRequest } from '../image-model.js';
 import { STYLE_WORDS } from '../styles.js';
-import { boundedFetch } from './bounded-fetch.js';
 import { readPainting } from './gemini-answer.js';
 import { faultOf } from './gemini-faults.js';
 import type { GeminiSettings } from './gemini-settings.js';
+import { type Fetch, ReadingTurns } from './reading-turns.js';
 
 /** Pictures made by a model at Google, each by one request. Asking again is for the caller to decide. */
 export class GeminiImageModel implements ImageModel {
@@ -15,6 +15,7 @@ export class GeminiImageModel implements ImageModel {
   readonly digitalSourceType = TRAINED_ALGORITHMIC_MEDIA;
   private readonly logger = new Logger('Gemini');
   private readonly client: GoogleGenAI;
+  private readonly reading = new ReadingTurns();
 
   constructor(private readonly settings: GeminiSettings) {
     const { apiKey, model, baseUrl, timeoutMs } = settings;
@@ -23,15 +24,21 @@ export class GeminiImageModel implements ImageModel {
       apiKey,
       // Else variables of the SDK's own would decide.
       vertexai: false,
-      httpOptions: { baseUrl, timeout: timeoutMs, fetch: boundedFetch },
+      httpOptions: { baseUrl, timeout: timeoutMs },
     });
   }
 
   async paint(request: PaintRequest, signal: AbortSignal): Promise<Painting> {
-    return readPainting(await this.ask(request, signal), this.settings.prices);
+    return this.reading.during(async (fetch) =>
+      readPainting(await this.ask(request, fetch, signal), this.settings.prices),
+    );
   }
 
-  private async ask(request: PaintRequest, signal: AbortSignal): Promise<GenerateContentResponse> {
+  private async ask(
+    request: PaintRequest,
+    fetch: Fetch,
+    signal: AbortSignal,
+  ): Promise<GenerateContentResponse> {
     signal.throwIfAborted();
     try {
       return await this.client.models.generateContent({
@@ -41,6 +48,7 @@ export class GeminiImageModel implements ImageModel {
           responseModalities: ['IMAGE'],
           imageConfig: { aspectRatio: request.aspectRatio, imageSize: request.size },
           seed: request.seed,
+          httpOptions: { fetch },
           abortSignal: signal,
         },
       });
