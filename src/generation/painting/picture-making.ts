@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
 import { isUnavailable } from '../../core/problems/unavailable.js';
@@ -20,6 +21,12 @@ import { type Deadline, ModelCalls } from './model-calls.js';
  */
 const STORING_PATIENCE_MS = 30_000;
 const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
+
+/**
+ * In one piece. That of `fs/promises` writes half a megabyte at a time, each piece after whatever else the
+ * process does, and pictures gather in memory while the answers after them are read.
+ */
+const writeWhole = promisify(writeFile);
 
 /** One of the pictures of a generation. */
 export interface PictureTask {
@@ -95,7 +102,7 @@ export class PictureMaking {
   ): Promise<Provenance> {
     try {
       const { bytes, ...bill } = await this.calls.paint(model, request, deadline);
-      await Promise.all([writeFile(path, bytes), this.record(generationId, bill)]);
+      await Promise.all([writeWhole(path, bytes), this.record(generationId, bill)]);
       const { driver, name, digitalSourceType } = model;
       return { model: name, driver, generatedAt: new Date().toISOString(), digitalSourceType };
     } catch (error) {
