@@ -248,6 +248,7 @@ describe('what a model sends', () => {
   it.each(bad)('is refused as bad-output, and nothing of it stays: %s', async (_name, make) => {
     const account = await app.register();
     const [id = ''] = await generation.want(account);
+    await generation.start([id]);
     await expect(generation.make(id, await make())).rejects.toMatchObject({
       ...{ name: 'JobRefusal', code: 'bad-output' },
     });

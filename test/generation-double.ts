@@ -102,7 +102,7 @@ export class TestGeneration implements ImageMaker {
   ): Promise<MadePicture | undefined> {
     const path = join(this.folder, randomUUID());
     await writeFile(path, sent);
-    return this.files.make(id, path, provenance, signal);
+    return this.files.make(id, path, provenance, { signal, timeoutMs: 60_000 });
   }
 
   /** @param more what else is part of the transaction */

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '../src/core/ids.js';
 import { eventually } from './eventually.js';
-import { GeminiServer, pictureOf } from './gemini-server.js';
+import { Exposition } from './exposition.js';
+import { freePort } from './free-port.js';
+import { type GeminiAnswer, GeminiServer, pictureOf } from './gemini-server.js';
 import {
   balanceOf,
   finalGeneration,
@@ -20,10 +22,16 @@ let gemini: GeminiServer;
 let store: S3Server;
 let app: TestingApp;
 let ana: Account;
+/** Where the worker tells its figures. */
+let workerUrl: string;
 
 beforeAll(async () => {
   [gemini, store] = await Promise.all([GeminiServer.start(), S3Server.start()]);
-  app = await TestingApp.start({ variables: { ...gemini.variables, ...store.variables } });
+  const WORKER_METRICS_PORT = String(await freePort());
+  workerUrl = `http://127.0.0.1:${WORKER_METRICS_PORT}`;
+  app = await TestingApp.start({
+    variables: { ...gemini.variables, ...store.variables, WORKER_METRICS_PORT },
+  });
   ana = await withCoins(app, 100_000);
 });
 
@@ -45,6 +53,13 @@ async function make(asked: object = {}) {
 
 const filesOf = ({ userId }: Account) => store.bucket.keys(`images/${userId}/`);
 
+/** How often the worker has decoded something, and how often it has stored files. */
+async function workDone() {
+  const seen = await Exposition.of(workerUrl);
+  const times = (stage: string) => seen.count('atelier_image_stage_duration_seconds', { stage });
+  return { decoded: times('decode'), stored: times('store') };
+}
+
 const endingsOf = (id: string) =>
   app.database.query<{ phase: string }>(
     'select phase from coin_transfers where reference = $1 and hold_id is not null',
@@ -52,12 +67,37 @@ const endingsOf = (id: string) =>
   );
 
 describe('pictures that have come', () => {
-  it('are kept while storage is away, and the model is not asked again', async () => {
-    store.faults.add({ fail: 'SlowDown', on: 'PutObject', times: 25 });
+  it('are kept while storage is away, and neither asked for nor decoded again', async () => {
+    const before = await workDone();
+    store.faults.add({ fail: 'SlowDown', on: 'PutObject', times: 60 });
     const { generation } = await make({ count: 2 });
     expect(generation).toMatchObject({ status: 'COMPLETED', attempts: 1 });
     expect(gemini.requests).toHaveLength(2);
+    const after = await workDone();
+    expect(after.decoded - before.decoded).toBe(2);
+    expect(after.stored - before.stored).toBeGreaterThan(2);
   }, 60_000);
+
+  it('are kept for as long as the others of their attempt may take', async () => {
+    const { promise: late, resolve: arrive } = Promise.withResolvers<GeminiAnswer>();
+    const picture = { parts: [pictureOf(gemini.picture)] };
+    gemini.next.push(picture, () => late);
+    const bob = await withCoins(app, 200);
+    const { body } = await generate(app, bob, { count: 2 }).expect(202);
+    await eventually(
+      async () => filesOf(bob).length,
+      (count) => count > 6,
+    );
+    // As if its attempt had taken all of its ten minutes.
+    await app.database.query(
+      `update file_removals set due_at = due_at - interval '10 minutes' where target like $1`,
+      [`images/${bob.userId}/%`],
+    );
+    arrive(picture);
+    const final = await finalGeneration(app, bob, body.generation.id);
+    expect(final).toMatchObject({ status: 'COMPLETED', attempts: 1, coins: { charged: 200 } });
+    expect(await removalsOf(app, bob)).toEqual([]);
+  });
 
   it('are paid for, when another fails by a fault of ours', async () => {
     await refuseToStore(app, 1);

@@ -1,26 +1,17 @@
 import { writeFile } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
-import { isUnavailable } from '../../core/problems/unavailable.js';
 import { GeneratedFiles } from '../../images/generated/generated-files.js';
 import type { MadePicture } from '../../images/generated/generated-images.js';
 import type { Provenance } from '../../images/generated/provenance.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import type { Attempt } from '../../queue/job-processor.js';
-import { backoff, type RetryPolicy } from '../../queue/job.js';
+import { paintPictures } from '../generation.jobs.js';
 import { nobodyWaits } from '../generation-refusals.js';
 import type { Bill, ImageModel, PaintRequest } from '../models/image-model.js';
 import { ModelRefusal } from '../models/model-errors.js';
 import { type Deadline, ModelCalls } from './model-calls.js';
-
-/**
- * How long files are tried to be stored of a picture that has come, in milliseconds: it is paid for. With
- * the longest deadline and decoding that is still less than files on their way are kept.
- */
-const STORING_PATIENCE_MS = 30_000;
-const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
 
 /**
  * In one piece. That of `fs/promises` writes half a megabyte at a time, each piece after whatever else the
@@ -79,10 +70,11 @@ export class PictureMaking {
     deadline: Deadline,
     attempt: Attempt,
   ): Promise<PictureOutcome> {
-    const { imageId } = task;
+    const { imageId, path } = task;
+    const bounds = { signal: attempt.signal, timeoutMs: paintPictures.timeoutMs };
     try {
       const provenance = await this.ask(task, model, deadline);
-      const made = await this.makeFiles(task, provenance, attempt.signal);
+      const made = await this.files.make(imageId, path, provenance, bounds);
       if (!made) return { imageId, refusal: nobodyWaits() };
       attempt.onceOver(() => this.files.discard(made));
       return { made };
@@ -126,32 +118,6 @@ export class PictureMaking {
     } catch (error) {
       const msg = 'What an answer of the model took is not written down';
       this.logger.error({ err: error, generationId, usage, costMicros, msg });
-    }
-  }
-
-  /** Tries again where storage or the database is away for a moment: asking the model again would cost. */
-  private async makeFiles(
-    { imageId, path }: PictureTask,
-    provenance: Provenance,
-    signal: AbortSignal,
-  ): Promise<MadePicture | undefined> {
-    const giveUpAt = performance.now() + STORING_PATIENCE_MS;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.files.make(imageId, path, provenance, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        const restMs = backoff(STORING_RESTS, tries);
-        if (!isUnavailable(error) || performance.now() + restMs > giveUpAt) throw error;
-        this.logger.warn({
-          err: error,
-          imageId,
-          restMs,
-          msg: 'Files are tried to be stored again',
-        });
-        await delay(restMs, undefined, { signal }).catch(() => undefined);
-        signal.throwIfAborted();
-      }
     }
   }
 }

@@ -12,8 +12,11 @@ import { type FileSize, ImageVariant, type StoredFile } from '../image-variant.e
 import { convertImage } from './conversion.jobs.js';
 import { FileNames } from './file-names.js';
 
-/** When files are removed that no transaction took over: well after the longest attempt. */
-const ABANDONED_AFTER_SECONDS = convertImage.timeoutMs / 1_000 + 5 * 60;
+/**
+ * How much longer than the attempt that stored them files are kept that no transaction takes over, in
+ * seconds. Its transaction may have to wait for the database, and has to come well before they are removed.
+ */
+const KEPT_BEYOND_SECONDS = 5 * 60;
 
 type NamedFile = MadeFile & { name: FileSize; format: FormatName };
 
@@ -46,8 +49,17 @@ export class VersionFiles {
     this.names = new FileNames(env);
   }
 
-  /** Stores what decoding made; an original that is stored already stays where it is. */
-  async store(image: Image, decoded: DecodeResult, signal: AbortSignal): Promise<StoredVersion> {
+  /**
+   * Stores what decoding made; an original that is stored already stays where it is.
+   *
+   * @param timeoutMs how long the attempt that this is a part of may take, in milliseconds
+   */
+  async store(
+    image: Image,
+    decoded: DecodeResult,
+    signal: AbortSignal,
+    timeoutMs = convertImage.timeoutMs,
+  ): Promise<StoredVersion> {
     const version = image.lastVersion;
     const original = { name: 'original' as const, ...decoded.original };
     const keptSince = await this.storedSince(image, original.checksum);
@@ -58,7 +70,7 @@ export class VersionFiles {
       key: keyOf(file),
     }));
     const newKeys = made.map(({ key }) => key);
-    await this.removals.schedule(this.em, newKeys, ABANDONED_AFTER_SECONDS);
+    await this.removals.schedule(this.em, newKeys, timeoutMs / 1_000 + KEPT_BEYOND_SECONDS);
     await together(made.map(({ file, key }) => this.upload(file, key, signal)));
     const files = made.map(({ file, key }) => storedFile(image, file, key));
     if (keptSince) {

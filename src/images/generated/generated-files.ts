@@ -1,14 +1,18 @@
 import { stat } from 'node:fs/promises';
-import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
+import { isUnavailable } from '../../core/problems/unavailable.js';
 import { JobRefusal } from '../../queue/job-errors.js';
+import { backoff, type RetryPolicy } from '../../queue/job.js';
 import { ContainerRefused } from '../containers/container.js';
 import { ConversionMetrics } from '../conversion/conversion-metrics.js';
 import { PictureDecoding } from '../conversion/picture-decoding.js';
 import { readThrough } from '../conversion/read-through.js';
-import { VersionFiles } from '../conversion/version-files.js';
+import { type StoredVersion, VersionFiles } from '../conversion/version-files.js';
 import { WorkFolders } from '../conversion/work-folders.js';
+import type { DecodeResult } from '../decoding/variants.js';
 import type { Image } from '../image.entity.js';
 import { FileInspection, type InspectedFile } from '../upload/file-inspection.js';
 import { fileLimitsOf } from '../upload/incoming-file.js';
@@ -23,10 +27,22 @@ const BAD_OUTPUT = 'bad-output';
  * for what users send.
  */
 const MOST_BYTES = 48 * 1024 * 1024;
+/** How long files are tried to be stored once they are made, in milliseconds: the picture is paid for. */
+const STORING_PATIENCE_MS = 30_000;
+const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
+
+/** What the attempt that makes a picture allows. */
+export interface MakingBounds {
+  readonly signal: AbortSignal;
+  /** How long the attempt may take, in milliseconds. Its files are kept for longer. */
+  readonly timeoutMs: number;
+}
 
 /** Makes the files of images of what models sent, in the worker. */
 @Injectable()
 export class GeneratedFiles {
+  private readonly logger = new Logger(GeneratedFiles.name);
+
   constructor(
     private readonly em: EntityManager,
     private readonly folders: WorkFolders,
@@ -39,7 +55,8 @@ export class GeneratedFiles {
   /**
    * Makes and stores all files of a picture, as those of an upload: within the same limits, decoded in
    * a child, without the metadata that came with it. Each call makes a version of its own, so calling
-   * it twice is harmless: one is completed, the other discarded.
+   * it twice is harmless: one is completed, the other discarded. Storage that is away is waited for, and
+   * nothing is decoded again.
    *
    * @param path of what the model sent, which stays where it is: any bytes at all
    * @returns undefined when nobody waits for the picture any more
@@ -50,35 +67,23 @@ export class GeneratedFiles {
     imageId: string,
     path: string,
     provenance: Provenance,
-    signal: AbortSignal,
+    bounds: MakingBounds,
   ): Promise<MadePicture | undefined> {
-    const image = await this.begin(imageId);
-    if (!image) return undefined;
+    const { signal } = bounds;
     return this.folders.within(async (folder) => {
       const file = await blamingModel(signal, () => this.inspect(path, signal));
       const source = { ...file, path, provenance };
       const decoded = await blamingModel(signal, () =>
         this.decoding.decode(source, folder, signal),
       );
-      const stored = await this.metrics.measure('store', () =>
-        this.versions.store(image, decoded, signal),
-      );
-      return { imageId, provenance, file, stored, decoded };
+      const stored = await this.storePatiently(imageId, decoded, bounds);
+      return stored && { imageId, provenance, file, stored, decoded };
     });
   }
 
   /** Removes the files of a picture that came too late. Those of a completed one stay. Never throws. */
   discard({ stored }: MadePicture): Promise<void> {
     return this.versions.discard(stored);
-  }
-
-  /** Gives the attempt a version that no other has. */
-  private begin(imageId: string): Promise<Image | undefined> {
-    return this.em.fork().transactional(async (em) => {
-      const [image] = await lockUnmade(em, [imageId]);
-      image?.start();
-      return image;
-    });
   }
 
   private async inspect(path: string, signal: AbortSignal): Promise<InspectedFile> {
@@ -92,6 +97,49 @@ export class GeneratedFiles {
       inspection.see(chunk);
     });
     return inspection.end();
+  }
+
+  /** Where storage or the database is away for a moment: asking the model again would cost. */
+  private async storePatiently(
+    imageId: string,
+    decoded: DecodeResult,
+    bounds: MakingBounds,
+  ): Promise<StoredVersion | undefined> {
+    const { signal } = bounds;
+    const giveUpAt = performance.now() + STORING_PATIENCE_MS;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.store(imageId, decoded, bounds);
+      } catch (error) {
+        signal.throwIfAborted();
+        const restMs = backoff(STORING_RESTS, tries);
+        if (!isUnavailable(error) || performance.now() + restMs > giveUpAt) throw error;
+        this.logger.warn({ err: error, imageId, restMs, msg: 'Files are stored again' });
+        await delay(restMs, undefined, { signal }).catch(() => undefined);
+        signal.throwIfAborted();
+      }
+    }
+  }
+
+  /** Stores the files as a version that no other has: a file that was stored is never written again. */
+  private async store(
+    imageId: string,
+    decoded: DecodeResult,
+    { signal, timeoutMs }: MakingBounds,
+  ): Promise<StoredVersion | undefined> {
+    const image = await this.begin(imageId);
+    return (
+      image &&
+      this.metrics.measure('store', () => this.versions.store(image, decoded, signal, timeoutMs))
+    );
+  }
+
+  private begin(imageId: string): Promise<Image | undefined> {
+    return this.em.fork().transactional(async (em) => {
+      const [image] = await lockUnmade(em, [imageId]);
+      image?.start();
+      return image;
+    });
   }
 }
 
