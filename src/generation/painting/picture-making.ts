@@ -2,11 +2,13 @@ import { writeFile } from 'node:fs';
 import { promisify } from 'node:util';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, Logger } from '@nestjs/common';
+import { together } from '../../images/decoding/together.js';
 import { GeneratedFiles } from '../../images/generated/generated-files.js';
 import type { MadePicture } from '../../images/generated/generated-images.js';
 import type { Provenance } from '../../images/generated/provenance.js';
 import { JobRefusal } from '../../queue/job-errors.js';
 import type { Attempt } from '../../queue/job-processor.js';
+import { type Patience, patiently } from '../../queue/patience.js';
 import { paintPictures } from '../generation.jobs.js';
 import { nobodyWaits } from '../generation-refusals.js';
 import type { Bill, ImageModel, PaintRequest } from '../models/image-model.js';
@@ -18,6 +20,9 @@ import { type Deadline, ModelCalls } from './model-calls.js';
  * process does, and pictures gather in memory while the answers after them are read.
  */
 const writeWhole = promisify(writeFile);
+
+/** How long an answer is tried to be written down, in milliseconds. */
+const WRITING_PATIENCE_MS = 30_000;
 
 /** One of the pictures of a generation. */
 export interface PictureTask {
@@ -73,7 +78,7 @@ export class PictureMaking {
     const { imageId, path } = task;
     const bounds = { signal: attempt.signal, timeoutMs: paintPictures.timeoutMs };
     try {
-      const provenance = await this.ask(task, model, deadline);
+      const provenance = await this.ask(task, model, deadline, attempt.signal);
       const made = await this.files.make(imageId, path, provenance, bounds);
       if (!made) return { imageId, refusal: nobodyWaits() };
       attempt.onceOver(() => this.files.discard(made));
@@ -86,28 +91,40 @@ export class PictureMaking {
     }
   }
 
-  /** Has what the answer took written down, whatever it is: it is to be paid for. */
+  /**
+   * Has what the answer took written down, whatever it is: it is to be paid for.
+   *
+   * @param signal the attempt's: what has come has time beyond the deadline
+   */
   private async ask(
     { generationId, request, path }: PictureTask,
     model: ImageModel,
     deadline: Deadline,
+    signal: AbortSignal,
   ): Promise<Provenance> {
     try {
       const { bytes, ...bill } = await this.calls.paint(model, request, deadline);
-      await Promise.all([writeWhole(path, bytes), this.record(generationId, bill)]);
+      await together([
+        patiently(() => writeWhole(path, bytes), this.patience(signal)),
+        this.record(generationId, bill, signal),
+      ]);
       const { driver, name, digitalSourceType } = model;
       return { model: name, driver, generatedAt: new Date().toISOString(), digitalSourceType };
     } catch (error) {
-      if (error instanceof ModelRefusal) await this.record(generationId, error.bill);
+      if (error instanceof ModelRefusal) await this.record(generationId, error.bill, signal);
       throw error;
     }
   }
 
   /** A bill that cannot be written down is told to the operator, and costs nobody a picture. */
-  private async record(generationId: string, { usage, costMicros }: Bill): Promise<void> {
+  private async record(
+    generationId: string,
+    { usage, costMicros }: Bill,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (usage === null) return;
-    try {
-      await this.em.fork().execute(
+    const write = () =>
+      this.em.fork().execute(
         `update generations
          set usage = coalesce(usage, '[]'::jsonb) || ?::jsonb,
              cost_micros = case when ?::bigint is null then cost_micros
@@ -115,9 +132,18 @@ export class PictureMaking {
          where id = ?`,
         [JSON.stringify([usage]), costMicros, costMicros, generationId],
       );
+    try {
+      await patiently(write, this.patience(signal));
     } catch (error) {
       const msg = 'What an answer of the model took is not written down';
       this.logger.error({ err: error, generationId, usage, costMicros, msg });
     }
+  }
+
+  private patience(signal: AbortSignal): Patience {
+    const onRest = (error: unknown, restMs: number) => {
+      this.logger.warn({ err: error, restMs, msg: 'What a model has sent is written down again' });
+    };
+    return { forMs: WRITING_PATIENCE_MS, signal, onRest };
   }
 }

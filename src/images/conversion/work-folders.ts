@@ -6,8 +6,8 @@ import { makeDataFolder } from '../../core/process/data-folder.js';
 
 /** Where files lie while they are decoded, below `DATA_DIR`. */
 const WORK_FOLDER = 'work';
-/** Longer than any work on a folder adds nothing to it: what is older was left by a worker that was killed. */
-const LEFT_BEHIND_AFTER_MS = 5 * 60 * 1_000;
+/** Longer than any attempt: what is older was left by a worker that was killed. */
+const LEFT_BEHIND_AFTER_MS = 15 * 60 * 1_000;
 
 /** Folders for pictures while they are decoded, on this machine. */
 @Injectable()

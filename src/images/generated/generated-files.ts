@@ -1,11 +1,9 @@
 import { stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ENV, type Env } from '../../core/env.js';
-import { isUnavailable } from '../../core/problems/unavailable.js';
 import { JobRefusal } from '../../queue/job-errors.js';
-import { backoff, type RetryPolicy } from '../../queue/job.js';
+import { patiently } from '../../queue/patience.js';
 import { ContainerRefused } from '../containers/container.js';
 import { ConversionMetrics } from '../conversion/conversion-metrics.js';
 import { PictureDecoding } from '../conversion/picture-decoding.js';
@@ -29,7 +27,6 @@ const BAD_OUTPUT = 'bad-output';
 const MOST_BYTES = 48 * 1024 * 1024;
 /** How long files are tried to be stored once they are made, in milliseconds: the picture is paid for. */
 const STORING_PATIENCE_MS = 30_000;
-const STORING_RESTS: RetryPolicy = { attempts: Infinity, backoffMs: 250, maxBackoffMs: 4_000 };
 
 /** What the attempt that makes a picture allows. */
 export interface MakingBounds {
@@ -100,25 +97,18 @@ export class GeneratedFiles {
   }
 
   /** Where storage or the database is away for a moment: asking the model again would cost. */
-  private async storePatiently(
+  private storePatiently(
     imageId: string,
     decoded: DecodeResult,
     bounds: MakingBounds,
   ): Promise<StoredVersion | undefined> {
-    const { signal } = bounds;
-    const giveUpAt = performance.now() + STORING_PATIENCE_MS;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.store(imageId, decoded, bounds);
-      } catch (error) {
-        signal.throwIfAborted();
-        const restMs = backoff(STORING_RESTS, tries);
-        if (!isUnavailable(error) || performance.now() + restMs > giveUpAt) throw error;
+    return patiently(() => this.store(imageId, decoded, bounds), {
+      forMs: STORING_PATIENCE_MS,
+      signal: bounds.signal,
+      onRest: (error, restMs) => {
         this.logger.warn({ err: error, imageId, restMs, msg: 'Files are stored again' });
-        await delay(restMs, undefined, { signal }).catch(() => undefined);
-        signal.throwIfAborted();
-      }
-    }
+      },
+    });
   }
 
   /** Stores the files as a version that no other has: a file that was stored is never written again. */
