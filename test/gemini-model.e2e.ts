@@ -362,7 +362,7 @@ describe('what only the operator can mend', () => {
     expect(refusal).toBeInstanceOf(ModelRefusal);
     expect(refusal).toMatchObject({
       code: 'unavailable',
-      message: 'The model cannot be asked at present. Nothing was charged.',
+      message: 'The model cannot be asked at present. What does not come is not charged.',
     });
     expect(gemini.requests).toHaveLength(1);
     expect(alarms).toHaveLength(1);

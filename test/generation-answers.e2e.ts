@@ -93,7 +93,7 @@ describe('what Gemini sends', () => {
     const { account, image, generation } = await make(answer);
     const error = {
       code: 'unavailable',
-      detail: 'The model cannot be asked at present. Nothing was charged.',
+      detail: 'The model cannot be asked at present. What does not come is not charged.',
     };
     expect(generation).toMatchObject({ status: 'FAILED', error });
     expect(image).toMatchObject({ status: 'FAILED', error });

@@ -89,7 +89,7 @@ describe('the events of a generation', () => {
     const { body } = await generate(app, ana, { count: 2 }).expect(202);
     const { id, imageIds } = body.generation;
     const never = { heartbeatSeconds: 3_600, endsAfterSeconds: 3_600, pollMs: 3_600_000 };
-    const stream = await app.app.get(GenerationEvents).follow(ana, id, 0, never);
+    const stream = await app.app.get(GenerationEvents).follow(signedIn(ana), id, 0, never);
     const blocks: string[] = [];
     for await (const block of stream!) {
       blocks.push(String(block));

@@ -17,7 +17,7 @@ export const paintPictures = defineJob({
   // Models that are busy or away are asked again within an attempt, as long as its deadline allows:
   // these are for workers that died, and for faults of ours.
   retry: { attempts: 5, backoffMs: 1 * SECOND_MS, maxBackoffMs: 10 * SECOND_MS },
-  // Longer than the rate makes anybody wait (four minutes, see env/generation.ts), any deadline (four),
-  // and storing what has come; files on their way are kept for longer than those last two.
+  // Longer than anybody waits for slots (four minutes, see env/generation.ts), than any deadline (four, and
+  // one for the last slot), and storing what has come.
   timeoutMs: 600 * SECOND_MS,
 });

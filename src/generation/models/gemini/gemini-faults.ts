@@ -74,7 +74,10 @@ function passingCodeOf(status: number): ModelUnavailableCode | undefined {
 function refusalOf(status: number): ModelRefusal {
   return status === 404
     ? new ModelRefusal('model-retired', 'The model is not offered any more.')
-    : new ModelRefusal('unavailable', 'The model cannot be asked at present. Nothing was charged.');
+    : new ModelRefusal(
+        'unavailable',
+        'The model cannot be asked at present. What does not come is not charged.',
+      );
 }
 
 /** Seconds, or a date: RFC 9110 section 10.2.3. */
