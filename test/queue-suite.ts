@@ -728,7 +728,12 @@ export function describeQueue(
         const release = Promise.withResolvers<undefined>();
         script.work = () => release.promise;
         await dispatcher.enqueue(testJob, ids[0]!);
-        expect(await queue.getJob(`test-work-${ids[0] ?? ''}-0`)).toBeDefined();
+        // The reconciler may have been quicker, and be handing it over yet.
+        const carrier = await eventually(
+          () => queue.getJob(`test-work-${ids[0] ?? ''}-0`),
+          (job) => job !== undefined,
+        );
+        expect(carrier).toBeDefined();
         release.resolve(undefined);
         await untilFinal(ids);
       });

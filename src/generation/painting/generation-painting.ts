@@ -151,7 +151,9 @@ export class GenerationPainting {
     try {
       const outcomes = await together(
         tasks.map(async (task, index) => {
-          await delay(index * spacingMs, undefined, deadline).catch(() => undefined);
+          await delay(index * spacingMs, undefined, { signal: deadline.signal }).catch(
+            () => undefined,
+          );
           return this.making.make(task, model, deadline, attempt);
         }),
       );
