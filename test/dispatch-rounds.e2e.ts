@@ -79,19 +79,23 @@ function readIn(node: PlanNode): number {
   return (node.Plans ?? []).reduce((sum, each) => sum + readIn(each), own);
 }
 
-it.each(['which the planner does not know of yet', 'which the planner knows of'])(
-  'a round reads few rows of an owner for whom very many wait, %s',
-  async (knowledge) => {
-    await app.database.query('delete from images');
-    const upload = app.as(account).post('/api/v1/images/upload');
-    const { body } = await upload.attach('image', picture, 'x.png').expect(202);
-    await app.database.query(
-      `insert into images select (jsonb_populate_record(one, jsonb_build_object(
+it.each([
+  'which the planner does not know of yet',
+  'of which the planner has seen one',
+  'which the planner knows of',
+])('a round reads few rows of an owner for whom very many wait, %s', async (knowledge) => {
+  // Else the planner might hear of something in between.
+  await app.database.query('alter table images set (autovacuum_enabled = off)');
+  await app.database.query('delete from images');
+  const upload = app.as(account).post('/api/v1/images/upload');
+  const { body } = await upload.attach('image', picture, 'x.png').expect(202);
+  if (knowledge.endsWith('one')) await app.database.query('analyze images');
+  await app.database.query(
+    `insert into images select (jsonb_populate_record(one, jsonb_build_object(
          'id', gen_random_uuid(), 'next_attempt_at', now() - interval '1 minute', 'queued_at', null))).*
        from images as one, generate_series(1, $1) where one.id = $2`,
-      [WAITING, body.id],
-    );
-    if (knowledge.endsWith('knows of')) await app.database.query('analyze images');
-    expect(await rowsReadBy(await statementsOfRound())).toBeLessThan(100);
-  },
-);
+    [WAITING, body.id],
+  );
+  if (knowledge.endsWith('knows of')) await app.database.query('analyze images');
+  expect(await rowsReadBy(await statementsOfRound())).toBeLessThan(100);
+});

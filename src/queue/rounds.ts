@@ -58,7 +58,7 @@ export class Rounds {
    *
    * Of each owner no more rows are read than it has places, in the order of the index: a round must
    * not take longer because thousands wait. A planner that has not heard of those would read all of
-   * them by a bitmap.
+   * them by a bitmap, or sort them.
    *
    * @param patienceMs how long to wait for the rounds of others, in milliseconds
    */
@@ -73,7 +73,8 @@ export class Rounds {
       await em.execute(
         `select set_config('lock_timeout', ?, true),
                 set_config('idle_in_transaction_session_timeout', ?, true),
-                set_config('enable_bitmapscan', 'off', true)`,
+                set_config('enable_bitmapscan', 'off', true),
+                set_config('enable_sort', 'off', true)`,
         [`${patienceMs}ms`, `${SILENT_HOLDER_MS}ms`],
       );
       await em.execute(`select pg_advisory_xact_lock(hashtext(?))`, [`dispatch:${job.name}`]);
