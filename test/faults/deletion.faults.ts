@@ -23,6 +23,15 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
+/** Unless the worker has heard of a deletion, and ended it. */
+function send(signal: 'SIGSTOP' | 'SIGCONT', decoder: number): void {
+  try {
+    process.kill(decoder, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 describe('a deletion', () => {
   const RACES = 50;
 
@@ -78,7 +87,7 @@ describe('a deletion', () => {
 
   const remove = (id: string) => app.as(account).delete(`/api/v1/images/${id}`).expect(204);
 
-  /** Stops the decoders until the files of the deleted image are gone: the worker then stores more. */
+  /** Stops the decoders until the files of the deleted image are gone: one that goes on makes more. */
   async function deleteLongBeforeStoring(conversion: Conversion): Promise<string> {
     const decoders = await eventually(
       async () => childrenOf(conversion.worker.pid),
@@ -86,7 +95,7 @@ describe('a deletion', () => {
     );
     try {
       const id = await duringConversion(app, conversion, async (caught) => {
-        for (const decoder of decoders) process.kill(decoder, 'SIGSTOP');
+        for (const decoder of decoders) send('SIGSTOP', decoder);
         await remove(caught);
       });
       const names = await eventually(
@@ -96,7 +105,7 @@ describe('a deletion', () => {
       expect(names).toEqual([]);
       return id;
     } finally {
-      for (const decoder of decoders) process.kill(decoder, 'SIGCONT');
+      for (const decoder of decoders) send('SIGCONT', decoder);
     }
   }
 
